@@ -1,0 +1,92 @@
+# The architecture as a table the build enforces. A row names a library under src/ and the rows
+# above it that it may use; an edge that is not here stops the configure with a sentence. Every
+# library has its own include root, so an undeclared include is "no such file".
+set(CORTEN_LAYERS)
+function(layer name)
+    set(CORTEN_LAYERS ${CORTEN_LAYERS} ${name} PARENT_SCOPE)
+    set(CORTEN_MAY_USE_${name} ${ARGN} PARENT_SCOPE)
+endfunction()
+
+#     library   may use
+layer(base)
+layer(sys       base)
+layer(oci       base)
+layer(apitypes  base oci)
+layer(proto     base)
+layer(runtime   base sys oci proto)
+layer(shim      base sys oci proto runtime)
+layer(init      base sys)
+layer(io        base sys)
+layer(storage   base sys oci)
+layer(network   base sys)
+layer(http      base sys io)
+layer(image     base sys oci io http storage)
+layer(engine    base sys oci apitypes proto io storage network image)
+layer(api       base sys io http apitypes engine)
+layer(cli       base sys io http apitypes)
+
+# corten_library(NAME SOURCES a.cpp ... [USES layer ...] [LINKS target ...])
+#   Makes the static library corten_NAME from src/NAME, with include/ as its public root, a check
+#   that each public header compiles alone, and a unit test program from tests/*.cpp if there are any.
+function(corten_library name)
+    cmake_parse_arguments(ARG "" "" "SOURCES;USES;LINKS;PRIVATE_LINKS" ${ARGN})
+    foreach(used IN LISTS ARG_USES)
+        if(NOT used IN_LIST CORTEN_MAY_USE_${name})
+            message(FATAL_ERROR "src/${name} may not use src/${used}: the layer table in "
+                                "cmake/Layers.cmake has no such edge. Move the code, or change the "
+                                "architecture first (ARCHITECTURE.md).")
+        endif()
+    endforeach()
+    add_library(corten_${name} STATIC ${ARG_SOURCES})
+    target_include_directories(corten_${name} PUBLIC include PRIVATE .)
+    list(TRANSFORM ARG_USES PREPEND corten_)
+    target_link_libraries(corten_${name} PUBLIC ${ARG_USES} ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
+    corten_check_headers(${name})
+    if(CORTEN_TESTS)
+        corten_unit_tests(${name})
+    endif()
+endfunction()
+
+# Each public header compiles alone: a file per header that includes nothing else, in a target
+# of its own that CI builds (ninja check_headers).
+function(corten_check_headers name)
+    file(GLOB headers CONFIGURE_DEPENDS include/${name}/*.hpp)
+    set(units)
+    foreach(header IN LISTS headers)
+        get_filename_component(stem ${header} NAME_WE)
+        set(unit ${CMAKE_CURRENT_BINARY_DIR}/headers/${stem}.cpp)
+        file(CONFIGURE OUTPUT ${unit} CONTENT "#include <${name}/${stem}.hpp>\n")
+        list(APPEND units ${unit})
+    endforeach()
+    if(units)
+        add_library(corten_${name}_headers OBJECT EXCLUDE_FROM_ALL ${units})
+        target_link_libraries(corten_${name}_headers PRIVATE corten_${name})
+        if(NOT TARGET check_headers)
+            add_custom_target(check_headers)
+        endif()
+        add_dependencies(check_headers corten_${name}_headers)
+    endif()
+endfunction()
+
+# Unit tests stand beside their library in tests/*_test.cpp: no root, no network, under a minute.
+# Tests that need root are named *_root_test.cpp and get the ctest label "root".
+function(corten_unit_tests name)
+    file(GLOB sources CONFIGURE_DEPENDS tests/*_test.cpp)
+    set(root_sources ${sources})
+    list(FILTER root_sources INCLUDE REGEX "_root_test\\.cpp$")
+    list(FILTER sources EXCLUDE REGEX "_root_test\\.cpp$")
+    if(sources)
+        corten_test_program(${name}_test ${name} "unit" ${sources})
+    endif()
+    if(root_sources)
+        corten_test_program(${name}_root_test ${name} "root" ${root_sources})
+    endif()
+endfunction()
+
+function(corten_test_program target name label)
+    add_executable(${target} ${ARGN})
+    target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_link_libraries(${target} PRIVATE corten_${name} GTest::gmock GTest::gtest_main)
+    add_test(NAME ${target} COMMAND ${target})
+    set_tests_properties(${target} PROPERTIES LABELS ${label} TIMEOUT 300)
+endfunction()

@@ -1,0 +1,55 @@
+#include <base/json.hpp>
+
+#include <gtest/gtest.h>
+
+namespace corten {
+
+namespace {
+
+struct Inner {
+    int weight = 7;
+    static constexpr auto fields() { return std::tuple{field("Weight", &Inner::weight)}; }
+};
+
+struct Outer {
+    std::string name;
+    std::optional<std::vector<std::string>> command;
+    std::map<std::string, Inner> parts;
+    bool extra = false;
+    static constexpr auto fields() {
+        return std::tuple{field("Name", &Outer::name), field("Cmd", &Outer::command),
+                          field("Parts", &Outer::parts), omit_empty("Extra", &Outer::extra)};
+    }
+};
+
+}  // namespace
+
+TEST(JsonFields, NullAndMissingLeaveTheDefault) {
+    const auto outer = parse_as<Outer>(R"({"Name":null,"Parts":{"a":null,"b":{}}})", "body").value();
+    EXPECT_EQ(outer.name, "");
+    EXPECT_FALSE(outer.command.has_value());
+    EXPECT_EQ(outer.parts.at("b").weight, 7);
+}
+
+TEST(JsonFields, WritesInOrderAndOmitsEmpty) {
+    Outer outer{.name = "x", .command = {}, .parts = {}, .extra = false};
+    EXPECT_EQ(dump_json(to_json(outer)), R"({"Name":"x","Cmd":null,"Parts":{}})");
+}
+
+TEST(JsonFields, AWrongTypeNamesTheMember) {
+    const auto result = parse_as<Outer>(R"({"Parts":{"a":{"Weight":"heavy"}}})", "body");
+    ASSERT_FALSE(result.has_value());
+    EXPECT_NE(result.error().message().find("Parts.a.Weight"), std::string::npos);
+}
+
+TEST(JsonFields, NumbersOutOfRangeAreRefused) {
+    EXPECT_FALSE(parse_as<Inner>(R"({"Weight":4294967296})", "body").has_value());
+    EXPECT_FALSE(parse_as<Inner>(R"({"Weight":1.5})", "body").has_value());
+}
+
+TEST(JsonFields, TrailingDataIsAnError) {
+    EXPECT_FALSE(parse_json("{} {}", "body").has_value());
+    EXPECT_EQ(dump_json(Json("\xff")), "\"\xEF\xBF\xBD\"");
+}
+
+}  // namespace corten

@@ -1,0 +1,222 @@
+#include <sys/file.hpp>
+
+#include <base/ids.hpp>
+#include <base/rollback.hpp>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace corten::sys {
+
+Result<Fd> open(const std::string& path, int flags, mode_t mode) {
+    Fd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
+    if (!fd) return fail_errno("open {}", path);
+    return fd;
+}
+
+Result<Fd> open_at(FdView directory, const std::string& path, int flags, mode_t mode) {
+    Fd fd(::openat(directory.raw(), path.c_str(), flags | O_CLOEXEC, mode));
+    if (!fd) return fail_errno("open {}", path);
+    return fd;
+}
+
+Result<Fd> open_in_root(FdView root, const std::string& path, int flags, mode_t mode) {
+    struct open_how how {};
+    how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
+    how.mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0;
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    for (int attempt = 0;; ++attempt) {
+        Fd fd(static_cast<int>(::syscall(SYS_openat2, root.raw(), path.c_str(), &how, sizeof how)));
+        if (fd) return fd;
+        // The kernel answers EAGAIN when a rename raced with "..": try again, but not for ever.
+        if (errno != EAGAIN || attempt == 64) return fail_errno("open {}", path);
+    }
+}
+
+Result<Fd> reopen(FdView fd, int flags) {
+    return open(fmt::format("/proc/self/fd/{}", fd.raw()), flags);
+}
+
+Result<std::size_t> read_some(FdView fd, std::span<char> buffer) {
+    for (;;) {
+        const ssize_t n = ::read(fd.raw(), buffer.data(), buffer.size());
+        if (n >= 0) return static_cast<std::size_t>(n);
+        if (errno != EINTR) return fail_errno("read");
+    }
+}
+
+Result<std::string> read_all(FdView fd, std::size_t limit) {
+    std::string content;
+    char buffer[16384];
+    for (;;) {
+        const std::size_t n = TRY(read_some(fd, buffer));
+        if (n == 0) return content;
+        if (content.size() + n > limit)
+            return fail(ErrorKind::invalid, "file is larger than {} bytes", limit);
+        content.append(buffer, n);
+    }
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t limit) {
+    const Fd fd = TRY(open(path, O_RDONLY));
+    return read_all(fd, limit).context(path);
+}
+
+Result<void> write_all(FdView fd, std::string_view bytes) {
+    while (!bytes.empty()) {
+        const ssize_t n = ::write(fd.raw(), bytes.data(), bytes.size());
+        if (n < 0 && errno != EINTR) return fail_errno("write");
+        if (n > 0) bytes.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return {};
+}
+
+Result<void> write_existing(const std::string& path, std::string_view bytes) {
+    const Fd fd = TRY(open(path, O_WRONLY));
+    if (::write(fd.raw(), bytes.data(), bytes.size()) < 0)
+        return fail_errno("write \"{}\" to {}", bytes.substr(0, 80), path);
+    return {};
+}
+
+namespace {
+
+std::string parent_of(const std::string& path) {
+    const auto slash = path.rfind('/');
+    if (slash == std::string::npos) return ".";
+    return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Result<void> sync(FdView fd, const std::string& path) {
+    if (::fsync(fd.raw()) < 0) return fail_errno("fsync {}", path);
+    return {};
+}
+
+}  // namespace
+
+Result<void> write_file_atomic(const std::string& path, std::string_view bytes, mode_t mode,
+                               Durability durability) {
+    const std::string temporary = fmt::format("{}.{}.tmp", path, random_hex(4));
+    const Fd fd = TRY(open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode));
+    Rollback undo;
+    undo.add([&] { ::unlink(temporary.c_str()); });
+    TRY(write_all(fd, bytes).context(temporary));
+    if (durability == Durability::survives_power) TRY(sync(fd, temporary));
+    TRY(rename(temporary, path));
+    undo.commit();
+    if (durability == Durability::survives_power) {
+        const std::string directory = parent_of(path);
+        const Fd parent = TRY(open(directory, O_RDONLY | O_DIRECTORY));
+        TRY(sync(parent, directory));
+    }
+    return {};
+}
+
+Result<void> make_directories(const std::string& path, mode_t mode) {
+    if (path.empty()) return fail(ErrorKind::invalid, "mkdir: the path is empty");
+    for (auto at = path.find('/', 1);; at = path.find('/', at + 1)) {
+        const std::string prefix = path.substr(0, at);
+        if (::mkdir(prefix.c_str(), mode) < 0 && errno != EEXIST) return fail_errno("mkdir {}", prefix);
+        if (at == std::string::npos) break;
+    }
+    struct ::stat status {};
+    if (::stat(path.c_str(), &status) < 0) return fail_errno("stat {}", path);
+    if (!S_ISDIR(status.st_mode))
+        return fail(ErrorKind::conflict, "mkdir {}: a file of that name is in the way", path);
+    return {};
+}
+
+namespace {
+
+/// Removes everything below `directory`, which stays. `device` fences off other file systems.
+Result<void> empty_directory(Fd directory, dev_t device, const std::string& path) {
+    DIR* stream = ::fdopendir(directory.raw());
+    if (!stream) return fail_errno("open directory {}", path);
+    const int raw = directory.release();  // owned by the stream from here on
+    Rollback close_stream;
+    close_stream.add([stream] { ::closedir(stream); });
+    while (const dirent* entry = ::readdir(stream)) {
+        const std::string name = entry->d_name;
+        if (name == "." || name == "..") continue;
+        struct ::stat status {};
+        if (::fstatat(raw, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) {
+            if (errno == ENOENT) continue;
+            return fail_errno("stat {}/{}", path, name);
+        }
+        const bool is_directory = S_ISDIR(status.st_mode);
+        if (is_directory) {
+            if (status.st_dev != device)
+                return fail(ErrorKind::conflict, "remove {}/{}: something is mounted there", path, name);
+            Fd child = TRY(open_at(FdView(raw), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+            TRY(empty_directory(std::move(child), device, path + "/" + name));
+        }
+        if (::unlinkat(raw, name.c_str(), is_directory ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT)
+            return fail_errno("remove {}/{}", path, name);
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<void> remove_tree(const std::string& path) {
+    struct ::stat status {};
+    if (::lstat(path.c_str(), &status) < 0) {
+        if (errno == ENOENT) return {};
+        return fail_errno("stat {}", path);
+    }
+    if (!S_ISDIR(status.st_mode)) return remove_file(path);
+    Fd directory = TRY(open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    TRY(empty_directory(std::move(directory), status.st_dev, path));
+    if (::rmdir(path.c_str()) < 0 && errno != ENOENT) return fail_errno("rmdir {}", path);
+    return {};
+}
+
+Result<void> remove_file(const std::string& path) {
+    if (::unlink(path.c_str()) < 0 && errno != ENOENT) return fail_errno("unlink {}", path);
+    return {};
+}
+
+Result<void> rename(const std::string& from, const std::string& to) {
+    if (::rename(from.c_str(), to.c_str()) < 0) return fail_errno("rename {} to {}", from, to);
+    return {};
+}
+
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+Result<struct ::stat> stat(const std::string& path) {
+    struct ::stat status {};
+    if (::stat(path.c_str(), &status) < 0) return fail_errno("stat {}", path);
+    return status;
+}
+
+Result<std::vector<std::string>> list_directory(const std::string& path) {
+    DIR* stream = ::opendir(path.c_str());
+    if (!stream) return fail_errno("open directory {}", path);
+    std::vector<std::string> names;
+    while (const dirent* entry = ::readdir(stream)) {
+        const std::string name = entry->d_name;
+        if (name != "." && name != "..") names.push_back(name);
+    }
+    ::closedir(stream);
+    return names;
+}
+
+Result<Fd> memory_file(const std::string& name) {
+    Fd fd(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!fd) return fail_errno("memfd_create {}", name);
+    return fd;
+}
+
+Result<std::pair<Fd, Fd>> pipe(int flags) {
+    int ends[2];
+    if (::pipe2(ends, flags | O_CLOEXEC) < 0) return fail_errno("pipe");
+    return std::pair{Fd(ends[0]), Fd(ends[1])};
+}
+
+}  // namespace corten::sys

@@ -1,0 +1,64 @@
+#include <sys/poll.hpp>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace corten::sys {
+
+namespace {
+
+/// poll(2) that starts over after a signal with the time that is left.
+Result<int> poll_again(std::span<pollfd> entries, std::optional<Milliseconds> timeout) {
+    using Clock = std::chrono::steady_clock;
+    const auto deadline = Clock::now() + timeout.value_or(Milliseconds(0));
+    for (;;) {
+        int left = -1;
+        if (timeout) {
+            const auto rest = std::chrono::ceil<Milliseconds>(deadline - Clock::now()).count();
+            left = rest > 0 ? static_cast<int>(rest) : 0;
+        }
+        const int ready = ::poll(entries.data(), entries.size(), left);
+        if (ready >= 0) return ready;
+        if (errno != EINTR) return fail_errno("poll");
+    }
+}
+
+}  // namespace
+
+Result<std::optional<std::size_t>> wait_readable(std::span<const FdView> fds,
+                                                 std::optional<Milliseconds> timeout) {
+    std::vector<pollfd> entries;
+    for (const auto fd : fds) entries.push_back({fd.raw(), POLLIN, 0});
+    const int ready = TRY(poll_again(entries, timeout));
+    if (ready > 0)
+        for (std::size_t i = 0; i < entries.size(); ++i)
+            if (entries[i].revents != 0) return std::optional(i);
+    return std::optional<std::size_t>();
+}
+
+Result<bool> wait_writable(FdView fd, std::optional<Milliseconds> timeout) {
+    pollfd entry{fd.raw(), POLLOUT, 0};
+    return TRY(poll_again({&entry, 1}, timeout)) > 0;
+}
+
+Result<Event> Event::create() {
+    Fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!fd) return fail_errno("eventfd");
+    return Event(std::move(fd));
+}
+
+void Event::set() const {
+    const std::uint64_t one = 1;
+    // Fails only when the counter is full, and then the event is set already.
+    [[maybe_unused]] const auto written = ::write(fd_.raw(), &one, sizeof one);
+}
+
+bool Event::is_set() const {
+    pollfd entry{fd_.raw(), POLLIN, 0};
+    return ::poll(&entry, 1, 0) == 1;
+}
+
+}  // namespace corten::sys

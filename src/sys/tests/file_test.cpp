@@ -1,0 +1,57 @@
+#include <sys/file.hpp>
+
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace corten::sys {
+
+class FileTest : public testing::Test {
+protected:
+    FileTest() {
+        char name[] = "/tmp/corten-file-test.XXXXXX";
+        root = ::mkdtemp(name);
+    }
+    ~FileTest() override { remove_tree(root).ignore(); }
+    std::string root;
+};
+
+TEST_F(FileTest, OpenInRootNeverLeavesTheRoot) {
+    ASSERT_TRUE(make_directories(root + "/jail/etc").has_value());
+    ASSERT_TRUE(write_file_atomic(root + "/secret", "outside").has_value());
+    ASSERT_TRUE(write_file_atomic(root + "/jail/secret", "inside").has_value());
+    ASSERT_EQ(::symlink("../../../../secret", (root + "/jail/up").c_str()), 0);
+    ASSERT_EQ(::symlink("/secret", (root + "/jail/absolute").c_str()), 0);
+    const Fd jail = open(root + "/jail", O_PATH | O_DIRECTORY).value();
+    for (const char* path : {"../secret", "up", "absolute", "etc/../../../secret"}) {
+        const auto fd = open_in_root(jail, path, O_RDONLY);
+        ASSERT_TRUE(fd.has_value()) << path;
+        EXPECT_EQ(read_all(*fd).value(), "inside") << path;
+    }
+}
+
+TEST_F(FileTest, RemoveTreeDoesNotFollowSymlinks) {
+    ASSERT_TRUE(make_directories(root + "/keep/me").has_value());
+    ASSERT_TRUE(make_directories(root + "/gone/deep").has_value());
+    ASSERT_EQ(::symlink((root + "/keep").c_str(), (root + "/gone/deep/link").c_str()), 0);
+    ASSERT_TRUE(remove_tree(root + "/gone").has_value());
+    EXPECT_FALSE(exists(root + "/gone"));
+    EXPECT_TRUE(exists(root + "/keep/me"));
+}
+
+TEST_F(FileTest, AtomicWriteReplacesAndLeavesNoTemporary) {
+    const std::string path = root + "/state";
+    ASSERT_TRUE(write_file_atomic(path, "one").has_value());
+    ASSERT_TRUE(write_file_atomic(path, "two", 0600, Durability::survives_power).has_value());
+    EXPECT_EQ(read_file(path).value(), "two");
+    EXPECT_EQ(list_directory(root).value().size(), 1u);
+}
+
+TEST_F(FileTest, ReadFileIsBounded) {
+    ASSERT_TRUE(write_file_atomic(root + "/big", std::string(100, 'x')).has_value());
+    EXPECT_EQ(read_file(root + "/big", 10).error().kind(), ErrorKind::invalid);
+    EXPECT_EQ(read_file(root + "/none").error().kind(), ErrorKind::not_found);
+}
+
+}  // namespace corten::sys
