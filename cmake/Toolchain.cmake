@@ -8,13 +8,16 @@ endif()
 set(CMAKE_CXX_STANDARD 23)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS ON) # TRY() is a statement expression
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
 add_compile_options(-Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Wconversion
                     -Wno-sign-conversion -Wno-gnu-statement-expression -Wno-missing-field-initializers
                     -Wno-missing-designated-field-initializers
                     -fstack-protector-strong -ffunction-sections -fdata-sections)
+# Position independent everywhere, by hand: CMake's own switch tells libraries from programs apart
+# and the precompiled header could not serve both.
+add_compile_options(-fPIE)
+add_link_options(-pie)
 add_compile_definitions(_GNU_SOURCE)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
     add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
@@ -29,5 +32,8 @@ endif()
 
 find_program(CORTEN_CCACHE ccache)
 if(CORTEN_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-    set(CMAKE_CXX_COMPILER_LAUNCHER ${CORTEN_CCACHE})
+    # The precompiled header is compared by content, and paths of build folders do not count.
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1
+        CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime ${CORTEN_CCACHE})
+    add_compile_options(-Xclang -fno-pch-timestamp)
 endif()
