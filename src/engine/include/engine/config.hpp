@@ -1,0 +1,39 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace corten::engine {
+
+/// What cortend was told at start, after flags and daemon.json were merged. Paths are absolute.
+struct Config {
+    std::string data_root = "/var/lib/corten";
+    std::string exec_root = "/run/corten";
+    std::string shim_program;  ///< corten-shim
+    std::string init_program;  ///< corten-init, for --init
+
+    std::string bridge = "docker0";
+    std::string bridge_address = "172.17.0.1/16";
+    std::size_t prepared_sandboxes = 4;
+
+    std::string cgroup_parent = "/corten";
+    std::vector<std::string> labels;
+    std::vector<std::string> dns;
+    std::vector<std::string> dns_search;
+    std::vector<std::string> dns_options;
+    std::vector<std::string> insecure_registries;  ///< host[:port] or CIDR
+    std::vector<std::string> registry_mirrors;
+    std::string log_driver = "json-file";
+    std::map<std::string, std::string> log_options;
+    struct Ulimit {
+        std::int64_t soft = 0;
+        std::int64_t hard = 0;
+    };
+    std::map<std::string, Ulimit> default_ulimits;
+    std::int64_t default_shm_size = 64 << 20;
+    std::uint64_t most_unpacked_bytes = std::uint64_t{1} << 40;  ///< bound for one image layer
+    bool debug = false;
+};
+
+}  // namespace corten::engine

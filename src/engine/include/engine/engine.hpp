@@ -1,0 +1,48 @@
+#pragma once
+// The domain: containers, images, networks, volumes, events. No HTTP in here.
+#include <apitypes/system.hpp>
+#include <base/result.hpp>
+#include <engine/config.hpp>
+#include <engine/containers.hpp>
+#include <engine/events.hpp>
+#include <engine/execs.hpp>
+#include <engine/images.hpp>
+#include <engine/networks.hpp>
+#include <engine/volumes.hpp>
+
+#include <memory>
+
+namespace corten::engine {
+
+class Engine {
+public:
+    /// Starting is recovery: adopts what runs, finishes or undoes what was half done, restarts what
+    /// its policy says, removes what belongs to nobody.
+    static Result<std::unique_ptr<Engine>> open(Config config);
+    /// Containers run on.
+    ~Engine();
+
+    Containers& containers() { return *containers_; }
+    Execs& execs() { return *execs_; }
+    Images& images() { return *images_; }
+    Networks& networks() { return *networks_; }
+    Volumes& volumes() { return *volumes_; }
+    EventHub& events();
+
+    const Config& config() const;
+    Result<apitypes::SystemInfo> info() const;
+    apitypes::SystemVersion version() const;
+    Result<apitypes::DiskUsage> disk_usage() const;
+
+private:
+    explicit Engine(std::unique_ptr<Runtime> runtime);
+
+    std::unique_ptr<Runtime> runtime_;
+    std::unique_ptr<Containers> containers_;
+    std::unique_ptr<Execs> execs_;
+    std::unique_ptr<Images> images_;
+    std::unique_ptr<Networks> networks_;
+    std::unique_ptr<Volumes> volumes_;
+};
+
+}  // namespace corten::engine

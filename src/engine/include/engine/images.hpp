@@ -1,0 +1,68 @@
+#pragma once
+// Images as the API sees them; src/image and src/storage do the work. `ref` is a reference in any
+// form, an image id or a unique prefix of one.
+#include <apitypes/image.hpp>
+#include <base/stream.hpp>
+#include <engine/events.hpp>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace corten::engine {
+
+class Runtime;
+
+struct RegistryCredentials {
+    std::string username;
+    std::string password;
+    std::string identity_token;
+    std::string server_address;
+};
+
+struct PullImage {
+    std::string reference;  ///< with tag or digest
+    std::string platform;
+    RegistryCredentials credentials;
+};
+
+/// One line of docker's progress stream.
+using ProgressSink = std::function<void(const apitypes::ProgressMessage& message)>;
+
+class Images {
+public:
+    explicit Images(Runtime& runtime);
+
+    Result<std::vector<apitypes::ImageSummary>> list(bool all, const Filters& filters,
+                                                     bool shared_size = false) const;
+    Result<apitypes::ImageInspect> inspect(std::string_view ref) const;
+    Result<std::vector<apitypes::ImageHistoryItem>> history(std::string_view ref) const;
+    /// `cancel` becomes readable when the client is gone.
+    Result<void> pull(const PullImage& request, const ProgressSink& progress, FdView cancel);
+    Result<void> push(std::string_view ref, const RegistryCredentials& credentials,
+                      const ProgressSink& progress, FdView cancel);
+    Result<void> tag(std::string_view ref, std::string_view repository, std::string_view tag);
+    Result<std::vector<apitypes::ImageDeleted>> remove(std::string_view ref, bool force, bool prune_parents);
+    Result<apitypes::ImagesPruned> prune(const Filters& filters);
+    Result<void> save(const std::vector<std::string>& refs, const ByteSink& sink) const;
+    Result<void> load(const ByteSource& source, const ProgressSink& progress);
+    struct Import {
+        std::string repository;
+        std::string tag;
+        std::string message;
+        std::vector<std::string> changes;
+        std::string platform;
+    };
+    Result<std::string> import(const Import& request, const ByteSource& source, const ProgressSink& progress);
+    /// An image made from the distribution's own packages: "debian" or "busybox".
+    Result<void> bootstrap(std::string_view name, const ProgressSink& progress, FdView cancel);
+    /// Checks credentials with the registry; gives the status text.
+    Result<std::string> login(const RegistryCredentials& credentials);
+
+private:
+    Runtime& runtime_;
+};
+
+}  // namespace corten::engine

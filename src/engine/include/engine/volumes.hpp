@@ -1,0 +1,29 @@
+#pragma once
+#include <apitypes/volume.hpp>
+#include <engine/events.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace corten::engine {
+
+class Runtime;
+
+class Volumes {
+public:
+    explicit Volumes(Runtime& runtime);
+
+    Result<std::vector<apitypes::Volume>> list(const Filters& filters) const;
+    Result<apitypes::Volume> inspect(std::string_view name) const;
+    /// An existing volume of that name is given back as it is.
+    Result<apitypes::Volume> create(const apitypes::VolumeCreate& request);
+    /// conflict while a container refers to it; a missing one is not_found, or fine with `force`.
+    Result<void> remove(std::string_view name, bool force);
+    Result<apitypes::VolumesPruned> prune(const Filters& filters);
+
+private:
+    Runtime& runtime_;
+};
+
+}  // namespace corten::engine
