@@ -19,7 +19,7 @@
 
 namespace corten::engine {
 
-class Runtime;  // the engine's shared parts, private to src/engine
+class Context;  // the engine's shared parts, private to src/engine
 class Container;
 
 enum class ContainerStatus { created, running, paused, restarting, removing, exited, dead };
@@ -137,7 +137,7 @@ struct PutArchive {
 
 class Containers {
 public:
-    explicit Containers(Runtime& runtime);
+    explicit Containers(Context& context);
     ~Containers();
 
     Result<apitypes::ContainerCreated> create(CreateContainer request);
@@ -181,7 +181,7 @@ public:
     Result<Json> explain(std::string_view ref) const;
 
 private:
-    Runtime& runtime_;
+    Context& context_;
 };
 
 }  // namespace corten::engine

@@ -35,9 +35,9 @@ public:
     Result<apitypes::DiskUsage> disk_usage() const;
 
 private:
-    explicit Engine(std::unique_ptr<Runtime> runtime);
+    explicit Engine(std::unique_ptr<Context> context);
 
-    std::unique_ptr<Runtime> runtime_;
+    std::unique_ptr<Context> context_;
     std::unique_ptr<Containers> containers_;
     std::unique_ptr<Execs> execs_;
     std::unique_ptr<Images> images_;

@@ -7,7 +7,7 @@ namespace corten::engine {
 
 class Execs {
 public:
-    explicit Execs(Runtime& runtime);
+    explicit Execs(Context& context);
 
     /// The new exec's id. conflict when the container does not run or is paused.
     Result<std::string> create(std::string_view container_ref, apitypes::ExecConfig config);
@@ -22,7 +22,7 @@ public:
     Result<apitypes::ExecInspect> inspect(std::string_view exec_id) const;
 
 private:
-    Runtime& runtime_;
+    Context& context_;
 };
 
 }  // namespace corten::engine

@@ -13,7 +13,7 @@
 
 namespace corten::engine {
 
-class Runtime;
+class Context;
 
 struct RegistryCredentials {
     std::string username;
@@ -33,7 +33,7 @@ using ProgressSink = std::function<void(const apitypes::ProgressMessage& message
 
 class Images {
 public:
-    explicit Images(Runtime& runtime);
+    explicit Images(Context& context);
 
     Result<std::vector<apitypes::ImageSummary>> list(bool all, const Filters& filters,
                                                      bool shared_size = false) const;
@@ -62,7 +62,7 @@ public:
     Result<std::string> login(const RegistryCredentials& credentials);
 
 private:
-    Runtime& runtime_;
+    Context& context_;
 };
 
 }  // namespace corten::engine

@@ -8,11 +8,11 @@
 
 namespace corten::engine {
 
-class Runtime;
+class Context;
 
 class Networks {
 public:
-    explicit Networks(Runtime& runtime);
+    explicit Networks(Context& context);
 
     Result<std::vector<apitypes::Network>> list(const Filters& filters) const;
     Result<apitypes::Network> inspect(std::string_view ref) const;
@@ -21,7 +21,7 @@ public:
     Result<void> remove(std::string_view ref);
 
 private:
-    Runtime& runtime_;
+    Context& context_;
 };
 
 }  // namespace corten::engine

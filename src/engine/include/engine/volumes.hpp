@@ -8,11 +8,11 @@
 
 namespace corten::engine {
 
-class Runtime;
+class Context;
 
 class Volumes {
 public:
-    explicit Volumes(Runtime& runtime);
+    explicit Volumes(Context& context);
 
     Result<std::vector<apitypes::Volume>> list(const Filters& filters) const;
     Result<apitypes::Volume> inspect(std::string_view name) const;
@@ -23,7 +23,7 @@ public:
     Result<apitypes::VolumesPruned> prune(const Filters& filters);
 
 private:
-    Runtime& runtime_;
+    Context& context_;
 };
 
 }  // namespace corten::engine
