@@ -1,0 +1,249 @@
+#include "body.hpp"
+
+#include <base/text.hpp>
+#include <http/client.hpp>
+#include <sys/socket.hpp>
+
+#include <poll.h>
+
+#include <array>
+
+namespace corten::http {
+
+struct Connection::State {
+    Timeouts timeouts;
+    std::string host_header;
+    std::unique_ptr<Stream> stream;
+    std::unique_ptr<Input> input;
+    bool reusable = true;
+    bool busy = false;  ///< an answer's body has not been read to its end
+
+    Deadline deadline() const { return Deadline::in(timeouts.stall); }
+};
+
+struct Response::State {
+    Connection::State& connection;
+    BodyReader body;
+    std::optional<std::uint64_t> length;
+
+    /// The connection can go on exactly when the answer has been read.
+    void note_end() {
+        if (body.done()) connection.busy = false;
+    }
+};
+
+Response::Response(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Response::Response(Response&&) noexcept = default;
+Response& Response::operator=(Response&&) noexcept = default;
+Response::~Response() = default;
+
+Result<std::size_t> Response::read(std::span<char> buffer) {
+    auto got = state_->body.read(buffer, state_->connection.deadline());
+    if (!got.has_value()) state_->connection.reusable = false;
+    state_->note_end();
+    return got;
+}
+
+Result<std::string> Response::read_all(std::size_t limit) {
+    std::string out;
+    for (;;) {
+        const auto old = out.size();
+        const auto step = std::max<std::size_t>(
+            std::min<std::uint64_t>(state_->body.remaining().value_or(16 << 10), 1 << 20), 1);
+        out.resize(old + step);
+        const auto got = TRY(read(std::span(out).subspan(old)));
+        out.resize(old + got);
+        if (got == 0) return out;
+        if (out.size() > limit)
+            return fail(ErrorKind::no_space, "answer is longer than {} bytes", limit);
+    }
+}
+
+std::optional<std::uint64_t> Response::length() const {
+    return state_->length;
+}
+FdView Response::fd() const {
+    return state_->connection.stream->fd();
+}
+bool Response::has_buffered() const {
+    return !state_->connection.input->data().empty() || state_->connection.stream->has_pending();
+}
+
+namespace {
+
+std::string describe(const Endpoint& endpoint) {
+    if (endpoint.kind == Endpoint::unix_socket) return endpoint.path;
+    const bool v6 = endpoint.host.find(':') != std::string::npos;
+    return fmt::format("{}{}{}:{}", v6 ? "[" : "", endpoint.host, v6 ? "]" : "", endpoint.port);
+}
+
+/// Asks a proxy to connect us to the endpoint (RFC 9110 9.3.6).
+Result<void> ask_proxy(Stream& stream, const Url& proxy, const std::string& target,
+                       Deadline deadline) {
+    Headers headers{{"Host", target}};
+    if (!proxy.user.empty())
+        headers.add("Proxy-Authorization",
+                    "Basic " + base64_encode(TRY(percent_decode(proxy.user))));
+    std::string head = fmt::format("CONNECT {} HTTP/1.1\r\n", target);
+    headers.append_to(head);
+    TRY(stream.write(head + "\r\n"));
+    Input input(stream);
+    const Head answer = TRY(read_response_head(input, "CONNECT", deadline));
+    if (answer.status / 100 != 2)
+        return fail(ErrorKind::unavailable, "proxy {} answered {} {}", proxy.authority(),
+                    answer.status, answer.reason);
+    if (!input.data().empty())
+        return fail(ErrorKind::unavailable, "proxy {} sent bytes too early", proxy.authority());
+    return {};
+}
+
+Result<std::unique_ptr<Stream>> connect_stream(const Endpoint& endpoint, Deadline deadline) {
+    if (endpoint.kind == Endpoint::unix_socket)
+        return make_socket_stream(TRY(sys::connect_unix(endpoint.path, sys::SocketType::stream)));
+    if (endpoint.proxy.empty())
+        return make_socket_stream(TRY(connect_tcp(endpoint.host, endpoint.port, deadline)));
+    const auto text = endpoint.proxy.find("://") == std::string::npos ? "http://" + endpoint.proxy
+                                                                      : endpoint.proxy;
+    const Url proxy = TRY(parse_url(text).context("proxy"));
+    auto stream =
+        make_socket_stream(TRY(connect_tcp(proxy.host, proxy.port, deadline).context("proxy")));
+    TRY(ask_proxy(*stream, proxy, describe(endpoint), deadline));
+    return stream;
+}
+
+/// The request line and headers. A Host header comes first, as Go and browsers send it.
+std::string request_head(const ClientRequest& request, const std::string& host) {
+    std::string head = fmt::format("{} {} HTTP/1.1\r\n", request.method, request.target);
+    if (!request.headers.contains("Host")) head += "Host: " + host + "\r\n";
+    request.headers.append_to(head);
+    const bool may_have_body = request.method != "GET" && request.method != "HEAD";
+    if (request.producer && !request.length)
+        head += "Transfer-Encoding: chunked\r\n";
+    else if (request.producer)
+        head += fmt::format("Content-Length: {}\r\n", *request.length);
+    else if (may_have_body || !request.body.empty())
+        head += fmt::format("Content-Length: {}\r\n", request.body.size());
+    head += "\r\n";
+    return head;
+}
+
+/// True when the peer has already answered (or closed), so that sending on is of no use.
+bool answered_early(const Stream& stream) {
+    pollfd entry{stream.fd().raw(), POLLIN, 0};
+    return stream.has_pending() || ::poll(&entry, 1, 0) > 0;
+}
+
+Result<void> send_piece(Stream& stream, std::string_view piece, bool chunked, Timeouts timeouts) {
+    if (!chunked) return stream.write(piece, timeouts.stall);
+    const std::string size = fmt::format("{:x}\r\n", piece.size());
+    const std::array<std::string_view, 3> parts{size, piece, "\r\n"};
+    return stream.write(parts, timeouts.stall);
+}
+
+enum class Sent { whole, cut_short };
+
+Result<Sent> send_produced(Stream& stream, const ClientRequest& request, Timeouts timeouts) {
+    const bool chunked = !request.length;
+    std::uint64_t left = request.length.value_or(0);
+    std::vector<char> buffer(256 << 10);
+    for (;;) {
+        const auto got = TRY(request.producer(buffer));
+        if (got == 0) break;
+        if (!chunked && got > left)
+            return fail(ErrorKind::invalid, "body is longer than its length {}", *request.length);
+        left -= chunked ? 0 : got;
+        if (answered_early(stream)) return Sent::cut_short;
+        TRY(send_piece(stream, {buffer.data(), got}, chunked, timeouts));
+    }
+    if (left != 0)
+        return fail(ErrorKind::invalid, "body is {} bytes shorter than its length", left);
+    if (chunked) TRY(stream.write("0\r\n\r\n", timeouts.stall));
+    return Sent::whole;
+}
+
+Result<Sent> send_request(Connection::State& state, const ClientRequest& request) {
+    const std::string head = request_head(request, state.host_header);
+    if (!request.producer) {
+        const std::array<std::string_view, 2> parts{head, request.body};
+        TRY(state.stream->write(parts, state.timeouts.stall));
+        return Sent::whole;
+    }
+    TRY(state.stream->write(head, state.timeouts.stall));
+    return send_produced(*state.stream, request, state.timeouts);
+}
+
+}  // namespace
+
+Connection::Connection(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Connection::~Connection() = default;
+
+Result<std::unique_ptr<Connection>> Connection::open(const Endpoint& endpoint, Timeouts timeouts) {
+    const auto deadline = Deadline::in(timeouts.connect);
+    auto state = std::make_unique<State>();
+    state->timeouts = timeouts;
+    state->stream = TRY(connect_stream(endpoint, deadline));
+    if (endpoint.tls)
+        state->stream = TRY(endpoint.tls->connect(std::move(state->stream), endpoint.host, deadline)
+                                .context(describe(endpoint)));
+    state->input = std::make_unique<Input>(*state->stream);
+    state->host_header = endpoint.host_header;
+    if (state->host_header.empty())
+        state->host_header =
+            endpoint.kind == Endpoint::unix_socket ? "localhost" : describe(endpoint);
+    return std::unique_ptr<Connection>(new Connection(std::move(state)));
+}
+
+Result<Response> Connection::send(const ClientRequest& request) {
+    State& state = *state_;
+    if (!state.stream || !state.reusable || state.busy)
+        return fail(ErrorKind::internal, "the connection cannot take another request");
+    state.reusable = false;  // until the head of the answer says otherwise
+    auto sent = send_request(state, request);
+    // A server may refuse a body, answer and close while we still write: its answer is what counts.
+    const bool refused = !sent.has_value() && sent.error().number() == EPIPE;
+    if (!sent.has_value() && !refused) return std::move(sent).error();
+    auto head = read_response_head(*state.input, request.method, state.deadline());
+    if (!head.has_value()) return refused ? std::move(sent).error() : std::move(head).error();
+    state.reusable =
+        head->keep_alive && head->status != 101 && sent.has_value() && *sent == Sent::whole;
+
+    Response response(std::make_unique<Response::State>(
+        state, BodyReader(*state.input, head->framing, head->length), std::nullopt));
+    if (head->framing == Framing::length) response.state_->length = head->length;
+    state.busy = !response.state_->body.done();
+    response.status = head->status;
+    response.reason = std::move(head->reason);
+    response.headers = std::move(head->headers);
+    return response;
+}
+
+bool Connection::reusable() const {
+    if (!state_->stream || !state_->reusable || state_->busy) return false;
+    // Readable while idle: the peer closed, or sent what nobody asked for.
+    return state_->input->data().empty() && !answered_early(*state_->stream);
+}
+
+Result<Upgraded> Connection::take_stream() {
+    if (!state_->stream) return fail(ErrorKind::internal, "the stream was taken already");
+    Upgraded upgraded{nullptr, state_->input->take()};
+    upgraded.stream = std::move(state_->stream);
+    return upgraded;
+}
+
+void Connection::set_timeouts(Timeouts timeouts) {
+    state_->timeouts = timeouts;
+}
+
+Result<Endpoint> endpoint_of(const Url& url, std::shared_ptr<const TlsConnector> tls) {
+    if (url.scheme != "http" && url.scheme != "https")
+        return fail(ErrorKind::invalid, "{}: only http and https are spoken", to_string(url));
+    if (url.scheme == "https" && !tls)
+        return fail(ErrorKind::invalid, "{}: TLS is not set up", to_string(url));
+    return Endpoint{.kind = Endpoint::tcp,
+                    .host = url.host,
+                    .port = url.port,
+                    .tls = url.scheme == "https" ? std::move(tls) : nullptr,
+                    .host_header = url.authority()};
+}
+
+}  // namespace corten::http
