@@ -92,7 +92,10 @@ Result<void> shutdown_write(FdView socket) {
     return {};
 }
 
-Result<void> send_message(FdView socket, std::string_view bytes, const std::vector<FdView>& fds) {
+namespace {
+
+Result<void> send_flagged(FdView socket, std::string_view bytes, const std::vector<FdView>& fds,
+                          int flags) {
     if (fds.size() > most_fds)
         return fail(ErrorKind::internal, "{} descriptors in one message, at most {}", fds.size(), most_fds);
     iovec part{const_cast<char*>(bytes.data()), bytes.size()};
@@ -114,10 +117,21 @@ Result<void> send_message(FdView socket, std::string_view bytes, const std::vect
     }
     ssize_t sent = -1;
     do {
-        sent = ::sendmsg(socket.raw(), &header, MSG_NOSIGNAL);
+        sent = ::sendmsg(socket.raw(), &header, MSG_NOSIGNAL | flags);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) return fail_errno("send message of {} bytes", bytes.size());
     return {};
+}
+
+}  // namespace
+
+Result<void> send_message(FdView socket, std::string_view bytes, const std::vector<FdView>& fds) {
+    return send_flagged(socket, bytes, fds, 0);
+}
+
+Result<void> try_send_message(FdView socket, std::string_view bytes,
+                              const std::vector<FdView>& fds) {
+    return send_flagged(socket, bytes, fds, MSG_DONTWAIT);
 }
 
 namespace {

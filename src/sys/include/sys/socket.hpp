@@ -2,7 +2,6 @@
 // Unix sockets, and messages that carry descriptors (SCM_RIGHTS).
 #include <base/fd.hpp>
 #include <base/result.hpp>
-
 #include <sys/types.h>
 
 #include <string>
@@ -30,7 +29,11 @@ struct Message {
 };
 
 /// One message on a seqpacket socket, with at most 16 descriptors.
-Result<void> send_message(FdView socket, std::string_view bytes, const std::vector<FdView>& fds = {});
+Result<void> send_message(FdView socket, std::string_view bytes,
+                          const std::vector<FdView>& fds = {});
+/// The same, but fails with EAGAIN instead of waiting when the peer's buffer is full.
+Result<void> try_send_message(FdView socket, std::string_view bytes,
+                              const std::vector<FdView>& fds = {});
 /// One message; it is an error when it is longer than `limit` or when descriptors were cut off.
 Result<Message> receive_message(FdView socket, std::size_t limit = 1 << 20);
 

@@ -1,0 +1,74 @@
+#pragma once
+// The daemon's end of a supervisor's control socket. Any thread may call; replies are matched by
+// sequence number. Something has to read the socket meanwhile: ShimPump does.
+#include <base/fd.hpp>
+#include <base/result.hpp>
+#include <base/sync.hpp>
+#include <proto/channel.hpp>
+#include <proto/shim_messages.hpp>
+#include <sys/poll.hpp>
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace corten::proto {
+
+struct Event {
+    std::string type;  ///< event_exited, event_exec_exited ...
+    Json body;
+};
+
+class ShimClient {
+public:
+    /// A supervisor answers a start within this, or something is wrong with the machine.
+    static constexpr sys::Milliseconds default_timeout{30'000};
+
+    explicit ShimClient(Fd socket) : socket_(std::move(socket)) {}
+    ShimClient(const ShimClient&) = delete;
+    ShimClient& operator=(const ShimClient&) = delete;
+
+    /// Sends the request and waits for its reply. The supervisor's typed error comes back as it
+    /// was; unavailable when the supervisor is gone or does not answer within `timeout`.
+    template <typename Request>
+    Result<typename Request::Reply> call(const Request& request,
+                                         const std::vector<RoleFd>& fds = {},
+                                         sys::Milliseconds timeout = default_timeout) {
+        const Json body = TRY(exchange(Request::type, to_json(request), fds, timeout));
+        return from_json<typename Request::Reply>(body, Request::type);
+    }
+
+    FdView fd() const { return socket_; }
+    bool is_closed() const;
+
+    /// Reads one message, which has to be there: resolves its request, or gives the event.
+    /// nullopt with is_closed() once the peer is gone.
+    std::optional<Event> receive_one();
+    /// Fails what is being waited for, and every later call.
+    void close();
+
+private:
+    struct Waiting {
+        std::optional<Result<Json>> reply;
+    };
+
+    Result<Json> exchange(std::string_view type, Json body, const std::vector<RoleFd>& fds,
+                          sys::Milliseconds timeout);
+    Result<void> send_within(Envelope envelope, const std::vector<RoleFd>& fds,
+                             sys::Milliseconds timeout);
+    void resolve(Envelope envelope);
+
+    Fd socket_;
+    mutable std::mutex mutex_;  // guards what follows; a condition variable needs it bare
+    std::condition_variable answered_;
+    std::map<std::uint64_t, Waiting> waiting_;
+    std::uint64_t next_sequence_ = 1;
+    bool closed_ = false;
+};
+
+}  // namespace corten::proto
