@@ -1,0 +1,99 @@
+#pragma once
+// Making a container's first process. The caller must be single-threaded (the supervisor, or
+// corten-runtime): the child is a copy of it that goes on in our code until execve.
+//
+//   auto created = TRY(create(std::move(request)));   // exists, set up, waits before execve
+//   ... record created.init.process().pid() ...
+//   TRY(created.start());                              // runs it, or says why it cannot
+//
+// Life cycle: when create() fails nothing is left: no process, cgroup, mount or namespace. When a
+// Created is dropped, its init is killed and reaped; its cgroup stays until cgroup.remove().
+#include <base/fd.hpp>
+#include <base/result.hpp>
+#include <oci/runtime_spec.hpp>
+#include <sys/process.hpp>
+
+#include <cgroup/group.hpp>
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace corten::runtime {
+
+/// Borrowed descriptors that become 0, 1 and 2. Ignored when the process asks for a terminal.
+/// An invalid one is /dev/null of the container.
+struct Stdio {
+    FdView in;
+    FdView out;
+    FdView err;
+};
+
+/// How long each step took, in the order of execution.
+struct Timing {
+    std::string phase;
+    std::chrono::nanoseconds duration;
+};
+
+struct LaunchRequest {
+    oci::Spec spec;
+    std::string id;
+    std::string bundle;  ///< absolute; what a relative root.path is relative to
+    /// A detached mount (fsmount, open_tree) that becomes "/" instead of spec.root.path.
+    Fd root_mount;
+    /// Namespaces to join by descriptor: "network", "ipc", "pid", ... Overrides the spec's paths,
+    /// and joins also when the spec does not list the type.
+    std::map<std::string, Fd> namespaces;
+    /// A compiled program (array of sock_filter, see seccomp/compile.hpp) to load instead of
+    /// compiling spec.linux.seccomp. The section's flags and listener still count.
+    Fd seccomp_program;
+    Stdio stdio;
+    /// Descriptors 3 to 3+n-1 of the caller stay open in the container (LISTEN_FDS style).
+    int preserve_fds = 0;
+    /// The kernel kills the container when the caller's thread dies.
+    bool die_with_parent = false;
+    bool no_pivot = false;  ///< MS_MOVE and chroot, for a root on an initramfs
+    bool no_new_keyring = false;
+    /// A listening stream socket on which the process waits for its start instead of on
+    /// Created::start(): see start_by_socket(). Lets another program start it.
+    Fd start_listener;
+    /// A cgroup that exists instead of one made from linux.cgroupsPath.
+    std::optional<cgroup::Group> cgroup;
+    /// Cgroup steps that lack permission are survived (rootless); the warning is in
+    /// Created::warnings.
+    bool tolerate_cgroup_errors = false;
+};
+
+class Created {
+public:
+    sys::OwnedChild init;
+    Fd console_master;  ///< when spec.process.terminal
+    /// Held so that the namespaces outlive the process for a moment (exit is seen before the
+    /// teardown), and for exec. Invalid when the container shares the caller's.
+    Fd mount_ns;
+    Fd net_ns;
+    cgroup::Group cgroup;
+    std::vector<Timing> timings;
+    std::vector<std::string> warnings;
+
+    /// Lets the process execve, and returns once it has. The error of execve keeps its errno in
+    /// number() (ENOENT, EACCES, ENOEXEC, ...) and its text begins with: exec: "name": .
+    /// Must not be called when start_listener was given.
+    Result<void> start();
+
+private:
+    friend Result<Created> create(LaunchRequest request);
+    Fd control_;
+};
+
+/// See above. Errors: invalid for a configuration that makes no sense, with the field's name;
+/// conflict when the cgroup is in use; unsupported with the kernel's option; else that of the step.
+Result<Created> create(LaunchRequest request);
+
+/// Starts a container that was created with start_listener, from any process: `socket` is
+/// connected to that listener. Same errors as Created::start().
+Result<void> start_by_socket(FdView socket);
+
+}  // namespace corten::runtime

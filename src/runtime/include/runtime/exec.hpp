@@ -1,0 +1,42 @@
+#pragma once
+// One more process in a running container. Like create(): the caller must be single-threaded.
+#include <base/fd.hpp>
+#include <base/result.hpp>
+#include <oci/runtime_spec.hpp>
+#include <runtime/container.hpp>
+#include <sys/process.hpp>
+
+#include <cgroup/group.hpp>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace corten::runtime {
+
+struct ExecRequest {
+    oci::Process process;
+    /// The container's init: all its namespaces that differ from the caller's are joined.
+    sys::PidRef container;
+    /// Invalid: stay in the caller's cgroup.
+    cgroup::Group cgroup;
+    /// The container's seccomp section, or a compiled program of it. Both empty: no filter.
+    std::optional<oci::LinuxSeccomp> seccomp;
+    Fd seccomp_program;
+    Stdio stdio;
+    int preserve_fds = 0;
+    bool die_with_parent = false;
+    std::string id;  ///< of the container, for seccomp listeners and messages
+    std::string bundle;
+};
+
+struct ExecProcess {
+    sys::OwnedChild child;
+    Fd console_master;
+    std::vector<Timing> timings;
+};
+
+/// Returns once the process has executed its program. Errors as Created::start() gives them.
+Result<ExecProcess> exec(ExecRequest request);
+
+}  // namespace corten::runtime
