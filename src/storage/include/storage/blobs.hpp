@@ -1,0 +1,86 @@
+#pragma once
+// Content-addressed files: DATA/blobs/sha256/<hex>. A blob appears there by rename, whole and
+// verified, or not at all. What is being written lies in DATA/ingest.
+#include <base/fd.hpp>
+#include <base/result.hpp>
+#include <storage/digest.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace corten::storage {
+
+class BlobStore;
+
+/// Writes one blob. Destroyed before commit() it removes what it wrote, unless keep_partial().
+class BlobWriter final : public Sink {
+public:
+    BlobWriter(BlobWriter&&) noexcept;
+    ~BlobWriter() override;
+
+    Result<void> write(std::string_view bytes) override;
+    /// Bytes so far, including those an earlier attempt left (see BlobStore::resume).
+    std::uint64_t size() const { return size_; }
+    std::string digest() const { return hash_.digest(); }
+    /// Forgets everything written: the peer cannot continue, start over.
+    Result<void> restart();
+    /// Leaves the bytes for a later resume() when this is destroyed without commit().
+    void keep_partial() { keep_ = true; }
+    /// Verifies and publishes; gives the digest. `corrupt` when the bytes are not the expected ones
+    /// (they are then removed, also after keep_partial()). A blob that exists already is fine.
+    Result<std::string> commit(std::optional<std::string> expected_digest = {},
+                               std::optional<std::uint64_t> expected_size = {});
+
+private:
+    friend class BlobStore;
+    BlobWriter(const BlobStore& store, std::string path, Fd file);
+    const BlobStore* store_;
+    std::string path_;  ///< in DATA/ingest; empty once committed or moved from
+    Fd file_;
+    Sha256 hash_;
+    std::uint64_t size_ = 0;
+    bool keep_ = false;
+};
+
+struct BlobInfo {
+    std::string digest;
+    std::uint64_t size = 0;
+};
+
+/// Thread-safe: all state is in the file system.
+class BlobStore {
+public:
+    /// Makes the directories and removes anonymous leftovers of a crash from DATA/ingest; partial
+    /// downloads younger than a week are kept for resume().
+    static Result<BlobStore> open(const std::string& data_root);
+
+    Result<BlobWriter> create() const;
+    /// Continues what an earlier writer for `digest` left behind keep_partial() or a crash: its
+    /// bytes are read and hashed again, size() says how many there are. `conflict` while another
+    /// writer for the same digest is open.
+    Result<BlobWriter> resume(const std::string& digest) const;
+
+    bool has(std::string_view digest) const;
+    /// not_found when there is none. The content is not verified again.
+    Result<Fd> open_blob(const std::string& digest) const;
+    Result<std::uint64_t> size(const std::string& digest) const;
+    /// The whole content, verified against the digest.
+    Result<std::string> read(const std::string& digest, std::size_t limit = 64 << 20) const;
+    Result<std::string> put(std::string_view bytes) const;
+    /// A blob that is not there is fine.
+    Result<void> remove(const std::string& digest) const;
+    Result<std::vector<BlobInfo>> list() const;
+    /// Removes every partial download; gives the bytes freed. For `prune`.
+    Result<std::uint64_t> remove_partials() const;
+
+private:
+    friend class BlobWriter;
+    explicit BlobStore(std::string data_root) : root_(std::move(data_root)) {}
+    std::string blob_path(std::string_view digest) const;
+    std::string root_;
+};
+
+}  // namespace corten::storage

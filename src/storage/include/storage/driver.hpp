@@ -1,0 +1,109 @@
+#pragma once
+// The snapshotter interface: how layers and writable snapshots are kept on disk and become a mount.
+// A driver knows ids of directories, not images or containers; which layer stands on which is the
+// callers' business (LayerStore, SnapshotStore). Every implementation passes the suite in
+// tests/driver_conformance_root_test.cpp.
+//
+// Life of a layer:     begin_layer -> (entries) -> finish -> [readable, immutable] -> remove
+// Life of a snapshot:  create_snapshot -> mount, changes, diff … -> remove
+// A directory is only valid once the database names it: after a crash list() finds those that it
+// does not, and they are removed.
+#include <base/fd.hpp>
+#include <base/result.hpp>
+#include <storage/archive.hpp>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace corten::storage {
+
+enum class ChangeKind {
+    modified = 0,
+    added = 1,
+    deleted = 2
+};  ///< as GET /containers/{id}/changes
+
+struct Change {
+    std::string path;  ///< absolute, in the container
+    ChangeKind kind = ChangeKind::modified;
+    bool operator==(const Change&) const = default;
+};
+
+struct Usage {
+    std::uint64_t bytes = 0;       ///< sizes of files, hard links once: docker's SizeRw
+    std::uint64_t disk_bytes = 0;  ///< allocated blocks, as du(1) counts
+    std::uint64_t inodes = 0;
+};
+
+enum class Access { read_write, read_only };
+
+/// What a mount is made of.
+struct MountPlan {
+    std::vector<std::string> layers;  ///< ids, the topmost first; may be empty
+    std::string snapshot;             ///< id of the writable part, or "" for a read-only view
+    Access access = Access::read_write;
+    /// Puts docker's init layer between: empty files and directories for the mount points that
+    /// every container gets (/dev/console, /etc/hosts, /proc, …), where the image lacks them, so
+    /// that they are no change of the container. It is made once per topmost layer and shared.
+    bool init_layer = false;
+};
+
+/// Fills one layer; destroyed before finish() it leaves a directory for remove().
+class LayerBuilder {
+public:
+    virtual ~LayerBuilder() = default;
+    /// Unpacks a whole tar with whiteouts.
+    virtual Result<UnpackResult> unpack(TarReader& tar, const UnpackLimits& limits) = 0;
+    /// Where the record of the tar's framing goes.
+    virtual Result<Fd> create_record() = 0;
+    virtual Result<Usage> finish() = 0;
+};
+
+class Driver {
+public:
+    virtual ~Driver() = default;
+    virtual std::string_view name() const = 0;  ///< "overlay"
+
+    virtual Result<std::unique_ptr<LayerBuilder>> begin_layer(const std::string& id) = 0;
+    /// The layer's own files (not those below it), for reading payloads of its record.
+    virtual Result<Fd> open_layer(const std::string& id) = 0;
+    /// not_found when the layer has none.
+    virtual Result<Fd> open_record(const std::string& id) = 0;
+
+    virtual Result<void> create_snapshot(const std::string& id) = 0;
+
+    /// A detached mount: in no mount table and gone with its last descriptor. Attach it with
+    /// move_mount(2), or use it by descriptor as root of *at calls.
+    virtual Result<Fd> mount(const MountPlan& plan) = 0;
+
+    /// What the snapshot's writable part holds.
+    virtual Result<Usage> usage(const std::string& id) = 0;
+    /// docker's diff, sorted by path: the writable part against plan.layers.
+    virtual Result<std::vector<Change>> changes(const MountPlan& plan) = 0;
+    /// The writable part as a layer tar with whiteouts.
+    virtual Result<void> diff(const MountPlan& plan, Sink& out) = 0;
+
+    /// Takes a layer or snapshot out of sight at once, by rename into the trash; sweep() deletes.
+    /// One that does not exist is fine.
+    virtual Result<void> remove(const std::string& id) = 0;
+    /// Deletes what is in the trash; gives the number of directories. For a background thread.
+    virtual Result<std::size_t> sweep() = 0;
+    /// Ids of all layers and snapshots on disk.
+    virtual Result<std::vector<std::string>> list() = 0;
+};
+
+/// How OverlayDriver asks the kernel; `detect` finds the best at the first mount.
+enum class OverlayMount {
+    detect,
+    lowerdir_plus,  ///< fsconfig "lowerdir+" for each layer (Linux 6.7)
+    classic,        ///< mount(2) in a private mount namespace, then open_tree(OPEN_TREE_CLONE)
+};
+
+/// Directories under `root`: <id>/{diff,work,record}, trash/.
+Result<std::unique_ptr<Driver>> open_overlay_driver(const std::string& root,
+                                                    OverlayMount method = OverlayMount::detect);
+
+}  // namespace corten::storage

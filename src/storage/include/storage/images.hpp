@@ -1,0 +1,151 @@
+#pragma once
+// Image records: configs, references, digests, and what keeps layers alive. References are
+// canonical strings here ("docker.io/library/debian:12", "…@sha256:…"); parsing them is src/image.
+#include <base/clock.hpp>
+#include <base/result.hpp>
+#include <storage/blobs.hpp>
+#include <storage/database.hpp>
+#include <storage/layers.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace corten::storage {
+
+/// What is stored for an image. Its id is the digest of its config.
+struct Image {
+    std::string id;               ///< "sha256:…"
+    std::string config;           ///< JSON, byte for byte
+    std::string manifest;         ///< JSON as the registry or archive had it, "" when built here
+    std::string manifest_digest;  ///< "" when built here
+    std::string manifest_media_type;
+    std::string parent;                ///< image id it was built or committed from, "" otherwise
+    std::string chain_id;              ///< topmost layer, "" for an image without layers
+    std::vector<std::string> tags;     ///< canonical, sorted
+    std::vector<std::string> digests;  ///< canonical "name@sha256:…", sorted
+    std::uint64_t size = 0;            ///< sum of its layers' sizes
+    WallTime created{};                ///< when it was stored here (not the config's "created")
+    WallTime last_tagged{};            ///< epoch when never
+};
+
+struct NewImage {
+    std::string config;
+    std::string manifest;
+    std::string manifest_digest;
+    std::string manifest_media_type;
+    std::string parent;
+    std::string chain_id;  ///< must be in the layer store
+};
+
+/// One line of docker's reply to DELETE /images/{name}.
+struct RemovedItem {
+    bool untagged = false;  ///< else deleted
+    std::string what;       ///< reference, image id or chain id
+    bool operator==(const RemovedItem&) const = default;
+};
+
+/// A container that was made from an image.
+struct ImageUser {
+    std::string container_id;
+    bool running = false;
+};
+
+struct RemoveImageOptions {
+    bool force = false;
+    bool prune_parents = true;
+    /// Containers that use an image; asked inside the transaction.
+    std::function<std::vector<ImageUser>(const std::string& image_id)> users;
+};
+
+/// How a user named an image.
+struct ImageName {
+    /// Canonical reference with tag or digest; "" when it can only be an id.
+    std::string reference;
+    /// An id with or without "sha256:", or a unique prefix of at least one digit; "" if it is none.
+    std::string id_prefix;
+    std::string display;  ///< what the user typed, for messages
+};
+
+struct FoundImage {
+    std::string id;
+    bool by_reference = false;  ///< found by `reference`, not by id
+};
+
+/// Keeps blobs and layers that no image names yet from being collected, in a database row: a pull
+/// holds one. Destroyed, it is dropped; a crash leaves the row, and what it held is kept for a day,
+/// so that a repeated pull finds the layers that were done.
+class Lease {
+public:
+    Lease(Lease&& other) noexcept;
+    Lease& operator=(Lease&&) = delete;
+    ~Lease();
+    Result<void> add_layer(const std::string& chain_id);
+    /// Keeps what it holds for that long after destruction: a failed pull will be repeated.
+    Result<void> keep_for(std::chrono::seconds duration);
+
+private:
+    friend class ImageStore;
+    Lease(Database& db, std::int64_t id) : db_(&db), id_(id) {}
+    Database* db_;
+    std::int64_t id_;
+};
+
+struct ImageUsage {
+    std::string id;
+    std::uint64_t size = 0;
+    std::uint64_t shared = 0;  ///< bytes of layers that other images have too
+};
+
+class ImageStore {
+public:
+    ImageStore(Database& db, Driver& driver, LayerStore& layers)
+        : db_(db), driver_(driver), layers_(layers) {}
+
+    /// Stores or updates (an image that exists keeps its references); gives the id. Protects the
+    /// layers from then on.
+    Result<std::string> put(const NewImage& image);
+    Result<Image> get(const std::string& id);
+    /// By reference first, then by id, then by unique id prefix, as docker looks names up.
+    /// not_found "No such image: …"; `invalid` for an ambiguous prefix.
+    Result<FoundImage> resolve(const ImageName& name);
+    Result<std::vector<Image>> list();
+    /// Images whose parent is `id`.
+    Result<std::vector<std::string>> children(const std::string& id);
+
+    /// Points a tag or a digest reference ("name@sha256:…") at an image, taking it from another.
+    /// Gives the id of the image that had it before, "" if none.
+    Result<std::string> tag(const std::string& reference, const std::string& id);
+    Result<std::optional<std::string>> image_of(const std::string& reference);
+
+    /// docker's rules for `rmi`, with its messages: untag only while other references remain;
+    /// delete with layers and untagged parents otherwise; `conflict` for images in use or with
+    /// children. All in one transaction.
+    Result<std::vector<RemovedItem>> remove(const ImageName& name,
+                                            const RemoveImageOptions& options);
+
+    /// Shared and own sizes of all images, for `system df`.
+    Result<std::vector<ImageUsage>> usage();
+    /// Bytes of all layers, each once.
+    Result<std::uint64_t> layers_size();
+
+    Result<Lease> lease(const std::string& what);
+
+    struct Garbage {
+        std::vector<std::string> layers;  ///< chain ids, topmost first
+        std::uint64_t bytes = 0;
+    };
+    /// Removes layers that no image, snapshot, layer or lease names.
+    Result<Garbage> collect_garbage();
+
+private:
+    struct Removal;
+    Database& db_;
+    Driver& driver_;
+    LayerStore& layers_;
+};
+
+}  // namespace corten::storage

@@ -1,0 +1,69 @@
+#pragma once
+// Everything under one data root, mode 0700:
+//   corten.db          metadata of all modules
+//   blobs/sha256/      content-addressed blobs
+//   ingest/            blobs being written
+//   overlay/           layers and snapshots, and trash/
+//   lock               held while the store is open: one daemon per data root
+#include <base/fd.hpp>
+#include <base/result.hpp>
+#include <storage/blobs.hpp>
+#include <storage/database.hpp>
+#include <storage/driver.hpp>
+#include <storage/images.hpp>
+#include <storage/layers.hpp>
+#include <storage/snapshots.hpp>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace corten::storage {
+
+struct StoreOptions {
+    OverlayMount overlay = OverlayMount::detect;
+};
+
+struct StoreProblem {
+    std::string what;   ///< "layer sha256:…"
+    std::string found;  ///< a sentence
+};
+
+class Store {
+public:
+    /// Opens or creates, and finishes what a crash left half done: directories and blobs without a
+    /// row are removed, removals are completed, old leases get an end. `conflict` when another
+    /// process has it open.
+    static Result<std::unique_ptr<Store>> open(const std::string& data_root,
+                                               const StoreOptions& options = {});
+
+    const std::string& root() const { return root_; }
+    Database& db() { return *db_; }
+    BlobStore& blobs() { return blobs_; }
+    Driver& driver() { return *driver_; }
+    LayerStore& layers() { return layers_; }
+    SnapshotStore& snapshots() { return snapshots_; }
+    ImageStore& images() { return images_; }
+
+    /// Deletes what removals put aside. The daemon calls it in a background thread after removals.
+    Result<std::size_t> sweep() { return driver_->sweep(); }
+
+    /// `store check`: database integrity, every layer's directory and every reference; with
+    /// `digests`, re-creates each layer's tar and reads each blob.
+    Result<std::vector<StoreProblem>> check(bool digests);
+
+private:
+    Store(std::string root, Fd lock, std::unique_ptr<Database> db, BlobStore blobs,
+          std::unique_ptr<Driver> driver);
+    Result<void> recover();
+    std::string root_;
+    Fd lock_;
+    std::unique_ptr<Database> db_;
+    BlobStore blobs_;
+    std::unique_ptr<Driver> driver_;
+    LayerStore layers_;
+    SnapshotStore snapshots_;
+    ImageStore images_;
+};
+
+}  // namespace corten::storage
