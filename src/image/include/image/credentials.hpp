@@ -1,0 +1,29 @@
+#pragma once
+// Registry credentials as they come with one request; nothing here is stored.
+#include <base/result.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace corten::image {
+
+struct Credentials {
+    std::string username;
+    std::string password;
+    std::string identity_token;  ///< an OAuth refresh token, used instead of a password
+    std::string registry_token;  ///< a bearer token to be used as it is
+    std::string server_address;
+
+    bool anonymous() const {
+        return username.empty() && identity_token.empty() && registry_token.empty();
+    }
+};
+
+/// The X-Registry-Auth header: base64url of a JSON object. Docker ignores a value that cannot be
+/// read on pull and push, and so does this: it gives anonymous credentials.
+Credentials parse_registry_auth(std::string_view header);
+
+/// "user:password" as an Authorization value.
+std::string basic_authorization(std::string_view username, std::string_view password);
+
+}  // namespace corten::image
