@@ -5,6 +5,7 @@
 // nothing is not_found with docker's text ("No such container: x").
 #include <apitypes/container.hpp>
 #include <apitypes/container_config.hpp>
+#include <apitypes/stats.hpp>
 #include <base/clock.hpp>
 #include <base/stream.hpp>
 #include <engine/events.hpp>
@@ -140,7 +141,7 @@ public:
     explicit Containers(Context& context);
     ~Containers();
 
-    Result<apitypes::ContainerCreated> create(CreateContainer request);
+    Result<apitypes::CreateReply> create(CreateContainer request);
     Result<ContainerBrief> find(std::string_view ref) const;
     Result<apitypes::ContainerInspect> inspect(std::string_view ref, bool size) const;
     Result<std::vector<apitypes::ContainerSummary>> list(const ListContainers& request) const;
@@ -157,17 +158,17 @@ public:
     Result<void> rename(std::string_view ref, std::string_view name);
     Result<void> resize(std::string_view ref, std::uint16_t rows, std::uint16_t columns);
     Result<void> remove(std::string_view ref, const RemoveContainer& request);
-    Result<apitypes::ContainerUpdated> update(std::string_view ref, const Json& body);
+    Result<apitypes::UpdateReply> update(std::string_view ref, const apitypes::UpdateRequest& request);
     Result<apitypes::ContainersPruned> prune(const Filters& filters);
 
     Result<std::unique_ptr<Waiter>> begin_wait(std::string_view ref, WaitCondition condition);
     Result<std::unique_ptr<Attachment>> attach(std::string_view ref, const AttachRequest& request);
     Result<std::unique_ptr<LogStream>> logs(std::string_view ref, const LogRequest& request);
 
-    Result<apitypes::ContainerTop> top(std::string_view ref, std::string_view ps_arguments) const;
-    /// One sample; a container that does not run gives zeros. precpu_stats is left empty.
-    Result<apitypes::ContainerStats> stats(std::string_view ref) const;
-    Result<std::vector<apitypes::FilesystemChange>> changes(std::string_view ref) const;
+    Result<apitypes::TopReply> top(std::string_view ref, std::string_view ps_arguments) const;
+    /// One sample; a container that does not run gives zeros. precpu is left empty.
+    Result<apitypes::Stats> stats(std::string_view ref) const;
+    Result<std::vector<apitypes::Change>> changes(std::string_view ref) const;
 
     Result<PathStat> stat_path(std::string_view ref, const std::string& path) const;
     /// A tar of `path` into `sink`.

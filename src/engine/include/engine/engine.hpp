@@ -30,8 +30,8 @@ public:
     EventHub& events();
 
     const Config& config() const;
-    Result<apitypes::SystemInfo> info() const;
-    apitypes::SystemVersion version() const;
+    Result<apitypes::Info> info() const;
+    apitypes::Version version() const;
     Result<apitypes::DiskUsage> disk_usage() const;
 
 private:

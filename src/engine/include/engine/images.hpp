@@ -29,7 +29,7 @@ struct PullImage {
 };
 
 /// One line of docker's progress stream.
-using ProgressSink = std::function<void(const apitypes::ProgressMessage& message)>;
+using ProgressSink = std::function<void(const apitypes::ProgressLine& line)>;
 
 class Images {
 public:
@@ -38,7 +38,7 @@ public:
     Result<std::vector<apitypes::ImageSummary>> list(bool all, const Filters& filters,
                                                      bool shared_size = false) const;
     Result<apitypes::ImageInspect> inspect(std::string_view ref) const;
-    Result<std::vector<apitypes::ImageHistoryItem>> history(std::string_view ref) const;
+    Result<std::vector<apitypes::HistoryEntry>> history(std::string_view ref) const;
     /// `cancel` becomes readable when the client is gone.
     Result<void> pull(const PullImage& request, const ProgressSink& progress, FdView cancel);
     Result<void> push(std::string_view ref, const RegistryCredentials& credentials,

@@ -14,11 +14,14 @@ class Networks {
 public:
     explicit Networks(Context& context);
 
-    Result<std::vector<apitypes::Network>> list(const Filters& filters) const;
-    Result<apitypes::Network> inspect(std::string_view ref) const;
-    Result<apitypes::NetworkCreated> create(const apitypes::NetworkCreate& request);
+    Result<std::vector<apitypes::NetworkInspect>> list(const Filters& filters) const;
+    Result<apitypes::NetworkInspect> inspect(std::string_view ref) const;
+    Result<apitypes::NetworkCreateReply> create(const apitypes::NetworkCreateRequest& request);
     /// forbidden for bridge, host and none.
     Result<void> remove(std::string_view ref);
+    Result<void> connect(std::string_view ref, const apitypes::NetworkConnectRequest& request);
+    Result<void> disconnect(std::string_view ref, const apitypes::NetworkDisconnectRequest& request);
+    Result<apitypes::NetworksPruned> prune(const Filters& filters);
 
 private:
     Context& context_;

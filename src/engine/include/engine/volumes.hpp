@@ -17,7 +17,7 @@ public:
     Result<std::vector<apitypes::Volume>> list(const Filters& filters) const;
     Result<apitypes::Volume> inspect(std::string_view name) const;
     /// An existing volume of that name is given back as it is.
-    Result<apitypes::Volume> create(const apitypes::VolumeCreate& request);
+    Result<apitypes::Volume> create(const apitypes::VolumeCreateRequest& request);
     /// conflict while a container refers to it; a missing one is not_found, or fine with `force`.
     Result<void> remove(std::string_view name, bool force);
     Result<apitypes::VolumesPruned> prune(const Filters& filters);
