@@ -114,19 +114,21 @@ public:
     /// Sends all messages and waits for the acknowledgement of each that asked for one. The first
     /// refusal is the error, with the kernel's own text when it gives one.
     Result<void> execute(NetlinkRequest request);
-    /// Sends a dump or get request and hands each answering message to `visit`. A dump that was
-    /// interrupted by a change is asked again (`visit` sees everything anew after `restart`).
-    Result<void> dump(NetlinkRequest request,
-                      const std::function<void(const NetlinkMessage&)>& visit,
-                      const std::function<void()>& restart = {});
+    /// Sends a dump or get request (a get must ask for NLM_F_ACK, which ends it) and hands each
+    /// answering message to `visit`, once all are there: a dump that a change interrupted is asked
+    /// again.
+    Result<void> dump(const NetlinkRequest& request,
+                      const std::function<void(const NetlinkMessage&)>& visit);
 
 private:
     explicit NetlinkSocket(Fd fd) : fd_(std::move(fd)) {}
     Result<void> send(NetlinkRequest& request);
+    /// One datagram into buffer_; gives its length.
     Result<std::size_t> receive();
+    Result<bool> collect(const NetlinkRequest& request, std::vector<std::byte>& answers);
 
     Fd fd_;
-    std::uint32_t sequence_ = 0;
+    std::uint32_t sequence_ = 0;  ///< of the last message sent
     std::vector<std::byte> buffer_;
 };
 
