@@ -1,0 +1,29 @@
+#pragma once
+#include <base/result.hpp>
+#include <oci/runtime_resources.hpp>
+
+#include <cgroup/group.hpp>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace corten::cgroup {
+
+Result<void> apply_v1(const Group& group, const oci::LinuxResources& resources);
+Result<void> apply_v2(const Group& group, const oci::LinuxResources& resources);
+
+Result<void> apply_devices_v1(const std::string& directory,
+                              const std::vector<oci::DeviceRule>& rules);
+Result<void> apply_devices_v2(const std::string& directory,
+                              const std::vector<oci::DeviceRule>& rules);
+
+/// The directory that has this controller, or unsupported with the field and the kernel's option.
+Result<std::string> need(const Group& group, std::string_view controller, std::string_view field,
+                         std::string_view kernel_option);
+
+/// The conversions of limits that v1 and v2 count differently.
+std::uint64_t weight_from_shares(std::uint64_t shares);
+std::uint64_t io_weight_from_blkio(std::uint16_t weight);
+
+}  // namespace corten::cgroup
