@@ -22,7 +22,40 @@ struct Outer {
     }
 };
 
+/// A switch that is written "on" or "off".
+struct Toggle {
+    bool on = false;
+    Json write_json() const { return on ? "on" : "off"; }
+    Result<void> read_json(const Json& json, std::string_view path) {
+        if (!json.is_string()) return fail(ErrorKind::invalid, "{}: not a switch", path);
+        on = json == "on";
+        return {};
+    }
+};
+
+struct Panel {
+    Toggle light;
+    std::array<int, 2> size{};
+    static constexpr auto fields() {
+        return std::tuple{field("Light", &Panel::light), field("Size", &Panel::size)};
+    }
+};
+
 }  // namespace
+
+TEST(JsonFields, TypesWithoutATableReadAndWriteThemselves) {
+    const std::string text = R"({"Light":"on","Size":[40,120]})";
+    const auto panel = parse_as<Panel>(text, "body").value();
+    EXPECT_TRUE(panel.light.on);
+    EXPECT_EQ(dump_json(to_json(panel)), text);
+    const auto wrong = parse_as<Panel>(R"({"Light":1})", "body");
+    EXPECT_EQ(wrong.error().message(), "body: Light: not a switch");
+}
+
+TEST(JsonFields, ArraysTakeWhatFits) {
+    EXPECT_EQ(parse_as<Panel>(R"({"Size":[1]})", "body").value().size, (std::array{1, 0}));
+    EXPECT_EQ(parse_as<Panel>(R"({"Size":[1,2,3]})", "body").value().size, (std::array{1, 2}));
+}
 
 TEST(JsonFields, NullAndMissingLeaveTheDefault) {
     const auto outer = parse_as<Outer>(R"({"Name":null,"Parts":{"a":null,"b":{}}})", "body").value();

@@ -11,10 +11,13 @@
 // and can then be read and written. Reading is Go's encoding/json: null and missing leave the
 // default, unknown members are ignored; a wrong type is an error that names the member. Writing
 // gives every member; std::optional writes null (use omit_empty() to leave a member out instead).
+// A type that no table describes (a string or a list, say) has two methods instead:
+// `Json write_json() const` and `Result<void> read_json(const Json&, std::string_view path)`.
 #include <base/result.hpp>
 
 #include <nlohmann/json.hpp>
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -49,6 +52,12 @@ constexpr JsonField<Class, Member> omit_empty(const char* name, Member Class::* 
 template <typename T>
 concept HasJsonFields = requires { T::fields(); };
 
+template <typename T>
+concept HasJsonMethods = requires(const T& written, T& read, const Json& json, std::string_view path) {
+    { written.write_json() } -> std::same_as<Json>;
+    { read.read_json(json, path) } -> std::same_as<Result<void>>;
+};
+
 /// Parses text; trailing data and bad UTF-8 are errors. `what` names the document in the error.
 Result<Json> parse_json(std::string_view text, std::string_view what);
 /// Compact text. Bytes that are not UTF-8 are replaced, as Go does, and never throw.
@@ -73,6 +82,10 @@ template <typename T>
 struct IsMap : std::false_type {};
 template <typename T>
 struct IsMap<std::map<std::string, T>> : std::true_type {};
+template <typename T>
+struct IsArray : std::false_type {};
+template <typename T, std::size_t N>
+struct IsArray<std::array<T, N>> : std::true_type {};
 
 template <typename T>
 bool is_empty(const T& value) {
@@ -109,10 +122,12 @@ Json to_json(const T& value) {
     using namespace json_detail;
     if constexpr (IsOptional<T>::value) {
         return value ? to_json(*value) : Json(nullptr);
+    } else if constexpr (HasJsonMethods<T>) {
+        return value.write_json();
     } else if constexpr (HasJsonFields<T>) {
         Json object = Json::object();
         std::apply(
-            [&](const auto&... entry) {
+            [&]([[maybe_unused]] const auto&... entry) {
                 ((entry.omit_empty && is_empty(value.*entry.member)
                       ? void()
                       : void(object[entry.name] = to_json(value.*entry.member))),
@@ -120,7 +135,7 @@ Json to_json(const T& value) {
             },
             T::fields());
         return object;
-    } else if constexpr (IsVector<T>::value) {
+    } else if constexpr (IsVector<T>::value || IsArray<T>::value) {
         Json array = Json::array();
         for (const auto& item : value) array.push_back(to_json(item));
         return array;
@@ -173,7 +188,7 @@ template <typename T>
 Result<void> read_object(const Json& json, T& out, std::string_view path) {
     if (!json.is_object()) return wrong_type(path, json, "an object");
     return std::apply(
-        [&](const auto&... entry) -> Result<void> {
+        [&]([[maybe_unused]] const auto&... entry) -> Result<void> {
             Result<void> result;
             // Stops at the first field that does not fit.
             (void)((result = read_field(json, out, entry, path), result.has_value()) && ...);
@@ -190,12 +205,20 @@ Result<void> read_json(const Json& json, T& out, std::string_view path) {
     if constexpr (IsOptional<T>::value) {
         if (json.is_null()) return {};
         return read_json(json, out.emplace(), path);
+    } else if constexpr (HasJsonMethods<T>) {
+        return out.read_json(json, path);
     } else if constexpr (HasJsonFields<T>) {
         return read_object(json, out, path);
     } else if constexpr (IsVector<T>::value) {
         if (!json.is_array()) return wrong_type(path, json, "an array");
         for (std::size_t i = 0; i < json.size(); ++i)
             TRY(read_json(json[i], out.emplace_back(), fmt::format("{}[{}]", path, i)));
+        return {};
+    } else if constexpr (IsArray<T>::value) {
+        // As Go does: what is missing stays zero, what is too much is dropped.
+        if (!json.is_array()) return wrong_type(path, json, "an array");
+        for (std::size_t i = 0; i < std::min(json.size(), out.size()); ++i)
+            TRY(read_json(json[i], out[i], fmt::format("{}[{}]", path, i)));
         return {};
     } else if constexpr (IsMap<T>::value) {
         if (!json.is_object()) return wrong_type(path, json, "an object");

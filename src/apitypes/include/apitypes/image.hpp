@@ -1,0 +1,242 @@
+#pragma once
+// Replies about images. Source: Docker Engine API 1.51, recorded replies of 28.5.
+#include <apitypes/container.hpp>
+
+namespace corten::apitypes {
+
+/// An element of GET /images/json.
+struct ImageSummary {
+    std::int64_t containers = -1;  ///< how many use it; -1: not counted
+    std::int64_t created = 0;      ///< unix seconds
+    std::string id;
+    OptionalStringMap labels;
+    std::string parent_id;
+    StringList repo_digests = Strings{};
+    StringList repo_tags = Strings{};
+    std::int64_t shared_size = -1;  ///< -1: not computed
+    std::int64_t size = 0;
+    std::optional<std::int64_t> virtual_size;  ///< before 1.44
+
+    static constexpr auto fields() {
+        using C = ImageSummary;
+        return std::tuple{
+            field("Containers", &C::containers),
+            field("Created", &C::created),
+            field("Id", &C::id),
+            field("Labels", &C::labels),
+            field("ParentId", &C::parent_id),
+            field("RepoDigests", &C::repo_digests),
+            field("RepoTags", &C::repo_tags),
+            field("SharedSize", &C::shared_size),
+            field("Size", &C::size),
+            omit_empty("VirtualSize", &C::virtual_size),
+        };
+    }
+};
+
+struct RootFs {
+    std::string type = "layers";
+    Strings layers;  ///< diff ids, lowest first
+    static constexpr auto fields() {
+        return std::tuple{field("Type", &RootFs::type), omit_empty("Layers", &RootFs::layers)};
+    }
+};
+
+struct ImageMetadata {
+    std::string last_tag_time = "0001-01-01T00:00:00Z";
+    static constexpr auto fields() {
+        return std::tuple{field("LastTagTime", &ImageMetadata::last_tag_time)};
+    }
+};
+
+/// What an image gives the containers made from it. 28.5 writes this subset of ContainerConfig,
+/// sorted by name.
+struct ImageConfig {
+    StrSlice cmd;
+    bool args_escaped = false;
+    StrSlice entrypoint;
+    StringList env;
+    NameSet exposed_ports;
+    std::optional<HealthConfig> healthcheck;
+    OptionalStringMap labels;
+    StringList on_build;
+    StrSlice shell;
+    std::string stop_signal;
+    std::string user;
+    std::optional<NameSet> volumes;
+    std::string working_dir;
+
+    static constexpr auto fields() {
+        using C = ImageConfig;
+        return std::tuple{
+            omit_empty("ArgsEscaped", &C::args_escaped),
+            field("Cmd", &C::cmd),
+            field("Entrypoint", &C::entrypoint),
+            field("Env", &C::env),
+            omit_empty("ExposedPorts", &C::exposed_ports),
+            omit_empty("Healthcheck", &C::healthcheck),
+            field("Labels", &C::labels),
+            field("OnBuild", &C::on_build),
+            omit_empty("Shell", &C::shell),
+            omit_empty("StopSignal", &C::stop_signal),
+            field("User", &C::user),
+            field("Volumes", &C::volumes),
+            field("WorkingDir", &C::working_dir),
+        };
+    }
+};
+
+/// Reply of GET /images/{name}/json.
+struct ImageInspect {
+    std::string id;
+    Strings repo_tags;
+    Strings repo_digests;
+    std::string parent;
+    std::string comment;
+    std::string created;
+    std::string docker_version;
+    std::string author;
+    std::string architecture;
+    std::string variant;
+    std::string os;
+    std::int64_t size = 0;
+    std::optional<std::int64_t> virtual_size;  ///< before 1.44
+    GraphDriver graph_driver;
+    RootFs root_fs;
+    ImageMetadata metadata;
+    std::optional<ImageConfig> config;
+
+    static constexpr auto fields() {
+        using C = ImageInspect;
+        return std::tuple{
+            field("Id", &C::id),
+            field("RepoTags", &C::repo_tags),
+            field("RepoDigests", &C::repo_digests),
+            field("Parent", &C::parent),
+            field("Comment", &C::comment),
+            omit_empty("Created", &C::created),
+            field("DockerVersion", &C::docker_version),
+            field("Author", &C::author),
+            field("Architecture", &C::architecture),
+            omit_empty("Variant", &C::variant),
+            field("Os", &C::os),
+            field("Size", &C::size),
+            omit_empty("VirtualSize", &C::virtual_size),
+            field("GraphDriver", &C::graph_driver),
+            field("RootFS", &C::root_fs),
+            field("Metadata", &C::metadata),
+            field("Config", &C::config),
+        };
+    }
+};
+
+/// An element of GET /images/{name}/history, newest first.
+struct HistoryEntry {
+    std::string comment;
+    std::int64_t created = 0;
+    std::string created_by;
+    std::string id;  ///< "<missing>" for all but images that are stored here
+    std::int64_t size = 0;
+    StringList tags;
+
+    static constexpr auto fields() {
+        using C = HistoryEntry;
+        return std::tuple{
+            field("Comment", &C::comment),
+            field("Created", &C::created),
+            field("CreatedBy", &C::created_by),
+            field("Id", &C::id),
+            field("Size", &C::size),
+            field("Tags", &C::tags),
+        };
+    }
+};
+
+/// An element of DELETE /images/{name}'s reply and of a prune: one of the two.
+struct ImageDeleted {
+    std::string untagged;
+    std::string deleted;
+    static constexpr auto fields() {
+        return std::tuple{omit_empty("Untagged", &ImageDeleted::untagged),
+                          omit_empty("Deleted", &ImageDeleted::deleted)};
+    }
+};
+
+struct ImagesPruned {
+    std::optional<std::vector<ImageDeleted>> images_deleted;
+    std::int64_t space_reclaimed = 0;
+    static constexpr auto fields() {
+        return std::tuple{field("ImagesDeleted", &ImagesPruned::images_deleted),
+                          field("SpaceReclaimed", &ImagesPruned::space_reclaimed)};
+    }
+};
+
+/// An element of GET /images/search.
+struct SearchResult {
+    int star_count = 0;
+    bool is_official = false;
+    std::string name;
+    bool is_automated = false;
+    std::string description;
+
+    static constexpr auto fields() {
+        using C = SearchResult;
+        return std::tuple{
+            field("star_count", &C::star_count),
+            field("is_official", &C::is_official),
+            field("name", &C::name),
+            field("is_automated", &C::is_automated),
+            field("description", &C::description),
+        };
+    }
+};
+
+struct ProgressDetail {
+    std::int64_t current = 0;
+    std::int64_t total = 0;
+    static constexpr auto fields() {
+        return std::tuple{omit_empty("current", &ProgressDetail::current),
+                          omit_empty("total", &ProgressDetail::total)};
+    }
+};
+
+struct ProgressError {
+    int code = 0;
+    std::string message;
+    static constexpr auto fields() {
+        return std::tuple{omit_empty("code", &ProgressError::code),
+                          omit_empty("message", &ProgressError::message)};
+    }
+};
+
+/// One line of the streams of pull, push, load, import and build. `progress_detail` is present (and
+/// may be {}) on lines of a layer, absent on plain status lines.
+struct ProgressLine {
+    std::string stream;
+    std::string status;
+    std::optional<ProgressDetail> progress_detail;
+    std::string progress;
+    std::string id;
+    std::optional<ProgressError> error_detail;
+    std::string error;
+    std::optional<Json> aux;
+
+    static constexpr auto fields() {
+        using C = ProgressLine;
+        return std::tuple{
+            omit_empty("stream", &C::stream),
+            omit_empty("status", &C::status),
+            omit_empty("progressDetail", &C::progress_detail),
+            omit_empty("progress", &C::progress),
+            omit_empty("id", &C::id),
+            omit_empty("errorDetail", &C::error_detail),
+            omit_empty("error", &C::error),
+            omit_empty("aux", &C::aux),
+        };
+    }
+};
+
+Json to_json(const ImageInspect& inspect);
+Result<ImageInspect> image_inspect_from(const Json& json);
+
+}  // namespace corten::apitypes
