@@ -97,10 +97,9 @@ struct Reader::State {
             return true;
         }
         if (!current.fd) {
-            OpenFile first = TRY(open_existing(path));
-            if (!first.fd) return false;
-            switch_to(std::move(first));
-            return true;
+            // The log has come to be since: its writer may have rotated already.
+            for (auto& file : TRY(open_all(path))) later.push_back(std::move(file));
+            return !later.empty();
         }
         OpenFile successor = TRY(open_successor(path, current.id));
         if (!successor.fd) {
