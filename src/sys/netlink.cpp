@@ -89,6 +89,15 @@ void NetlinkRequest::begin(std::uint16_t type, std::uint16_t flags, std::string 
     raw(&head, sizeof head);
 }
 
+void NetlinkRequest::acknowledge() {
+    const std::size_t at = messages_.back().offset + offsetof(nlmsghdr, nlmsg_flags);
+    std::uint16_t flags = 0;
+    std::memcpy(&flags, bytes_.data() + at, sizeof flags);
+    flags |= NLM_F_ACK;
+    std::memcpy(bytes_.data() + at, &flags, sizeof flags);
+    messages_.back().wants_ack = true;
+}
+
 void NetlinkRequest::raw(const void* data, std::size_t size) {
     const std::size_t at = bytes_.size();
     bytes_.resize(at + aligned(size));

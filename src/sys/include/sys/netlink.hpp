@@ -69,6 +69,8 @@ public:
     /// `flags` beside NLM_F_REQUEST; NLM_F_ACK asks for an answer to this message. `what` names
     /// the step in the error if the kernel refuses it.
     void begin(std::uint16_t type, std::uint16_t flags, std::string what = {});
+    /// Asks for an answer to the message begun last, as NLM_F_ACK in begin() does.
+    void acknowledge();
     template <typename Header>
     void header(const Header& value) {
         raw(&value, sizeof value);

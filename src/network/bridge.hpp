@@ -1,0 +1,38 @@
+#pragma once
+// Bridge interfaces and the host settings they need. All of it is for the calling thread's network
+// namespace.
+#include "rtnl.hpp"
+
+#include <network/types.hpp>
+
+namespace corten::network {
+
+/// A bridge that is there and up.
+struct Bridge {
+    int index = 0;
+    std::string name;
+    Subnet address;     ///< the gateway of its network
+    bool ours = false;  ///< made by us, now or by a former daemon (told by its alias)
+};
+
+/// Finds or makes the bridge. A missing one is made with `address`; an existing one keeps the
+/// address it has in `address`'s place if it has any. conflict when the subnet of a bridge to be
+/// made overlaps an address or route of another interface.
+Result<Bridge> ensure_bridge(Rtnl& rtnl, const std::string& name, const Subnet& address,
+                             std::uint32_t mtu);
+/// Only when it is ours and nothing hangs on it.
+Result<void> remove_bridge(Rtnl& rtnl, const std::string& name);
+
+/// Settings in /proc/sys/net for a bridge: published ports on 127.0.0.1 (route_localnet), no router
+/// advertisements from containers (CVE-2020-13401), no IPv6 on a bridge without (CVE-2024-32473).
+Result<void> set_bridge_sysctls(const std::string& name);
+
+/// Switches IPv4 forwarding on. Gives the interfaces that did not forward until now and are to be
+/// kept from forwarding to each other; empty when it was on before.
+Result<std::vector<std::string>> enable_forwarding(Rtnl& rtnl);
+
+/// True when bridged packets pass the IP hooks too (br_netfilter): a container that reaches itself
+/// by a published port then needs its bridge port in hairpin mode.
+bool bridge_netfilter_active();
+
+}  // namespace corten::network
