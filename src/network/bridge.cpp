@@ -105,13 +105,19 @@ Result<void> set_bridge_sysctls(const std::string& name) {
     return write_sysctl(ipv6 + "disable_ipv6", "1");
 }
 
-Result<std::vector<std::string>> enable_forwarding(Rtnl& rtnl) {
-    std::vector<std::string> guarded;
-    if (TRY(sys::read_file(forwarding)).starts_with('1')) return guarded;
+bool forwarding_enabled() {
+    return sys::read_file(forwarding).value_or("").starts_with('1');
+}
+
+Result<void> enable_forwarding() {
+    return sys::write_existing(forwarding, "1");
+}
+
+Result<std::vector<std::string>> hardware_interfaces(Rtnl& rtnl) {
+    std::vector<std::string> names;
     for (const auto& link : TRY(rtnl.links()))
-        if (link.name != "lo" && !is_ours(link)) guarded.push_back(link.name);
-    TRY(sys::write_existing(forwarding, "1"));
-    return guarded;
+        if (link.kind.empty() && link.name != "lo") names.push_back(link.name);
+    return names;
 }
 
 bool bridge_netfilter_active() {

@@ -27,9 +27,11 @@ Result<void> remove_bridge(Rtnl& rtnl, const std::string& name);
 /// advertisements from containers (CVE-2020-13401), no IPv6 on a bridge without (CVE-2024-32473).
 Result<void> set_bridge_sysctls(const std::string& name);
 
-/// Switches IPv4 forwarding on. Gives the interfaces that did not forward until now and are to be
-/// kept from forwarding to each other; empty when it was on before.
-Result<std::vector<std::string>> enable_forwarding(Rtnl& rtnl);
+bool forwarding_enabled();
+Result<void> enable_forwarding();
+/// The interfaces of this host that, once forwarding is on, would begin to forward to each other:
+/// its network cards. Bridges and tunnels are left out: who makes those wants forwarding.
+Result<std::vector<std::string>> hardware_interfaces(Rtnl& rtnl);
 
 /// True when bridged packets pass the IP hooks too (br_netfilter): a container that reaches itself
 /// by a published port then needs its bridge port in hairpin mode.

@@ -1,0 +1,127 @@
+#include "sandbox.hpp"
+
+#include <base/ids.hpp>
+#include <sys/file.hpp>
+#include <sys/namespaces.hpp>
+
+#include <cerrno>
+#include <thread>
+
+namespace corten::network {
+
+namespace {
+
+constexpr int name_attempts = 8;
+
+/// Adds up the time between its calls.
+class StopWatch {
+public:
+    void lap(std::chrono::nanoseconds& into) {
+        const auto now = std::chrono::steady_clock::now();
+        into = now - last_;
+        last_ = now;
+    }
+
+private:
+    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+/// Seven hex digits after "veth", as docker names them; a name that is taken is drawn again.
+Result<std::string> create_veth(Rtnl& host, const Plug& plug, FdView network_namespace) {
+    Result<void> made = fail(ErrorKind::internal, "no veth name was tried");
+    for (int attempt = 0; attempt < name_attempts; ++attempt) {
+        const std::string name = "veth" + random_hex(4).substr(0, 7);
+        RtnlBatch batch;
+        batch.create_veth(
+            {name, plug.bridge, plug.interface, network_namespace, plug.mac, plug.mtu});
+        made = host.execute(std::move(batch));
+        if (made) return name;
+        if (made.error().number() != EEXIST) break;
+    }
+    return std::move(made).error();
+}
+
+Result<void> set_port_flags(Rtnl& host, const Plug& plug, const std::string& name) {
+    if (!plug.hairpin && !plug.isolated) return {};
+    const auto link = TRY(host.find(name));
+    if (!link) return fail(ErrorKind::io, "interface {} vanished", name);
+    RtnlBatch flags;
+    if (plug.hairpin) flags.set_hairpin(link->index);
+    if (plug.isolated) flags.set_isolated(link->index);
+    return host.execute(std::move(flags));
+}
+
+/// Runs inside the new namespace. Only the interface is without IPv6: loopback keeps ::1.
+Result<void> disable_ipv6(const std::string& interface) {
+    const std::string directory = fmt::format("/proc/sys/net/ipv6/conf/{}/", interface);
+    if (!sys::exists(directory)) return {};  // a kernel without IPv6
+    TRY(sys::write_existing(directory + "disable_ipv6", "1"));
+    return sys::write_existing(directory + "accept_ra", "0");
+}
+
+/// Runs inside the new namespace.
+Result<void> write_sysctls(const Sysctls& sysctls) {
+    for (const auto& [path, value] : sysctls)
+        TRY(sys::write_existing("/proc/sys/" + path, value).context("sandbox"));
+    return {};
+}
+
+void bring_up(RtnlBatch& batch, const Plug& plug, int index) {
+    batch.add_address(index, {plug.ip, plug.prefix});
+    batch.set_up(index);
+    if (plug.gateway) batch.add_default_route(*plug.gateway, index);
+}
+
+Result<int> index_of(Rtnl& rtnl, const std::string& name) {
+    const auto link = TRY(rtnl.find(name));
+    if (!link) return fail(ErrorKind::not_found, "no interface {} in the namespace", name);
+    return link->index;
+}
+
+/// Runs on a thread of its own that ends afterwards: it stays in the new namespace.
+Result<MadeSandbox> make_here(const std::optional<Plug>& plug, const Sysctls& sysctls) {
+    constexpr int loopback = 1;  // the first interface of every namespace
+    Rtnl host = TRY(Rtnl::open());
+    SandboxTimes times;
+    StopWatch watch;
+    TRY(sys::unshare_network_namespace());
+    MadeSandbox made{TRY(sys::current_network_namespace()), TRY(Rtnl::open()), {}, {}};
+    watch.lap(times.create);
+    RtnlBatch batch;
+    batch.set_up(loopback);
+    if (plug) {
+        made.host_interface = TRY(create_veth(host, *plug, made.network_namespace));
+        TRY(set_port_flags(host, *plug, made.host_interface));
+        watch.lap(times.plug);
+        TRY(disable_ipv6(plug->interface));
+        bring_up(batch, *plug, TRY(index_of(made.inside, plug->interface)));
+    }
+    TRY(write_sysctls(sysctls));
+    watch.lap(times.sysctl);
+    TRY(made.inside.execute(std::move(batch)));
+    watch.lap(times.address);
+    made.times = times;
+    return made;
+}
+
+}  // namespace
+
+Result<MadeSandbox> make_sandbox(const std::optional<Plug>& plug, const Sysctls& sysctls) {
+    std::optional<Result<MadeSandbox>> made;
+    std::thread([&] { made = make_here(plug, sysctls); }).join();
+    return std::move(*made).context("make network sandbox");
+}
+
+Result<std::string> plug_in(const Plug& plug, FdView network_namespace) {
+    Rtnl host = TRY(Rtnl::open());
+    Rtnl inside = TRY(Rtnl::open_in(network_namespace));
+    const std::string name = TRY(create_veth(host, plug, network_namespace));
+    TRY(set_port_flags(host, plug, name));
+    TRY(sys::in_network_namespace(network_namespace, [&] { return disable_ipv6(plug.interface); }));
+    RtnlBatch batch;
+    bring_up(batch, plug, TRY(index_of(inside, plug.interface)));
+    TRY(inside.execute(std::move(batch)));
+    return name;
+}
+
+}  // namespace corten::network

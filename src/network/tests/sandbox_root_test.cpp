@@ -1,0 +1,65 @@
+// In a network namespace of its own that plays the host.
+#include "bridge.hpp"
+#include "sandbox.hpp"
+
+#include <sys/namespaces.hpp>
+
+#include <gtest/gtest.h>
+
+namespace corten::network {
+namespace {
+
+using std::chrono::duration_cast;
+using Micro = std::chrono::microseconds;
+
+class SandboxTest : public testing::Test {
+protected:
+    void SetUp() override {
+        host_ = sys::current_network_namespace().value_or({});
+        ASSERT_TRUE(sys::unshare_network_namespace());
+    }
+    void TearDown() override { ASSERT_TRUE(sys::enter_network_namespace(host_)); }
+
+private:
+    Fd host_;
+};
+
+Plug plug_for(const Bridge& bridge, unsigned last) {
+    Plug plug;
+    plug.bridge = bridge.index;
+    plug.ip = Ipv4{bridge.address.first().value + last};
+    plug.prefix = bridge.address.prefix;
+    plug.gateway = bridge.address.address;
+    plug.mac = MacAddress::from(plug.ip);
+    return plug;
+}
+
+TEST_F(SandboxTest, IsPluggedInAndAddressed) {
+    Rtnl host = *Rtnl::open();
+    auto bridge = ensure_bridge(host, "br0", *Subnet::parse("172.17.42.1/16"), 1500);
+    ASSERT_TRUE(bridge) << bridge.error().message();
+    ASSERT_TRUE(set_bridge_sysctls("br0"));
+    for (unsigned i = 2; i < 12; ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        auto made = make_sandbox(plug_for(*bridge, i), {});
+        ASSERT_TRUE(made) << made.error().message();
+        const auto total = std::chrono::steady_clock::now() - start;
+        fmt::print("create {} plug {} sysctl {} address {} total {} us\n",
+                   duration_cast<Micro>(made->times.create).count(),
+                   duration_cast<Micro>(made->times.plug).count(),
+                   duration_cast<Micro>(made->times.sysctl).count(),
+                   duration_cast<Micro>(made->times.address).count(),
+                   duration_cast<Micro>(total).count());
+        const auto routes = made->inside.routes();
+        ASSERT_EQ(routes->size(), 2u);
+        const auto before = std::chrono::steady_clock::now();
+        RtnlBatch batch;
+        batch.delete_link((*host.find(made->host_interface))->index);
+        ASSERT_TRUE(host.execute(std::move(batch)));
+        fmt::print("delete link {} us\n",
+                   duration_cast<Micro>(std::chrono::steady_clock::now() - before).count());
+    }
+}
+
+}  // namespace
+}  // namespace corten::network
