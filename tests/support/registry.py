@@ -1,0 +1,211 @@
+"""Registries on loopback: a real one, and one that misbehaves on request."""
+import base64
+import http.server
+import json
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from .engines import free_port
+from .images import Image, Index, Pusher
+from .wait import eventually
+
+
+class RealRegistry:
+    """Debian's docker-registry with its own storage; `users` maps names to passwords."""
+
+    def __init__(self, users=None):
+        self.folder = Path(tempfile.mkdtemp(prefix="corten-t-registry-", dir="/tmp"))
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        lines = ["version: 0.1", "log: {level: warn}", f"storage: {{filesystem: {{rootdirectory: {self.folder}/data}}, delete: {{enabled: true}}}}",
+                 f"http: {{addr: '{self.address}'}}"]
+        auth = ""
+        if users:
+            (self.folder / "htpasswd").write_text("".join(f"{u}:{bcrypt(p)}\n" for u, p in users.items()))
+            lines.append(f"auth: {{htpasswd: {{realm: tests, path: {self.folder}/htpasswd}}}}")
+            auth = "Basic " + base64.b64encode(":".join(next(iter(users.items()))).encode()).decode()
+        (self.folder / "config.yml").write_text("\n".join(lines) + "\n")
+        self.log = open(self.folder / "log", "wb")
+        self.process = subprocess.Popen(["docker-registry", "serve", str(self.folder / "config.yml")],
+                                        stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
+        self.pusher = Pusher(self.address, auth)
+        eventually(self._answers, "an answer from docker-registry", 20)
+
+    def _answers(self):
+        try:
+            return self.pusher._send("GET", "/v2/").status == 200
+        except OSError:
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            return False
+
+    def push(self, repo, tag, what) -> str:
+        """Pushes and returns the reference to pull it by."""
+        self.pusher.push(repo, tag, what)
+        return f"{self.address}/{repo}:{tag}"
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def bcrypt(password: str) -> str:
+    """htpasswd's own hash of a password; the registry takes no other kind."""
+    import crypt
+    return crypt.crypt(password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))
+
+
+class FaultyRegistry:
+    """Serves images from memory and breaks the reply of chosen paths.
+
+    `faults` maps a regular expression for the path to a function(handler, body, content_type) that
+    writes the reply itself; `requests` records what was asked, for tests about what was not.
+    """
+
+    def __init__(self):
+        self.faults, self.requests, self.content = {}, [], {}
+        registry = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                registry.requests.append((self.command, self.path, dict(self.headers)))
+                registry.answer(self)
+
+            do_HEAD = do_GET
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None
+        self.address = f"127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def put(self, repo, tag, what) -> str:
+        if isinstance(what, Index):
+            for each in what.images:
+                self.put(repo, each.digest, each)
+        elif isinstance(what, Image):
+            for blob in (what.config, *what.layers):
+                self.content[f"/v2/{repo}/blobs/{blob.digest}"] = (blob.data, "application/octet-stream")
+        for name in (tag, what.digest):
+            self.content[f"/v2/{repo}/manifests/{name}"] = (what.manifest.data, what.manifest.media_type)
+        return f"{self.address}/{repo}:{tag}"
+
+    def answer(self, handler):
+        if handler.path.rstrip("/") == "/v2":
+            return reply(handler, b"{}", "application/json")
+        body, kind = self.content.get(handler.path, (None, None))
+        for pattern, fault in self.faults.items():
+            if re.search(pattern, handler.path):
+                return fault(handler, body, kind)
+        if body is None:
+            error = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}
+            return reply(handler, json.dumps(error).encode(), "application/json", status=404)
+        reply(handler, body, kind)
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def reply(handler, body, kind, status=200, length=None, headers=None):
+    handler.send_response(status)
+    handler.send_header("Content-Type", kind)
+    handler.send_header("Content-Length", str(len(body) if length is None else length))
+    for name, value in (headers or {}).items():
+        handler.send_header(name, value)
+    handler.end_headers()
+    if handler.command != "HEAD":
+        handler.wfile.write(body)
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+def hang_up(handler, *, reset=False):
+    if reset:
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.close_connection = True
+    handler.wfile.flush()
+    if not reset:
+        handler.connection.shutdown(socket.SHUT_RDWR)
+    handler.connection.close()
+
+
+def resets(handler, body, kind):
+    """Half of the body, then a TCP reset."""
+    reply(handler, (body or b"")[:len(body or b"") // 2], kind, length=len(body or b""))
+    hang_up(handler, reset=True)
+
+
+def ends_early(handler, body, kind):
+    """Says the true length, sends half, closes."""
+    reply(handler, body[:len(body) // 2], kind, length=len(body))
+    hang_up(handler)
+
+
+def sends_too_much(handler, body, kind):
+    """More bytes than the manifest's size."""
+    reply(handler, body + b"x" * 100000, kind)
+
+
+def flips_a_byte(handler, body, kind):
+    """The right length, another content."""
+    broken = bytearray(body)
+    broken[len(broken) // 2] ^= 0xFF
+    reply(handler, bytes(broken), kind)
+
+
+def endless(handler, body, kind):
+    """Never stops sending."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", kind)
+    handler.end_headers()
+    handler.close_connection = True
+    try:
+        while True:
+            handler.wfile.write(b"\0" * 65536)
+    except OSError:
+        pass
+
+
+def status(code, body=b'{"errors":[{"code":"UNKNOWN","message":"the registry is not well"}]}'):
+    return lambda handler, _body, _kind: reply(handler, body, "application/json", status=code)
+
+
+def stalls(gate: threading.Event):
+    """Sends a little and then nothing until `gate` is set or a minute is over."""
+    def fault(handler, body, kind):
+        reply(handler, body[:100], kind, length=len(body))
+        handler.wfile.flush()
+        gate.wait(60)
+        handler.close_connection = True
+    return fault
+
+
+def first(times, fault):
+    """The fault for the first requests, then the truth: what a retry should survive."""
+    left, lock = [times], threading.Lock()
+
+    def either(handler, body, kind):
+        with lock:
+            left[0] -= 1
+            broken = left[0] >= 0
+        return fault(handler, body, kind) if broken else reply(handler, body, kind)
+    return either
+
+
+def says(body, kind="application/json", code=200):
+    return lambda handler, _body, _kind: reply(handler, body, kind, status=code)

@@ -1,0 +1,205 @@
+"""A container's life: every state, every way out of it, and what is said when there is none."""
+import re
+import time
+
+import pytest
+from support.engines import BOX
+from support.wait import eventually
+
+
+def state(cli, name):
+    return cli.inspect(name, "State")
+
+
+def run(cli, name, *command, flags=()):
+    return cli.ok("run", "-d", "--name", name, *flags, BOX, *(command or ("sleep", "600")))
+
+
+def test_create_start_stop_remove(cli):
+    number = cli.ok("create", "--name", "one", BOX, "sleep", "600")
+    found = cli.inspect("one")
+    assert found["Id"] == number and found["State"]["Status"] == "created" and found["State"]["Pid"] == 0
+    assert found["State"]["StartedAt"] == "0001-01-01T00:00:00Z"
+    assert cli.ok("start", "one") == "one"
+    assert state(cli, "one")["Running"] is True and state(cli, "one")["Pid"] > 0
+    cli.ok("stop", "-t", "1", "one")
+    ended = state(cli, "one")
+    assert (ended["Status"], ended["ExitCode"], ended["Running"]) == ("exited", 137, False)
+    assert ended["FinishedAt"] > ended["StartedAt"]
+    assert cli.ok("rm", "one") == "one"
+    cli.fails("inspect", "one", code=1)
+
+
+def test_stop_is_polite_first(cli):
+    run(cli, "polite", "sh", "-c", "trap 'echo caught; exit 5' TERM; echo ready; while :; do sleep 0.1; done")
+    eventually(lambda: "ready" in cli.ok("logs", "polite"), "the trap")
+    cli.ok("stop", "polite")
+    assert state(cli, "polite")["ExitCode"] == 5 and "caught" in cli.ok("logs", "polite")
+
+
+def test_stop_twice_and_start_twice_are_fine(cli):
+    run(cli, "idem")
+    cli.ok("start", "idem")
+    cli.ok("stop", "-t", "0", "idem")
+    cli.ok("stop", "idem")
+
+
+def test_restart_gives_a_new_process_on_the_same_files(cli):
+    run(cli, "again", "sh", "-c", "echo x >> /count; sleep 600")
+    eventually(lambda: cli.ok("exec", "again", "cat", "/count") == "x", "the first run")
+    before = state(cli, "again")
+    cli.ok("restart", "-t", "0", "again")
+    assert state(cli, "again")["Pid"] not in (0, before["Pid"])
+    eventually(lambda: cli.ok("exec", "again", "cat", "/count") == "x\nx", "the second run")
+
+
+@pytest.mark.parametrize("signal, code", [("KILL", 137), ("SIGTERM", 143), ("2", 130)])
+def test_kill(cli, signal, code):
+    run(cli, "killed", "sh", "-c", "trap 'exit 143' TERM; trap 'exit 130' INT; echo ready; while :; do sleep 0.1; done")
+    eventually(lambda: "ready" in cli.ok("logs", "killed"), "the traps")
+    cli.ok("kill", "-s", signal, "killed")
+    assert cli.ok("wait", "killed") == str(code)
+
+
+def test_kill_of_what_does_not_run(cli):
+    cli.ok("create", "--name", "still", BOX)
+    cli.fails("kill", "still", code=1, says="is not running")
+    cli.fails("kill", "-s", "NOSUCH", "still", code=1, says="(?i)invalid signal|not running")
+
+
+def test_pause_and_unpause(cli):
+    run(cli, "paused", "sh", "-c", "while :; do echo tick; sleep 0.05; done")
+    cli.ok("pause", "paused")
+    assert (state(cli, "paused")["Status"], state(cli, "paused")["Paused"]) == ("paused", True)
+    assert "(Paused)" in cli.ok("ps", "--filter", "name=paused", "--format", "{{.Status}}")
+    cli.fails("exec", "paused", "true", says="is paused")
+    count = cli.ok("logs", "paused").count("tick")
+    time.sleep(0.3)
+    assert cli.ok("logs", "paused").count("tick") == count
+    cli.ok("unpause", "paused")
+    eventually(lambda: cli.ok("logs", "paused").count("tick") > count, "the next tick")
+    cli.fails("unpause", "paused", code=1, says="is not paused")
+
+
+def test_wait(cli):
+    run(cli, "w1", "sh", "-c", "sleep 0.5; exit 3")
+    run(cli, "w2", "sh", "-c", "exit 4")
+    assert cli.ok("wait", "w1", "w2").split() == ["3", "4"]
+
+
+def test_rename(cli):
+    run(cli, "old")
+    cli.ok("rename", "old", "new")
+    assert cli.inspect("new", "Name") == "/new"
+    cli.fails("inspect", "old", code=1)
+    run(cli, "taken")
+    cli.fails("rename", "new", "taken", code=1, says="already in use")
+
+
+def test_name_taken(cli):
+    number = run(cli, "dup")
+    cli.fails("run", "--name", "dup", BOX, "true", code=125, says=f'The container name "/dup" is already in use by container "{number}"')
+
+
+@pytest.mark.parametrize("name", ["-bad", "a/b", "ü", "x", "a b", "..", "../../etc"])
+def test_bad_names(cli, name):
+    cli.fails("create", f"--name={name}", BOX, says=r"(?i)invalid container name")
+
+
+def test_remove_of_a_running_container(cli):
+    run(cli, "busy")
+    cli.fails("rm", "busy", code=1, says="is running")
+    cli.ok("rm", "-f", "busy")
+    cli.fails("inspect", "busy", code=1)
+
+
+def test_remove_several(cli):
+    for name in ("r1", "r2", "r3"):
+        cli.ok("create", "--name", name, BOX)
+    assert cli.ok("rm", "r1", "r2", "r3").split() == ["r1", "r2", "r3"]
+
+
+def test_missing_container(cli):
+    for verb in (["start"], ["stop"], ["kill"], ["restart"], ["pause"], ["unpause"], ["wait"], ["rm"], ["logs"], ["top"], ["port"], ["diff"]):
+        cli.fails(*verb, "nosuch", code=1, says="(?i)no such container: nosuch")
+    cli.fails("exec", "nosuch", "true", code=1, says="(?i)no such container: nosuch")
+
+
+def test_lookup_by_prefix_name_and_slash(cli):
+    number = run(cli, "found")
+    for key in (number, number[:12], number[:5], "found", "/found"):
+        assert cli.inspect(key, "Id") == number
+
+
+# --- restart policies ----------------------------------------------------------------------------
+
+def test_restart_on_failure_gives_up(cli):
+    run(cli, "fails", "false", flags=["--restart", "on-failure:2"])
+    eventually(lambda: cli.inspect("fails", "RestartCount") == 2 and state(cli, "fails")["Status"] == "exited", "the last attempt")
+    assert state(cli, "fails")["ExitCode"] == 1
+
+
+def test_restart_on_failure_leaves_success_alone(cli):
+    run(cli, "succeeds", "true", flags=["--restart", "on-failure"])
+    eventually(lambda: state(cli, "succeeds")["Status"] == "exited", "the end")
+    assert cli.inspect("succeeds", "RestartCount") == 0
+
+
+def test_restart_always_and_stop(cli):
+    run(cli, "always", "sh", "-c", "echo up; exit 1", flags=["--restart", "always"])
+    eventually(lambda: cli.inspect("always", "RestartCount") >= 2, "two restarts")
+    assert cli.ok("logs", "always").count("up") >= 2
+    cli.ok("stop", "always")
+    count = cli.inspect("always", "RestartCount")
+    time.sleep(0.5)
+    assert state(cli, "always")["Running"] is False and cli.inspect("always", "RestartCount") == count
+
+
+def test_restart_policy_conflicts_with_rm(cli):
+    cli.fails("run", "--rm", "--restart", "always", BOX, "true", code=125, says="(?i)conflict")
+    cli.fails("run", "--restart", "sometimes", BOX, "true", code=125, says="(?i)invalid restart policy|unknown policy")
+
+
+# --- health --------------------------------------------------------------------------------------
+
+def test_health_turns_healthy_and_unhealthy(cli):
+    run(cli, "health", flags=["--health-cmd", "echo checked; test ! -e /ill", "--health-interval", "200ms", "--health-retries", "2"])
+    assert cli.inspect("health", "State.Health.Status") in ("starting", "healthy")
+    eventually(lambda: cli.inspect("health", "State.Health.Status") == "healthy", "health")
+    assert "(healthy)" in cli.ok("ps", "--filter", "name=health", "--format", "{{.Status}}")
+    cli.ok("exec", "health", "touch", "/ill")
+    eventually(lambda: cli.inspect("health", "State.Health.Status") == "unhealthy", "illness")
+    health = cli.inspect("health", "State.Health")
+    assert health["FailingStreak"] >= 2 and health["Log"][-1]["ExitCode"] == 1 and health["Log"][-1]["Output"] == "checked\n"
+    cli.ok("exec", "health", "rm", "/ill")
+    eventually(lambda: cli.inspect("health", "State.Health.Status") == "healthy", "recovery")
+
+
+def test_health_timeout(cli):
+    run(cli, "slow", flags=["--health-cmd", "sleep 60", "--health-interval", "100ms", "--health-timeout", "300ms", "--health-retries", "1"])
+    eventually(lambda: cli.inspect("slow", "State.Health.Status") == "unhealthy", "the timeout")
+    assert "exceeded timeout" in cli.inspect("slow", "State.Health.Log")[-1]["Output"]
+
+
+def test_no_healthcheck(cli):
+    run(cli, "unchecked", flags=["--no-healthcheck"])
+    assert "Health" not in state(cli, "unchecked")
+
+
+# --- failed starts -------------------------------------------------------------------------------
+
+def test_port_in_use_fails_at_start(cli):
+    run(cli, "first", flags=["-p", "127.0.0.1::80"])
+    port = cli.ok("port", "first", "80").rpartition(":")[2]
+    done = cli.fails("run", "-d", "--name", "second", "-p", f"127.0.0.1:{port}:80", BOX, "sleep", "600", code=125)
+    assert re.search("(?i)already allocated|already in use|port", done.err)
+    assert state(cli, "second")["Status"] == "created"
+    cli.ok("rm", "-f", "first")
+    cli.ok("start", "second")
+    assert state(cli, "second")["Running"] is True
+
+
+def test_failed_start_is_recorded(cli):
+    cli.fails("run", "--name", "broken", BOX, "nosuch", code=127)
+    found = state(cli, "broken")
+    assert found["Status"] == "created" and found["ExitCode"] == 127 and "nosuch" in found["Error"]
