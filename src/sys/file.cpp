@@ -207,6 +207,12 @@ Result<std::vector<std::string>> list_directory(const std::string& path) {
     return names;
 }
 
+Result<Fd> duplicate(FdView fd) {
+    Fd copy(::fcntl(fd.raw(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) return fail_errno("duplicate descriptor {}", fd.raw());
+    return copy;
+}
+
 Result<Fd> memory_file(const std::string& name) {
     Fd fd(::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!fd) return fail_errno("memfd_create {}", name);

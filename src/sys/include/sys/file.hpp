@@ -58,6 +58,8 @@ Result<struct ::stat> stat(const std::string& path);
 /// Names in a directory, without "." and "..", in no order.
 Result<std::vector<std::string>> list_directory(const std::string& path);
 
+/// A second, close-on-exec descriptor of the same open file.
+Result<Fd> duplicate(FdView fd);
 Result<Fd> memory_file(const std::string& name);
 /// Both ends close-on-exec: {read end, write end}.
 Result<std::pair<Fd, Fd>> pipe(int flags = 0);
