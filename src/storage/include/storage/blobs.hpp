@@ -59,8 +59,8 @@ public:
 
     Result<BlobWriter> create() const;
     /// Continues what an earlier writer for `digest` left behind keep_partial() or a crash: its
-    /// bytes are read and hashed again, size() says how many there are. `conflict` while another
-    /// writer for the same digest is open.
+    /// bytes are read and hashed again, size() says how many there are. The writer keeps its bytes
+    /// when it is destroyed without commit(). `conflict` while another one for this digest is open.
     Result<BlobWriter> resume(const std::string& digest) const;
 
     bool has(std::string_view digest) const;

@@ -96,7 +96,6 @@ private:
     std::uint64_t remaining_ = 0;
     std::uint64_t padding_ = 0;
     std::uint64_t offset_ = 0;
-    bool payload_is_framing_ = false;
     bool done_ = false;
 };
 

@@ -1,0 +1,202 @@
+#include <base/clock.hpp>
+#include <base/ids.hpp>
+#include <base/text.hpp>
+#include <storage/blobs.hpp>
+#include <sys/file.h>
+#include <sys/file.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <chrono>
+
+namespace corten::storage {
+
+namespace {
+
+constexpr std::string_view partial_suffix = ".partial";
+constexpr auto partial_lifetime = std::chrono::hours(7 * 24);
+
+Result<void> check_digest(std::string_view digest) {
+    if (is_digest(digest)) return {};
+    return fail(ErrorKind::invalid, "\"{}\" is no sha256 digest", digest);
+}
+
+bool is_fresh(const struct ::stat& info) {
+    const auto age = now().time_since_epoch() - std::chrono::seconds(info.st_mtim.tv_sec);
+    return age < partial_lifetime;
+}
+
+/// Removes what no writer can continue: files without a digest as name, and old ones.
+Result<void> clean_ingest(const std::string& directory) {
+    for (const std::string& name : TRY(sys::list_directory(directory))) {
+        const std::string path = fmt::format("{}/{}", directory, name);
+        const auto info = TRY(sys::stat(path));
+        if (name.ends_with(partial_suffix) && is_fresh(info)) continue;
+        TRY(sys::remove_file(path));
+    }
+    return {};
+}
+
+/// Locks the partial file. Between open and lock another writer may have published the file or
+/// removed it; writing to that inode would then change a blob, so the name is compared again.
+Result<Fd> open_locked(const std::string& path, const std::string& digest) {
+    for (;;) {
+        Fd file = TRY(sys::open(path, O_RDWR | O_CREAT, 0600));
+        if (::flock(file.raw(), LOCK_EX | LOCK_NB) < 0) {
+            if (errno == EWOULDBLOCK)
+                return fail(ErrorKind::conflict, "blob {} is being written already", digest);
+            return fail_errno("lock {}", path);
+        }
+        struct ::stat opened{}, named{};
+        if (::fstat(file.raw(), &opened) < 0) return fail_errno("stat {}", path);
+        if (::stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino) return file;
+    }
+}
+
+}  // namespace
+
+BlobWriter::BlobWriter(const BlobStore& store, std::string path, Fd file)
+    : store_(&store), path_(std::move(path)), file_(std::move(file)) {}
+
+BlobWriter::BlobWriter(BlobWriter&& other) noexcept
+    : store_(other.store_),
+      path_(std::exchange(other.path_, {})),
+      file_(std::move(other.file_)),
+      hash_(std::move(other.hash_)),
+      size_(other.size_),
+      keep_(other.keep_) {}
+
+BlobWriter::~BlobWriter() {
+    if (!path_.empty() && !keep_) ::unlink(path_.c_str());
+}
+
+Result<void> BlobWriter::write(std::string_view bytes) {
+    TRY(sys::write_all(file_, bytes).context(path_));
+    hash_.update(bytes);
+    size_ += bytes.size();
+    return {};
+}
+
+Result<void> BlobWriter::restart() {
+    if (::ftruncate(file_.raw(), 0) < 0 || ::lseek(file_.raw(), 0, SEEK_SET) < 0)
+        return fail_errno("empty {}", path_);
+    hash_ = Sha256();
+    size_ = 0;
+    return {};
+}
+
+Result<std::string> BlobWriter::commit(std::optional<std::string> expected_digest,
+                                       std::optional<std::uint64_t> expected_size) {
+    const std::string found = digest();
+    keep_ = false;
+    if (expected_size && *expected_size != size_)
+        return fail(ErrorKind::corrupt, "blob {}: wanted {} bytes, found {}",
+                    expected_digest.value_or(found), *expected_size, size_);
+    if (expected_digest && *expected_digest != found)
+        return fail(ErrorKind::corrupt, "blob {}: its content has the digest {}", *expected_digest,
+                    found);
+    TRY(sys::rename(path_, store_->blob_path(found)));
+    path_.clear();
+    return found;
+}
+
+Result<BlobStore> BlobStore::open(const std::string& data_root) {
+    TRY(sys::make_directories(fmt::format("{}/blobs/sha256", data_root), 0700));
+    const std::string ingest = fmt::format("{}/ingest", data_root);
+    TRY(sys::make_directories(ingest, 0700));
+    TRY(clean_ingest(ingest));
+    return BlobStore(data_root);
+}
+
+std::string BlobStore::blob_path(std::string_view digest) const {
+    return fmt::format("{}/blobs/sha256/{}", root_, digest_hex(digest));
+}
+
+Result<BlobWriter> BlobStore::create() const {
+    const std::string path = fmt::format("{}/ingest/{}", root_, random_hex(16));
+    Fd file = TRY(sys::open(path, O_RDWR | O_CREAT | O_EXCL, 0600));
+    return BlobWriter(*this, path, std::move(file));
+}
+
+Result<BlobWriter> BlobStore::resume(const std::string& digest) const {
+    TRY(check_digest(digest));
+    const std::string path =
+        fmt::format("{}/ingest/{}{}", root_, digest_hex(digest), partial_suffix);
+    Fd file = TRY(open_locked(path, digest));
+    BlobWriter writer(*this, path, std::move(file));
+    writer.keep_partial();
+    FdSource source(writer.file_);
+    for (;;) {
+        const std::string_view bytes = TRY(source.next().context(path));
+        if (bytes.empty()) return writer;
+        writer.hash_.update(bytes);
+        writer.size_ += bytes.size();
+    }
+}
+
+bool BlobStore::has(std::string_view digest) const {
+    return is_digest(digest) && sys::exists(blob_path(digest));
+}
+
+Result<Fd> BlobStore::open_blob(const std::string& digest) const {
+    TRY(check_digest(digest));
+    return sys::open(blob_path(digest), O_RDONLY | O_NOFOLLOW);
+}
+
+Result<std::uint64_t> BlobStore::size(const std::string& digest) const {
+    TRY(check_digest(digest));
+    const auto info = TRY(sys::stat(blob_path(digest)));
+    return static_cast<std::uint64_t>(info.st_size);
+}
+
+Result<std::string> BlobStore::read(const std::string& digest, std::size_t limit) const {
+    const Fd file = TRY(open_blob(digest));
+    std::string content = TRY(sys::read_all(file, limit).context(digest));
+    if (sha256_digest(content) != digest)
+        return fail(ErrorKind::corrupt, "blob {}: the content on disk has changed", digest);
+    return content;
+}
+
+Result<std::string> BlobStore::put(std::string_view bytes) const {
+    BlobWriter writer = TRY(create());
+    TRY(writer.write(bytes));
+    return writer.commit();
+}
+
+Result<void> BlobStore::remove(const std::string& digest) const {
+    TRY(check_digest(digest));
+    if (::unlink(blob_path(digest).c_str()) < 0 && errno != ENOENT)
+        return fail_errno("remove blob {}", digest);
+    return {};
+}
+
+Result<std::vector<BlobInfo>> BlobStore::list() const {
+    std::vector<BlobInfo> blobs;
+    const std::string directory = fmt::format("{}/blobs/sha256", root_);
+    for (const std::string& name : TRY(sys::list_directory(directory))) {
+        const std::string digest = fmt::format("sha256:{}", name);
+        if (!is_digest(digest)) continue;
+        const auto info = TRY(sys::stat(fmt::format("{}/{}", directory, name)));
+        blobs.push_back({digest, static_cast<std::uint64_t>(info.st_size)});
+    }
+    return blobs;
+}
+
+Result<std::uint64_t> BlobStore::remove_partials() const {
+    std::uint64_t freed = 0;
+    const std::string directory = fmt::format("{}/ingest", root_);
+    for (const std::string& name : TRY(sys::list_directory(directory))) {
+        if (!name.ends_with(partial_suffix)) continue;
+        const std::string path = fmt::format("{}/{}", directory, name);
+        const Fd file = TRY(sys::open(path, O_RDWR));
+        if (::flock(file.raw(), LOCK_EX | LOCK_NB) < 0) continue;  // someone writes it right now
+        struct ::stat info{};
+        if (::fstat(file.raw(), &info) < 0) return fail_errno("stat {}", path);
+        TRY(sys::remove_file(path));
+        freed += static_cast<std::uint64_t>(info.st_size);
+    }
+    return freed;
+}
+
+}  // namespace corten::storage
