@@ -1,0 +1,71 @@
+#pragma once
+// Pulling images. For each layer a thread downloads and hashes the blob, a second one inflates it,
+// and the layer store's two hash the tar and write the files, all at once; layers are unpacked in
+// any order and given their places from the lowest up. Memory per layer in work: 2 MiB between
+// download and inflating, 2 MiB between inflating and writing, and the buffers of 256 KiB at each
+// stage, about 5 MiB; with three layers at a time under 16 MiB, whatever the sizes are.
+//
+// Everything done stays until the image is recorded in one transaction, protected by a lease; a
+// pull that fails keeps its finished layers for an hour, for the next try.
+#include <base/fd.hpp>
+#include <image/credentials.hpp>
+#include <image/endpoints.hpp>
+#include <image/progress.hpp>
+#include <image/reference.hpp>
+#include <oci/image_spec.hpp>
+#include <storage/store.hpp>
+
+#include <chrono>
+#include <memory>
+
+namespace corten::image {
+
+struct PullOptions {
+    RegistryConfig registry;
+    std::size_t downloads = 3;  ///< layers at a time, of all pulls together
+    std::uint64_t most_unpacked_bytes = std::uint64_t{1} << 40;  ///< of one layer's tar
+    std::chrono::milliseconds connect_timeout{15'000};
+    std::chrono::milliseconds stall_timeout{30'000};
+    int attempts = 5;
+    std::chrono::milliseconds first_pause{500};
+};
+
+struct PullRequest {
+    Reference reference;  ///< with a tag or a digest
+    /// Nullopt: the host's.
+    std::optional<oci::Platform> platform;
+    Credentials credentials;
+};
+
+struct PullResult {
+    std::string image_id;
+    std::string digest;    ///< of the manifest or index the reference named
+    bool updated = false;  ///< false: the reference named this image before
+};
+
+/// Thread-safe. Pulls of the same reference that come while one runs share it.
+class Puller {
+public:
+    Puller(storage::Store& store, PullOptions options);
+    /// Cancels what runs and waits for it.
+    ~Puller();
+    Puller(const Puller&) = delete;
+    Puller& operator=(const Puller&) = delete;
+
+    /// Blocks until the image is there. `progress` is called in this thread, first when the
+    /// manifest was found: an error before that is a plain error to the client. `cancel` readable:
+    /// gives up with kind cancelled; the work goes on while other clients wait for it.
+    Result<PullResult> pull(const PullRequest& request, const ProgressSink& progress,
+                            FdView cancel);
+
+    /// The tags a repository has.
+    Result<std::vector<std::string>> tags(const Reference& repository,
+                                          const Credentials& credentials, FdView cancel);
+    const PullOptions& options() const;
+
+private:
+    class Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace corten::image

@@ -1,0 +1,287 @@
+#include "pull_job.hpp"
+
+#include <base/log.hpp>
+#include <storage/compression.hpp>
+
+#include <condition_variable>
+#include <mutex>
+
+namespace corten::image {
+
+namespace {
+
+constexpr auto progress_interval = std::chrono::milliseconds(100);
+constexpr auto keep_after_failure = std::chrono::hours(1);
+
+/// Ends with an error when more comes out of `upstream` than a layer may have: what a few bytes of
+/// a bomb inflate to.
+class LimitedSource final : public storage::Source {
+public:
+    LimitedSource(storage::Source& upstream, std::uint64_t limit)
+        : upstream_(upstream), left_(limit), limit_(limit) {}
+    Result<std::string_view> next() override {
+        const auto bytes = TRY(upstream_.next());
+        if (bytes.size() > left_)
+            return fail(ErrorKind::forbidden, "the layer inflates to more than {} bytes", limit_);
+        left_ -= bytes.size();
+        return bytes;
+    }
+
+private:
+    storage::Source& upstream_;
+    std::uint64_t left_;
+    const std::uint64_t limit_;
+};
+
+TransportOptions transport_options(const PullOptions& options, FdView cancel) {
+    return {.connect_timeout = options.connect_timeout,
+            .stall_timeout = options.stall_timeout,
+            .attempts = options.attempts,
+            .first_pause = options.first_pause,
+            .certificate_directories = options.registry.certificate_directories,
+            .insecure = options.registry.insecure,
+            .cancel = cancel};
+}
+
+Result<void> drain(storage::Source& source) {
+    while (!TRY(source.next()).empty()) {
+    }
+    return {};
+}
+
+/// Results of layers that are worked on in parallel and used in order. The first error stops those
+/// that have not begun.
+class LayerResults {
+public:
+    explicit LayerResults(std::size_t count) : results_(count) {}
+
+    /// The next layer to work on; nullopt when there is none or all is lost.
+    std::optional<std::size_t> claim() {
+        std::lock_guard lock(mutex_);
+        if (failed_ || next_ == results_.size()) return std::nullopt;
+        return next_++;
+    }
+    /// True for the first error.
+    bool put(std::size_t index, Result<storage::PendingLayer> result) {
+        std::lock_guard lock(mutex_);
+        const bool first_error = !result && !failed_;
+        if (first_error) error_ = result.error();
+        failed_ = failed_ || !result;
+        results_[index].emplace(std::move(result));
+        changed_.notify_all();
+        return first_error;
+    }
+    Result<storage::PendingLayer> take(std::size_t index) {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return failed_ || results_[index].has_value(); });
+        if (failed_) return *error_;
+        return *std::move(results_[index]);
+    }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::vector<std::optional<Result<storage::PendingLayer>>> results_;
+    std::size_t next_ = 0;
+    bool failed_ = false;
+    std::optional<Error> error_;
+};
+
+class SlotGuard {
+public:
+    explicit SlotGuard(Slots& slots) : slots_(slots) { slots_.acquire(); }
+    ~SlotGuard() { slots_.release(); }
+    SlotGuard(const SlotGuard&) = delete;
+
+private:
+    Slots& slots_;
+};
+
+}  // namespace
+
+/// What is to be done for an image whose config is known.
+struct PullJob::Plan {
+    std::string config;
+    std::vector<std::string> diff_ids;
+    std::vector<std::string> chain_ids;
+    std::size_t present = 0;  ///< layers from the lowest up that are in the store
+};
+
+PullJob::PullJob(storage::Store& store, const PullOptions& options, Slots& slots,
+                 PullRequest request, sys::Event cancel)
+    : store_(store),
+      options_(options),
+      slots_(slots),
+      request_(std::move(request)),
+      cancel_(std::move(cancel)),
+      transport_(transport_options(options, cancel_.fd())) {}
+
+void PullJob::say(std::string status, std::string id) {
+    feed_.publish({.status = std::move(status), .id = std::move(id)});
+}
+
+Result<PullResult> PullJob::run() {
+    auto result = pull();
+    feed_.close();
+    return result;
+}
+
+Result<PullResult> PullJob::pull() {
+    const auto platform = request_.platform.value_or(oci::host_platform());
+    auto resolved = TRY(
+        resolve(transport_, options_.registry, request_.reference, request_.credentials, platform));
+    say("Pulling from " + request_.reference.path, request_.reference.target());
+    if (store_.images().get(resolved.image.config.digest)) {
+        const bool updated = TRY(record_references(resolved, resolved.image.config.digest));
+        return finish(resolved, updated);
+    }
+    auto lease = TRY(store_.images().lease("pull of " + request_.reference.canonical()));
+    const Plan work = TRY(plan(resolved, lease));
+    auto chain = fetch_layers(resolved, work, lease);
+    if (!chain) {
+        // What is finished serves the next try, unless the disk is what failed.
+        if (chain.error().kind() != ErrorKind::no_space) TRY(lease.keep_for(keep_after_failure));
+        return std::move(chain).error();
+    }
+    const bool updated = TRY(record(resolved, work.config, *chain));
+    return finish(resolved, updated);
+}
+
+Result<PullJob::Plan> PullJob::plan(const Resolved& resolved, storage::Lease& lease) {
+    Plan plan;
+    Session& session = *resolved.sessions.front();
+    plan.config = TRY(session.small_blob(resolved.image.config, oci::config_limit));
+    const auto image = TRY(oci::parse_image(plan.config, resolved.image.layers.size()));
+    if (image.os != "linux" && !image.os.empty())
+        return fail(ErrorKind::unsupported,
+                    "image operating system \"{}\" cannot be used on this platform", image.os);
+    plan.diff_ids = image.rootfs.diff_ids;
+    for (const auto& diff_id : plan.diff_ids)
+        plan.chain_ids.push_back(storage::chain_id(
+            plan.chain_ids.empty() ? std::string() : plan.chain_ids.back(), diff_id));
+    // A layer in the store has all those below it, so the first that is found from above is enough.
+    for (plan.present = plan.chain_ids.size(); plan.present > 0; --plan.present) {
+        const auto& chain_id = plan.chain_ids[plan.present - 1];
+        if (TRY(store_.layers().find(chain_id)) && lease.add_layer(chain_id)) break;
+    }
+    return plan;
+}
+
+BlobEvents PullJob::events_for(const oci::Descriptor& layer) {
+    const std::string id(oci::short_digest(layer.digest));
+    const std::int64_t total = layer.size;
+    auto last = std::make_shared<std::chrono::steady_clock::time_point>();
+    const auto received = [this, id, total, last](std::uint64_t bytes) {
+        const auto now = std::chrono::steady_clock::now();
+        if (now - *last < progress_interval) return;
+        *last = now;
+        feed_.publish({.status = "Downloading",
+                       .id = id,
+                       .current = static_cast<std::int64_t>(bytes),
+                       .total = total});
+    };
+    const auto complete = [this, id] {
+        say("Verifying Checksum", id);
+        say("Download complete", id);
+    };
+    return {.received = received, .complete = complete};
+}
+
+Result<storage::PendingLayer> PullJob::fetch_layer(const std::vector<Session*>& sessions,
+                                                   const oci::Descriptor& layer) {
+    const SlotGuard slot(slots_);
+    if (cancel_.is_set()) return fail(ErrorKind::cancelled, "context canceled");
+    BlobSource blob(sessions, layer, events_for(layer));
+    const auto download = storage::read_ahead(blob);
+    auto inflated = storage::Decompressor::create(*download);
+    if (!inflated) return std::move(inflated).error();
+    LimitedSource tar(**inflated, options_.most_unpacked_bytes);
+    auto unpacked =
+        store_.layers().unpack(tar, {.limits = {.bytes = options_.most_unpacked_bytes}});
+    // Bytes that are not a layer at all are usually not the blob that was asked for: its digest is
+    // the better message. Otherwise what follows the compressed stream still belongs to the digest.
+    if (unpacked || unpacked.error().kind() == ErrorKind::corrupt) TRY(drain(*download));
+    return unpacked;
+}
+
+Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
+                                          storage::Lease& lease) {
+    const auto& layers = resolved.image.layers;
+    const std::size_t missing = layers.size() - plan.present;
+    const std::size_t workers = std::min(missing, options_.downloads);
+    for (std::size_t i = 0; i < layers.size(); ++i)
+        say(i < plan.present ? "Already exists" : "Pulling fs layer",
+            std::string(oci::short_digest(layers[i].digest)));
+    for (std::size_t i = plan.present + workers; i < layers.size(); ++i)
+        say("Waiting", std::string(oci::short_digest(layers[i].digest)));
+
+    LayerResults results(missing);
+    const auto sessions = resolved.session_list();
+    const auto work = [&] {
+        while (const auto index = results.claim())
+            if (results.put(*index, fetch_layer(sessions, layers[plan.present + *index])))
+                cancel_.set();
+    };
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < workers; ++i) threads.emplace_back(work);
+    const auto commit_all = [&]() -> Result<std::string> {
+        std::string parent = plan.present > 0 ? plan.chain_ids[plan.present - 1] : std::string();
+        for (std::size_t i = plan.present; i < layers.size(); ++i) {
+            const std::string id(oci::short_digest(layers[i].digest));
+            auto pending = TRY(results.take(i - plan.present));
+            feed_.publish({.status = "Extracting",
+                           .id = id,
+                           .current = layers[i].size,
+                           .total = layers[i].size});
+            TRY(store_.layers()
+                    .commit(std::move(pending), parent, plan.diff_ids[i])
+                    .context("layer " + layers[i].digest));
+            parent = plan.chain_ids[i];
+            TRY(lease.add_layer(parent));
+            say("Pull complete", id);
+        }
+        return parent;
+    };
+    auto chain = commit_all();
+    if (!chain) cancel_.set();
+    for (auto& thread : threads) thread.join();
+    return chain;
+}
+
+Result<bool> PullJob::record(const Resolved& resolved, const std::string& config,
+                             const std::string& chain_id) {
+    auto change = TRY(store_.db().begin());
+    const std::string id =
+        TRY(store_.images().put({.config = config,
+                                 .manifest = resolved.manifest.bytes,
+                                 .manifest_digest = resolved.manifest.digest,
+                                 .manifest_media_type = resolved.image.media_type,
+                                 .chain_id = chain_id}));
+    const bool updated = TRY(record_references(resolved, id));
+    TRY(change.commit());
+    return updated;
+}
+
+Result<bool> PullJob::record_references(const Resolved& resolved, const std::string& id) {
+    auto change = TRY(store_.db().begin());
+    const Reference& reference = request_.reference;
+    const std::string by_digest = reference.name() + "@" + resolved.digest;
+    const bool tagged = reference.digest.empty();
+    const auto before =
+        TRY(store_.images().image_of(tagged ? reference.name() + ":" + reference.tag : by_digest));
+    TRY(store_.images().tag(by_digest, id));
+    if (tagged) TRY(store_.images().tag(reference.name() + ":" + reference.tag, id));
+    TRY(change.commit());
+    return before != id;
+}
+
+PullResult PullJob::finish(const Resolved& resolved, bool updated) {
+    say("Digest: " + resolved.digest);
+    say(fmt::format("Status: {} {}",
+                    updated ? "Downloaded newer image for" : "Image is up to date for",
+                    request_.reference.familiar()));
+    return {
+        .image_id = resolved.image.config.digest, .digest = resolved.digest, .updated = updated};
+}
+
+}  // namespace corten::image

@@ -1,0 +1,50 @@
+#pragma once
+// One pull from the first request to the recorded image. Runs in a thread of its own, for as many
+// clients as asked for it.
+#include "blob_source.hpp"
+#include "feed.hpp"
+#include "resolve.hpp"
+
+#include <image/puller.hpp>
+#include <sys/poll.hpp>
+
+#include <semaphore>
+
+namespace corten::image {
+
+/// Bounds the layers in work over all pulls.
+using Slots = std::counting_semaphore<>;
+
+class PullJob {
+public:
+    PullJob(storage::Store& store, const PullOptions& options, Slots& slots, PullRequest request,
+            sys::Event cancel);
+
+    Result<PullResult> run();
+    ProgressFeed& feed() { return feed_; }
+    void cancel() { cancel_.set(); }
+
+private:
+    struct Plan;
+    Result<PullResult> pull();
+    Result<Plan> plan(const Resolved& resolved, storage::Lease& lease);
+    Result<std::string> fetch_layers(Resolved& resolved, const Plan& plan, storage::Lease& lease);
+    Result<storage::PendingLayer> fetch_layer(const std::vector<Session*>& sessions,
+                                              const oci::Descriptor& layer);
+    Result<bool> record(const Resolved& resolved, const std::string& config,
+                        const std::string& chain_id);
+    Result<bool> record_references(const Resolved& resolved, const std::string& id);
+    PullResult finish(const Resolved& resolved, bool updated);
+    void say(std::string status, std::string id = {});
+    BlobEvents events_for(const oci::Descriptor& layer);
+
+    storage::Store& store_;
+    const PullOptions& options_;
+    Slots& slots_;
+    const PullRequest request_;
+    sys::Event cancel_;
+    Transport transport_;
+    ProgressFeed feed_;
+};
+
+}  // namespace corten::image

@@ -1,0 +1,79 @@
+#include "resolve.hpp"
+
+namespace corten::image {
+
+namespace {
+
+constexpr int deepest_index = 4;
+
+/// Only what describes a container image: not a chart, a signature or another artifact.
+Result<void> check_is_image(const oci::Manifest& manifest) {
+    const auto& type = manifest.config.media_type;
+    const bool known = type == oci::media::docker_config || type == oci::media::oci_config ||
+                       type.empty() || type == "application/octet-stream";
+    if (!known || !manifest.artifact_type.empty())
+        return fail(ErrorKind::unsupported,
+                    "the reference names no container image, but an artifact of type {}",
+                    manifest.artifact_type.empty() ? type : manifest.artifact_type);
+    for (const auto& layer : manifest.layers)
+        TRY(oci::layer_compression(layer.media_type).context("layer " + layer.digest));
+    return {};
+}
+
+Result<FetchedManifest> fetch_entry(Session& session, const oci::Descriptor& entry) {
+    auto fetched = TRY(session.manifest(entry.digest));
+    if (static_cast<std::int64_t>(fetched.bytes.size()) != entry.size)
+        return fail(ErrorKind::corrupt, "manifest {} has {} bytes, its index says {}", entry.digest,
+                    fetched.bytes.size(), entry.size);
+    if (!entry.media_type.empty()) fetched.content_type = entry.media_type;
+    return fetched;
+}
+
+/// Goes down from an index, which may hold indexes, to a manifest.
+Result<void> descend(Session& session, Resolved& resolved, const oci::Platform& platform) {
+    for (int depth = 0; depth < deepest_index; ++depth) {
+        auto parsed =
+            TRY(oci::parse_manifest(resolved.manifest.bytes, resolved.manifest.content_type));
+        if (auto* manifest = std::get_if<oci::Manifest>(&parsed)) {
+            resolved.image = std::move(*manifest);
+            return check_is_image(resolved.image);
+        }
+        const auto entry = TRY(oci::choose_platform(std::get<oci::Index>(parsed), platform));
+        resolved.manifest = TRY(fetch_entry(session, entry));
+    }
+    return fail(ErrorKind::invalid, "indexes are nested deeper than {}", deepest_index);
+}
+
+}  // namespace
+
+std::vector<Session*> Resolved::session_list() const {
+    std::vector<Session*> list;
+    for (const auto& session : sessions) list.push_back(session.get());
+    return list;
+}
+
+std::vector<std::unique_ptr<Session>> open_sessions(Transport& transport,
+                                                    const RegistryConfig& config,
+                                                    const Reference& repository,
+                                                    const Credentials& credentials,
+                                                    std::string_view actions) {
+    std::vector<std::unique_ptr<Session>> sessions;
+    for (auto& endpoint : endpoints_of(repository.domain, config))
+        sessions.push_back(std::make_unique<Session>(transport, std::move(endpoint), repository,
+                                                     credentials, actions));
+    return sessions;
+}
+
+Result<Resolved> resolve(Transport& transport, const RegistryConfig& config,
+                         const Reference& reference, const Credentials& credentials,
+                         const oci::Platform& platform) {
+    Resolved resolved;
+    resolved.sessions = open_sessions(transport, config, reference, credentials, "pull");
+    resolved.manifest = TRY(with_first_reachable<FetchedManifest>(
+        resolved.sessions, [&](Session& session) { return session.manifest(reference.target()); }));
+    resolved.digest = resolved.manifest.digest;
+    TRY(descend(*resolved.sessions.front(), resolved, platform));
+    return resolved;
+}
+
+}  // namespace corten::image

@@ -1,0 +1,45 @@
+#pragma once
+// From a reference to one image's manifest: which endpoint has it, and which entry of an index.
+#include "session.hpp"
+
+namespace corten::image {
+
+struct Resolved {
+    /// The endpoint that answered, then those after it; owned here.
+    std::vector<std::unique_ptr<Session>> sessions;
+    std::string digest;        ///< of what the reference names: a manifest or an index
+    FetchedManifest manifest;  ///< of the image
+    oci::Manifest image;
+
+    std::vector<Session*> session_list() const;
+};
+
+/// Sessions for a repository, in the order of its endpoints.
+std::vector<std::unique_ptr<Session>> open_sessions(Transport& transport,
+                                                    const RegistryConfig& config,
+                                                    const Reference& repository,
+                                                    const Credentials& credentials,
+                                                    std::string_view actions);
+
+/// Tries `attempt` with each session until one reaches its registry; sessions that did not are
+/// removed from the front. The last error is returned when none does.
+template <typename T>
+Result<T> with_first_reachable(std::vector<std::unique_ptr<Session>>& sessions,
+                               const std::function<Result<T>(Session&)>& attempt) {
+    while (true) {
+        auto result = attempt(*sessions.front());
+        if (result || sessions.size() == 1) return result;
+        // A mirror may simply not have it; another scheme of the same host is only for silence.
+        const bool mirror = sessions.front()->endpoint().mirror;
+        const ErrorKind kind = result.error().kind();
+        if (kind == ErrorKind::cancelled || (!mirror && kind != ErrorKind::unavailable))
+            return result;
+        sessions.erase(sessions.begin());
+    }
+}
+
+Result<Resolved> resolve(Transport& transport, const RegistryConfig& config,
+                         const Reference& reference, const Credentials& credentials,
+                         const oci::Platform& platform);
+
+}  // namespace corten::image

@@ -1,0 +1,229 @@
+#include "session.hpp"
+
+#include <base/json.hpp>
+#include <base/text.hpp>
+#include <storage/digest.hpp>
+
+namespace corten::image {
+
+namespace {
+
+constexpr int most_redirects = 10;
+constexpr int most_challenges = 2;
+constexpr auto longest_pause = std::chrono::seconds(30);
+constexpr std::string_view user_agent = "corten/0.1 (linux)";
+
+bool is_redirect(int status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+/// Statuses that a second try may change.
+bool is_passing(int status) {
+    return status == 408 || status == 429 || status >= 500;
+}
+
+/// Retry-After in seconds; its date form is rare and taken as "soon".
+std::optional<std::chrono::seconds> retry_after(const Exchange& answer) {
+    const auto field = answer.headers().get("Retry-After");
+    if (!field) return {};
+    const auto seconds = parse_integer(trim(*field), "Retry-After");
+    if (!seconds || *seconds < 0) return std::chrono::seconds(1);
+    return std::min(std::chrono::seconds(*seconds), longest_pause);
+}
+
+http::ClientRequest to_request(const Call& call, const http::Url& url) {
+    http::ClientRequest request{.method = call.method,
+                                .target = url.target,
+                                .headers = call.headers,
+                                .body = call.body,
+                                .producer = call.producer,
+                                .length = call.length};
+    request.headers.set("User-Agent", std::string(user_agent));
+    return request;
+}
+
+/// Go's words for what went wrong while connecting.
+std::string dial_error(const Error& error, const http::Url& url) {
+    if (error.number() == 0) return error.message();
+    const std::size_t colon = error.message().rfind(": ");
+    const std::string reason =
+        colon == std::string::npos ? error.message() : error.message().substr(colon + 2);
+    return fmt::format("dial tcp {}:{}: connect: {}", url.host, url.port, to_lower(reason));
+}
+
+struct TagList {
+    std::vector<std::string> tags;
+    static constexpr auto fields() { return std::tuple{field("tags", &TagList::tags)}; }
+};
+
+}  // namespace
+
+Session::Session(Transport& transport, Endpoint endpoint, Reference repository,
+                 const Credentials& credentials, std::string_view actions)
+    : transport_(transport),
+      endpoint_(std::move(endpoint)),
+      repository_(std::move(repository)),
+      // What a mirror is told must not help it to act as the user elsewhere.
+      authorizer_(transport, endpoint_.mirror ? Credentials{} : credentials,
+                  repository_.path.empty()
+                      ? std::string()
+                      : fmt::format("repository:{}:{}", repository_.path, actions)) {}
+
+std::string Session::path(std::string_view rest) const {
+    return fmt::format("/v2/{}/{}", repository_.path, rest);
+}
+
+Result<http::Url> Session::url_of(const Call& call) const {
+    return http::parse_url(call.target.starts_with('/') ? endpoint_.base() + call.target
+                                                        : call.target);
+}
+
+bool Session::is_own(const http::Url& url) const {
+    const auto own = http::parse_url(endpoint_.base());
+    return own && own->scheme == url.scheme && own->authority() == url.authority();
+}
+
+Error Session::transport_error(const Call& call, const RequestFailure& failure) const {
+    if (failure.error.kind() == ErrorKind::cancelled) return failure.error;
+    const auto url = url_of(call);
+    const bool early = failure.stage == Stage::connect || !url;
+    const std::string shown = early ? endpoint_.base() + "/v2/" : http::to_string(*url);
+    const std::string reason =
+        early && url ? dial_error(failure.error, *url) : failure.error.message();
+    return fail(ErrorKind::unavailable, "{} \"{}\": {}", verb_of(call.method), shown, reason);
+}
+
+Result<Exchange> Session::send_authorized(const Call& call, const http::Url& url,
+                                          std::optional<RequestFailure>& failure) {
+    for (int round = 0;; ++round) {
+        http::ClientRequest request = to_request(call, url);
+        const std::string authorization = is_own(url) ? authorizer_.header() : std::string();
+        if (!authorization.empty()) request.headers.set("Authorization", authorization);
+        auto answer = transport_.send(url, request, failure);
+        if (!answer) return failure->error;
+        const bool may_learn = answer->status() == 401 && is_own(url) && !call.producer;
+        if (!may_learn || round == most_challenges) return *std::move(answer);
+        auto learnt = authorizer_.learn(*answer, authorization);
+        if (!learnt)
+            return std::move(learnt).error().context(
+                fmt::format("{} \"{}\"", verb_of(call.method), http::to_string(url)));
+        if (!*learnt) return *std::move(answer);
+        // Read, so that the connection can be used again.
+        answer->read_all(64 << 10).context("refusal").ignore();
+    }
+}
+
+Result<Exchange> Session::follow(const Call& call, const http::Url& first,
+                                 std::optional<RequestFailure>& failure) {
+    http::Url url = first;
+    for (int hop = 0; hop < most_redirects; ++hop) {
+        auto answer = TRY(send_authorized(call, url, failure));
+        const auto location = answer.headers().get("Location");
+        const bool safe = call.method == "GET" || call.method == "HEAD";
+        if (!is_redirect(answer.status()) || !location || !safe) return answer;
+        http::Url next = TRY(http::resolve_url(url, *location).context("redirect"));
+        if (next.scheme != "https" &&
+            (next.scheme != "http" || (url.scheme == "https" && endpoint_.verify)))
+            return fail(ErrorKind::forbidden,
+                        "refused to follow a redirect from {} to {} without TLS", url.authority(),
+                        next.authority());
+        next.user.clear();
+        url = std::move(next);
+    }
+    return fail(ErrorKind::corrupt, "{} \"{}\": stopped after {} redirects", verb_of(call.method),
+                http::to_string(first), most_redirects);
+}
+
+Result<Exchange> Session::try_once(const Call& call, std::optional<RequestFailure>& failure) {
+    const http::Url url = TRY(url_of(call));
+    return follow(call, url, failure);
+}
+
+Result<Exchange> Session::request(const Call& call) {
+    auto pause = transport_.options().first_pause;
+    const int attempts = call.producer ? 1 : transport_.options().attempts;
+    for (int attempt = 1;; ++attempt) {
+        std::optional<RequestFailure> failure;
+        std::optional<std::chrono::seconds> asked;
+        auto answer = try_once(call, failure);
+        const bool last = attempt >= attempts;
+        if (answer) {
+            if (!is_passing(answer->status()) || last) return answer;
+            asked = retry_after(*answer);
+        } else if (!failure) {
+            return answer;  // the answer itself was wrong; it will be the next time, too
+        } else if (last || failure->stage == Stage::connect ||
+                   failure->error.kind() == ErrorKind::cancelled) {
+            return transport_error(call, *failure);
+        }
+        TRY(transport_.pause(asked ? std::chrono::milliseconds(*asked) : pause));
+        pause = std::min<std::chrono::milliseconds>(pause * 2, longest_pause);
+    }
+}
+
+Result<void> Session::ping() {
+    auto answer = TRY(request({.target = "/v2/"}));
+    if (answer.status() >= 400)
+        return plain_error(read_refusal(answer))
+            .context(fmt::format("Get \"{}/v2/\"", endpoint_.base()));
+    return {};
+}
+
+Result<FetchedManifest> Session::manifest(const std::string& tag_or_digest) {
+    Call call{.target = path("manifests/" + tag_or_digest)};
+    call.headers.set("Accept", fmt::format("{}, {}, {}, {}", oci::media::docker_manifest,
+                                           oci::media::docker_list, oci::media::oci_manifest,
+                                           oci::media::oci_index));
+    auto answer = TRY(request(call));
+    if (answer.status() >= 400) return pull_error(read_refusal(answer), repository_);
+    if (answer.status() != 200)
+        return fail(ErrorKind::unavailable, "manifest: unexpected HTTP status {}",
+                    answer.status_line());
+    FetchedManifest fetched{
+        .bytes = TRY(answer.read_all(oci::manifest_limit).context("manifest")),
+        .content_type = std::string(answer.headers().get_or("Content-Type", ""))};
+    fetched.digest = storage::sha256_digest(fetched.bytes);
+    const bool by_digest = tag_or_digest.contains(':');
+    const auto said = answer.headers().get("Docker-Content-Digest");
+    const std::string_view wanted =
+        by_digest ? std::string_view(tag_or_digest) : said.value_or(fetched.digest);
+    if (wanted != fetched.digest)
+        return fail(ErrorKind::corrupt, "manifest verification failed for digest {}", wanted);
+    return fetched;
+}
+
+Result<Exchange> Session::blob(const std::string& digest, std::uint64_t offset) {
+    Call call{.target = path("blobs/" + digest)};
+    call.headers.set("Accept-Encoding", "identity");
+    if (offset > 0) call.headers.set("Range", fmt::format("bytes={}-", offset));
+    auto answer = TRY(request(call));
+    if (answer.status() >= 400) {
+        const Refusal refusal = read_refusal(answer);
+        if (refusal.status == 404)
+            return fail(ErrorKind::not_found, "blob {} of {} is missing in the registry: {}",
+                        digest, repository_.familiar_name(), describe(refusal));
+        return pull_error(refusal, repository_);
+    }
+    return answer;
+}
+
+Result<std::string> Session::small_blob(const oci::Descriptor& wanted, std::size_t limit) {
+    if (static_cast<std::uint64_t>(wanted.size) > limit)
+        return fail(ErrorKind::corrupt, "blob {} has {} bytes, more than {}", wanted.digest,
+                    wanted.size, limit);
+    auto answer = TRY(blob(wanted.digest, 0));
+    auto bytes = TRY(answer.read_all(limit));
+    if (storage::sha256_digest(bytes) != wanted.digest)
+        return fail(ErrorKind::corrupt, "image config verification failed for digest {}",
+                    wanted.digest);
+    return bytes;
+}
+
+Result<std::vector<std::string>> Session::tags() {
+    auto answer = TRY(request({.target = path("tags/list")}));
+    if (answer.status() >= 400) return pull_error(read_refusal(answer), repository_);
+    const auto body = TRY(answer.read_all(oci::manifest_limit));
+    return TRY(parse_as<TagList>(body, "tag list")).tags;
+}
+
+}  // namespace corten::image

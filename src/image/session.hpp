@@ -1,0 +1,109 @@
+#pragma once
+// One repository of one registry (distribution spec 1.1): authorization, redirects, retries, and
+// the requests for manifests, blobs and uploads. Thread-safe.
+#include "refusal.hpp"
+#include "transport.hpp"
+
+#include <base/stream.hpp>
+#include <image/challenge.hpp>
+#include <image/credentials.hpp>
+#include <image/reference.hpp>
+#include <oci/image_spec.hpp>
+
+#include <mutex>
+
+namespace corten::image {
+
+struct Call {
+    std::string method = "GET";
+    /// "/v2/…" below the endpoint, or a whole URL (an upload's Location).
+    std::string target;
+    http::Headers headers;
+    std::string body;
+    ByteSource producer;  ///< such a call is sent once only
+    std::optional<std::uint64_t> length;
+};
+
+/// What the registry wants to see in Authorization, learnt from its refusals.
+class Authorizer {
+public:
+    /// `scope` is what to ask a token server for when the challenge names none, e.g.
+    /// "repository:library/debian:pull"; "" for none.
+    Authorizer(Transport& transport, Credentials credentials, std::string scope)
+        : transport_(transport), credentials_(std::move(credentials)), scope_(std::move(scope)) {}
+
+    /// "" until something was learnt.
+    std::string header();
+    /// After a 401 for a request that carried `used`. True when header() now differs: try again.
+    Result<bool> learn(const Exchange& answer, const std::string& used);
+    /// Asks token servers for an identity token too.
+    void want_identity_token() { offline_ = true; }
+    std::string identity_token();
+
+private:
+    Result<bool> use_basic(const std::string& used);
+    Result<bool> use_bearer(const Challenge& challenge, const Exchange& answer);
+    Result<Token> fetch_token(const Challenge& challenge, const http::Url& realm);
+    http::ClientRequest token_request(const Challenge& challenge, http::Url& realm) const;
+
+    Transport& transport_;
+    const Credentials credentials_;
+    const std::string scope_;
+    bool offline_ = false;
+    std::mutex mutex_;
+    std::string header_;
+    std::string identity_token_;
+    std::chrono::steady_clock::time_point expires_ = std::chrono::steady_clock::time_point::max();
+};
+
+struct FetchedManifest {
+    std::string bytes;
+    std::string content_type;
+    std::string digest;
+};
+
+class Session {
+public:
+    /// `actions`: "pull" or "pull,push".
+    Session(Transport& transport, Endpoint endpoint, Reference repository,
+            const Credentials& credentials, std::string_view actions);
+
+    const Endpoint& endpoint() const { return endpoint_; }
+    const Reference& repository() const { return repository_; }
+    Transport& transport() { return transport_; }
+    Authorizer& authorizer() { return authorizer_; }
+    /// "/v2/PATH/" + rest
+    std::string path(std::string_view rest) const;
+
+    /// The answer of any status but 401, 429 and 5xx that lasted; redirects of GET and HEAD are
+    /// followed, without credentials on other hosts. Errors of kind unavailable say that the peer
+    /// was not reached: another endpoint may be.
+    Result<Exchange> request(const Call& call);
+
+    /// GET /v2/: whether there is a registry that takes the credentials.
+    Result<void> ping();
+    /// By tag or digest; a digest is verified.
+    Result<FetchedManifest> manifest(const std::string& tag_or_digest);
+    /// A small blob, verified.
+    Result<std::string> small_blob(const oci::Descriptor& blob, std::size_t limit);
+    /// From byte `offset` on. The answer may be 200 although a range was asked for.
+    Result<Exchange> blob(const std::string& digest, std::uint64_t offset);
+    Result<std::vector<std::string>> tags();
+
+private:
+    Result<Exchange> try_once(const Call& call, std::optional<RequestFailure>& failure);
+    Result<Exchange> follow(const Call& call, const http::Url& first,
+                            std::optional<RequestFailure>& failure);
+    Result<Exchange> send_authorized(const Call& call, const http::Url& url,
+                                     std::optional<RequestFailure>& failure);
+    Result<http::Url> url_of(const Call& call) const;
+    bool is_own(const http::Url& url) const;
+    Error transport_error(const Call& call, const RequestFailure& failure) const;
+
+    Transport& transport_;
+    const Endpoint endpoint_;
+    const Reference repository_;
+    Authorizer authorizer_;
+};
+
+}  // namespace corten::image
