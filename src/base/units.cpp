@@ -30,13 +30,14 @@ int size_power(std::string_view suffix) {
     return fits ? static_cast<int>(power) : -1;
 }
 
-std::string human_scaled(double value, double base, const std::array<const char*, 7>& units) {
+std::string human_scaled(double value, double base, int digits,
+                         const std::array<const char*, 7>& units) {
     std::size_t i = 0;
     while (value >= base && i + 1 < units.size()) {
         value /= base;
         ++i;
     }
-    return fmt::format("{:.4g}{}", value, units[i]);
+    return fmt::format("{:.{}g}{}", value, digits, units[i]);
 }
 
 }  // namespace
@@ -55,12 +56,12 @@ Result<std::int64_t> parse_size(std::string_view text, std::string_view what) {
                 "{} \"{}\" is not a size: wanted a number with b, k, m, g, t or p", what, whole);
 }
 
-std::string human_size(double bytes) {
-    return human_scaled(bytes, 1000, {"B", "kB", "MB", "GB", "TB", "PB", "EB"});
+std::string human_size(double bytes, int digits) {
+    return human_scaled(bytes, 1000, digits, {"B", "kB", "MB", "GB", "TB", "PB", "EB"});
 }
 
 std::string human_size_binary(double bytes) {
-    return human_scaled(bytes, 1024, {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"});
+    return human_scaled(bytes, 1024, 4, {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"});
 }
 
 std::string human_duration(std::chrono::nanoseconds duration) {
