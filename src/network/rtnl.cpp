@@ -122,6 +122,16 @@ void RtnlBatch::delete_link(int index) {
     begin_link(RTM_DELLINK, index, fmt::format("delete interface {}", index));
 }
 
+void RtnlBatch::set_group(int index, std::uint32_t group) {
+    begin_link(RTM_NEWLINK, index, fmt::format("set group of interface {}", index));
+    request_.put_u32(IFLA_GROUP, group);
+}
+
+void RtnlBatch::delete_group(std::uint32_t group) {
+    begin_link(RTM_DELLINK, 0, "delete interfaces");
+    request_.put_u32(IFLA_GROUP, group);
+}
+
 void RtnlBatch::set_up(int index) {
     request_.begin(RTM_NEWLINK, NLM_F_ACK, fmt::format("set interface {} up", index));
     ifinfomsg head{};
@@ -208,6 +218,27 @@ Result<Rtnl> Rtnl::open() {
 
 Result<Rtnl> Rtnl::open_in(FdView network_namespace) {
     return Rtnl(TRY(sys::NetlinkSocket::open_in(network_namespace, NETLINK_ROUTE)));
+}
+
+Result<void> Rtnl::delete_links(const std::vector<int>& indices) {
+    // The group of interfaces that wait for their deletion; those that another daemon marked for
+    // the same may go along.
+    constexpr std::uint32_t doomed = 0x636f7274;
+    bool any = false;
+    for (const int index : indices) {
+        RtnlBatch mark;
+        mark.set_group(index, doomed);
+        auto marked = execute(std::move(mark));
+        if (!marked && marked.error().number() != ENODEV) return marked;
+        any = any || marked;
+    }
+    if (!any) return {};
+    RtnlBatch batch;
+    batch.delete_group(doomed);
+    auto deleted = execute(std::move(batch));
+    const bool gone =
+        !deleted && (deleted.error().number() == ENODEV || deleted.error().number() == ESRCH);
+    return gone ? Result<void>() : deleted;
 }
 
 Result<std::optional<Link>> Rtnl::find(const std::string& name) {

@@ -52,6 +52,8 @@ public:
     /// The host end is made up and on its bridge; the inner end down in the other namespace.
     void create_veth(const VethRequest& request);
     void delete_link(int index);
+    void set_group(int index, std::uint32_t group);
+    void delete_group(std::uint32_t group);
     void set_up(int index);
     void set_mac(int index, const MacAddress& mac);
     /// Only for interfaces that are down, on kernels before 6.2.
@@ -79,6 +81,10 @@ public:
     static Result<Rtnl> open_in(FdView network_namespace);
 
     Result<void> execute(RtnlBatch batch) { return socket_.execute(std::move(batch.request_)); }
+
+    /// Deletes them as one, for the price of one (the kernel waits for all readers once). Links
+    /// that vanish meanwhile are fine.
+    Result<void> delete_links(const std::vector<int>& indices);
 
     /// nullopt when there is none of that name.
     Result<std::optional<Link>> find(const std::string& name);

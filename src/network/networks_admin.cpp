@@ -1,0 +1,199 @@
+// Networks as the API lists, makes and removes them.
+#include "networks_state.hpp"
+
+#include <base/clock.hpp>
+#include <base/ids.hpp>
+#include <base/text.hpp>
+
+namespace corten::network {
+
+namespace {
+
+/// The pools that user-defined networks get their subnets from, in order: 172.18/16 and up, then
+/// 192.168/16 in pieces of 4096. 172.17/16 is the default bridge's.
+std::vector<Subnet> subnet_pool() {
+    std::vector<Subnet> out;
+    const auto address = [](unsigned a, unsigned b, unsigned c) {
+        return Ipv4{a << 24 | b << 16 | c << 8};
+    };
+    for (unsigned second = 17; second < 32; ++second) out.push_back({address(172, second, 0), 16});
+    for (unsigned third = 0; third < 256; third += 16)
+        out.push_back({address(192, 168, third), 20});
+    return out;
+}
+
+/// What the host can already reach without a default route.
+Result<std::vector<Subnet>> occupied(Rtnl& rtnl) {
+    std::vector<Subnet> out;
+    for (const auto& address : TRY(rtnl.addresses())) out.push_back(address.address);
+    for (const auto& route : TRY(rtnl.routes()))
+        if (route.destination.prefix > 0) out.push_back(route.destination);
+    return out;
+}
+
+bool overlaps_any(const Subnet& subnet, const std::vector<Subnet>& others) {
+    return std::ranges::any_of(others, [&](const Subnet& other) { return subnet.overlaps(other); });
+}
+
+Result<Subnet> choose_subnet() {
+    Rtnl rtnl = TRY(Rtnl::open());
+    const auto taken = TRY(occupied(rtnl));
+    for (const auto& candidate : subnet_pool())
+        if (!overlaps_any(candidate, taken)) return candidate;
+    return fail(ErrorKind::no_space, "all predefined address pools have been fully subnetted");
+}
+
+std::string option(const Network& network, const std::string& name, std::string_view otherwise) {
+    const auto found = network.options.find(name);
+    return found == network.options.end() ? std::string(otherwise) : found->second;
+}
+
+/// Go's strconv.ParseBool, which docker reads these with.
+Result<bool> flag(const Network& network, const std::string& name, bool otherwise) {
+    const std::string text = option(network, name, otherwise ? "true" : "false");
+    for (const auto* word : {"1", "t", "T", "true", "TRUE", "True"})
+        if (text == word) return true;
+    for (const auto* word : {"0", "f", "F", "false", "FALSE", "False"})
+        if (text == word) return false;
+    return fail(ErrorKind::invalid, "option {}: \"{}\" is neither true nor false", name, text);
+}
+
+Result<void> read_options(Network& network) {
+    const std::string prefix = "com.docker.network.bridge.";
+    network.inter_container = TRY(flag(network, prefix + "enable_icc", network.inter_container));
+    network.masquerade = TRY(flag(network, prefix + "enable_ip_masquerade", network.masquerade));
+    const std::string bridge = option(network, prefix + "name", network.bridge);
+    network.bridge = bridge.empty() ? fmt::format("br-{}", short_id(network.id)) : bridge;
+    const std::string mtu = option(network, "com.docker.network.driver.mtu", "");
+    if (mtu.empty()) return {};
+    const auto value = TRY(parse_integer(mtu, "mtu"));
+    // The least that IPv4 allows, and what a 16-bit length can hold.
+    if (value < 68 || value > 65535)
+        return fail(ErrorKind::invalid, "option com.docker.network.driver.mtu: {} is out of range",
+                    mtu);
+    network.mtu = value;
+    return {};
+}
+
+/// Fills in subnet and gateway, and checks what was given.
+Result<void> settle_addresses(Network& network) {
+    const bool given = !network.subnet.empty();
+    if (!given && (!network.gateway.empty() || !network.ip_range.empty()))
+        return fail(ErrorKind::invalid, "a gateway or an IP range needs a subnet");
+    const Subnet subnet = given ? TRY(Subnet::parse(network.subnet)) : TRY(choose_subnet());
+    if (subnet != subnet.network())
+        return fail(ErrorKind::invalid, "invalid subnet {}: it should be {}", subnet.text(),
+                    subnet.network().text());
+    if (subnet.prefix > 30)
+        return fail(ErrorKind::invalid, "subnet {} has no room for a gateway and a container",
+                    subnet.text());
+    network.subnet = subnet.text();
+    Ipv4 gateway{subnet.first().value + 1};
+    if (!network.gateway.empty()) gateway = TRY(Ipv4::parse(network.gateway));
+    if (!subnet.contains(gateway))
+        return fail(ErrorKind::invalid, "gateway {} is not in subnet {}", gateway.text(),
+                    network.subnet);
+    network.gateway = gateway.text();
+    if (network.ip_range.empty()) return {};
+    const Subnet range = TRY(Subnet::parse(network.ip_range));
+    if (range.prefix < subnet.prefix || !subnet.contains(range.address))
+        return fail(ErrorKind::invalid, "IP range {} is not in subnet {}", network.ip_range,
+                    network.subnet);
+    return {};
+}
+
+Result<Network> match(const std::vector<Network>& all, std::string_view wanted) {
+    for (const auto& network : all)
+        if (network.name == wanted || network.id == wanted) return network;
+    std::vector<Network> matching;
+    for (const auto& network : all)
+        if (!wanted.empty() && network.id.starts_with(wanted)) matching.push_back(network);
+    if (matching.size() > 1)
+        return fail(ErrorKind::invalid, "network {} is ambiguous ({} matches found on ID prefix)",
+                    wanted, matching.size());
+    if (matching.empty()) return fail(ErrorKind::not_found, "network {} not found", wanted);
+    return matching.front();
+}
+
+}  // namespace
+
+std::vector<Network> Networks::list() const {
+    return state_->registry.with([](const Registry& r) {
+        std::vector<Network> out;
+        for (const auto& [id, network] : r.active) out.push_back(network.record);
+        out.insert(out.end(), r.passive.begin(), r.passive.end());
+        return out;
+    });
+}
+
+Result<Network> Networks::find(std::string_view name_or_id) const {
+    // "default" is what clients send for "whatever the daemon's default is".
+    return match(list(), name_or_id == "default" || name_or_id.empty() ? "bridge" : name_or_id);
+}
+
+std::string Networks::host_gateway() const {
+    return state_->registry.with(
+        [&](const Registry& r) { return r.active.at(state_->default_id).record.gateway; });
+}
+
+Result<Network> Networks::create_network(Network wanted) {
+    if (wanted.driver.empty()) wanted.driver = "bridge";
+    if (wanted.driver != "bridge")
+        return fail(ErrorKind::not_found,
+                    "could not find plugin {} in v1 plugin registry: plugin not found",
+                    wanted.driver);
+    for (const auto& network : list())
+        if (network.name == wanted.name)
+            return fail(ErrorKind::conflict, "network with name {} already exists", wanted.name);
+    if (wanted.id.empty()) wanted.id = random_id();
+    if (wanted.created.empty()) wanted.created = rfc3339(now());
+    TRY(read_options(wanted));
+    TRY(settle_addresses(wanted));
+    TRY(state_->add_network(wanted));
+    if (auto loaded = state_->reload_rules(); !loaded) {
+        state_->drop_network(wanted.id).ignore();  // the first error is the one to tell
+        return std::move(loaded).error();
+    }
+    return match(list(), wanted.id);
+}
+
+Result<void> Networks::State::drop_network(const std::string& id) {
+    const auto bridge = registry.with([&](Registry& r) {
+        const auto network = r.active.extract(id);
+        return network.empty() ? std::string() : network.mapped().bridge.name;
+    });
+    Rtnl rtnl = TRY(Rtnl::open());
+    return remove_bridge(rtnl, bridge);
+}
+
+Result<void> Networks::remove_network(std::string_view name_or_id) {
+    const Network network = TRY(find(name_or_id));
+    if (network.id == state_->default_id || network.driver != "bridge")
+        return fail(ErrorKind::forbidden, "{} is a pre-defined network and cannot be removed",
+                    network.name);
+    const bool busy = state_->registry.with([&](const Registry& r) {
+        return std::ranges::any_of(
+            r.endpoints, [&](const auto& entry) { return entry.second.network_id == network.id; });
+    });
+    if (busy)
+        return fail(ErrorKind::forbidden,
+                    "error while removing network: network {} has active endpoints", network.name);
+    // What was released a moment ago may still hang on the bridge.
+    state_->reaper.wait_idle();
+    TRY(state_->drop_network(network.id));
+    return state_->reload_rules();
+}
+
+Result<void> Networks::remove() {
+    State& s = *state_;
+    s.bridge_pool.close();
+    s.loopback_pool.close();
+    s.reaper.wait_idle();
+    TRY(s.rules.with([](Rules& r) { return r.firewall.remove_table(); }));
+    Rtnl rtnl = TRY(Rtnl::open());
+    for (const auto& network : list())
+        if (!network.bridge.empty()) TRY(remove_bridge(rtnl, network.bridge));
+    return {};
+}
+
+}  // namespace corten::network

@@ -1,0 +1,99 @@
+#pragma once
+// What stands behind Networks. Two locks, never held together: `registry` for networks, addresses
+// and endpoints, `rules` for ports and the nft table.
+#include "bridge.hpp"
+#include "firewall.hpp"
+#include "pool.hpp"
+#include "ports.hpp"
+
+#include <base/sync.hpp>
+#include <network/ipam.hpp>
+#include <network/networks.hpp>
+
+#include <map>
+#include <optional>
+
+namespace corten::network {
+
+/// A bridge network at work.
+struct ActiveNetwork {
+    Network record;
+    Bridge bridge;
+    Ipam ipam;
+};
+
+/// What is known of a container's endpoint.
+struct KnownEndpoint {
+    std::string network_id;
+    std::string container_id;
+    std::string host_interface;
+    Ipv4 ip;
+};
+
+/// A container's namespace, seen through the socket that was opened in it.
+using Inside = std::shared_ptr<Sync<Rtnl>>;
+
+struct Registry {
+    std::vector<Network> passive;                    ///< host and none
+    std::map<std::string, ActiveNetwork> active;     ///< by id
+    std::map<std::string, KnownEndpoint> endpoints;  ///< by id
+    std::map<std::string, Inside> containers;        ///< by container id
+};
+
+struct Rules {
+    Firewall firewall;
+    PortTable ports;
+    std::map<std::string, std::vector<Mapping>> mappings;  ///< by endpoint id
+    std::vector<std::string> guarded;
+
+    std::vector<Mapping> all_mappings() const;
+};
+
+struct Networks::State {
+    State(Options given, Rules initial)
+        : options(std::move(given)),
+          rules(std::move(initial)),
+          bridge_pool([this] { return make_plugged(default_id, {}, {}); }),
+          loopback_pool([this] { return make_loopback(); }) {}
+
+    Options options;
+    std::string default_id;  ///< of the network "bridge"
+    bool hairpin = false;
+    Sync<Registry> registry;
+    Sync<Rules> rules;
+    // Declared after what their threads use, so that they end first.
+    Reaper reaper;
+    Pool bridge_pool;
+    Pool loopback_pool;
+
+    /// Makes the bridge interface and takes the network in; no rules yet.
+    Result<void> add_network(Network record);
+    Result<void> drop_network(const std::string& id);
+    std::vector<FilteredNetwork> filtered() const;
+    /// Puts the table into the kernel as it has to be now.
+    Result<void> reload_rules();
+
+    /// An address on the network: the given one, or the lowest free one when it is 0.0.0.0.
+    Result<Plug> reserve(const std::string& network_id, Ipv4 wanted);
+    void give_back(const std::string& network_id, Ipv4 ip);
+    /// Address 0.0.0.0 and no MAC stand for "choose".
+    Result<Pool::Item> make_plugged(const std::string& network_id, Ipv4 ip,
+                                    const std::optional<MacAddress>& mac);
+    Result<Pool::Item> make_loopback();
+    Result<Sandbox> acquire_loopback();
+
+    /// The record of a new endpoint, which is known from now on.
+    Endpoint register_endpoint(const Network& network, std::string_view container_id,
+                               const Plug& plug, const std::string& host_interface);
+    /// Takes the endpoint out; its address is given back when its interface is gone.
+    std::optional<Remains> forget(const Endpoint& endpoint);
+    void keep_inside(const std::string& container_id, Rtnl inside);
+    Inside inside_of(std::string_view container_id) const;
+    bool has_default_route(const std::string& container_id) const;
+};
+
+/// What publishing these ports means in the table.
+Result<std::vector<Mapping>> mappings_of(const Endpoint& endpoint,
+                                         std::span<const PublishedPort> ports);
+
+}  // namespace corten::network

@@ -1,0 +1,466 @@
+// The whole library in a network namespace that plays the host, with a second one that plays
+// another machine: 192.0.2.1 (host) -- 192.0.2.2 (outside).
+#include "bridge.hpp"
+#include "firewall.hpp"
+
+#include <base/ids.hpp>
+#include <network/networks.hpp>
+#include <sys/file.hpp>
+#include <sys/namespaces.hpp>
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+
+namespace corten::network {
+namespace {
+
+using testing::HasSubstr;
+
+sockaddr_in socket_address(const std::string& ip, std::uint16_t port) {
+    sockaddr_in out{};
+    out.sin_family = AF_INET;
+    out.sin_port = htons(port);
+    EXPECT_EQ(::inet_pton(AF_INET, ip.c_str(), &out.sin_addr), 1);
+    return out;
+}
+
+std::string text_of(const sockaddr_in& address) {
+    char buffer[INET_ADDRSTRLEN];
+    return ::inet_ntop(AF_INET, &address.sin_addr, buffer, sizeof buffer);
+}
+
+/// A socket made inside a namespace; it stays there whatever thread uses it.
+Fd socket_in(FdView network_namespace, int type) {
+    Fd out;
+    EXPECT_TRUE(sys::in_network_namespace(network_namespace, [&]() -> Result<void> {
+        out.reset(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
+        return {};
+    }));
+    return out;
+}
+
+Fd server_in(FdView network_namespace, int type, const std::string& ip, std::uint16_t port) {
+    Fd server = socket_in(network_namespace, type);
+    const int on = 1;
+    ::setsockopt(server.raw(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const auto address = socket_address(ip, port);
+    EXPECT_EQ(::bind(server.raw(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0)
+        << strerror(errno);
+    if (type == SOCK_STREAM) EXPECT_EQ(::listen(server.raw(), 8), 0);
+    return server;
+}
+
+bool readable(const Fd& fd, int milliseconds) {
+    pollfd entry{fd.raw(), POLLIN, 0};
+    return ::poll(&entry, 1, milliseconds) == 1;
+}
+
+/// Connects from a namespace to ip:port, where `server` should answer. Gives the client's address
+/// as the server sees it; "" when nothing arrives.
+std::string tcp_reach(FdView from, const std::string& ip, std::uint16_t port, const Fd& server) {
+    Fd client = socket_in(from, SOCK_STREAM | SOCK_NONBLOCK);
+    const auto address = socket_address(ip, port);
+    (void)::connect(client.raw(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    if (!readable(server, 400)) return "";
+    sockaddr_in peer{};
+    socklen_t length = sizeof peer;
+    Fd connection(
+        ::accept4(server.raw(), reinterpret_cast<sockaddr*>(&peer), &length, SOCK_CLOEXEC));
+    EXPECT_EQ(::send(connection.raw(), "hello", 5, 0), 5);
+    char buffer[8];
+    if (!readable(client, 1000)) return "no answer";
+    return ::recv(client.raw(), buffer, sizeof buffer, 0) == 5 ? text_of(peer) : "wrong answer";
+}
+
+std::string udp_reach(FdView from, const std::string& ip, std::uint16_t port, const Fd& server) {
+    Fd client = socket_in(from, SOCK_DGRAM);
+    const auto address = socket_address(ip, port);
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+    if (::connect(client.raw(), generic, sizeof address) != 0) return "";
+    if (::send(client.raw(), "ping", 4, 0) != 4 || !readable(server, 400)) return "";
+    sockaddr_in peer{};
+    socklen_t length = sizeof peer;
+    char buffer[8];
+    (void)::recvfrom(server.raw(), buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&peer),
+                     &length);
+    (void)::sendto(server.raw(), "pong", 4, 0, reinterpret_cast<sockaddr*>(&peer), length);
+    return readable(client, 1000) ? text_of(peer) : "no answer";
+}
+
+class NetworksTest : public testing::Test {
+protected:
+    void SetUp() override {
+        real_host_ = sys::current_network_namespace().value_or({});
+        ASSERT_TRUE(sys::unshare_network_namespace());
+        outside_ = sys::current_network_namespace().value_or({});
+        ASSERT_TRUE(sys::unshare_network_namespace());
+        host_ = sys::current_network_namespace().value_or({});
+        connect_outside();
+        // Other tests of this kernel have their own; here forwarding starts as it does on a host.
+        ASSERT_TRUE(sys::write_existing("/proc/sys/net/ipv4/ip_forward", "0"));
+    }
+    void TearDown() override {
+        networks_.reset();
+        ASSERT_TRUE(sys::enter_network_namespace(real_host_));
+    }
+
+    /// A veth between the two plays the cable; the host is not outside's router.
+    void connect_outside() {
+        Rtnl host = *Rtnl::open();
+        Rtnl outside = *Rtnl::open_in(outside_);
+        RtnlBatch batch;
+        batch.set_up(1);
+        batch.create_veth({"uplink0", 0, "uplink0", outside_, {{2, 0, 0, 0, 0, 9}}, 1500});
+        auto made = host.execute(std::move(batch));
+        ASSERT_TRUE(made) << made.error().message();
+        address(host, "192.0.2.1/24");
+        address(outside, "192.0.2.2/24");
+    }
+    void address(Rtnl& rtnl, const char* text) {
+        RtnlBatch batch;
+        const int index = (*rtnl.find("uplink0"))->index;
+        batch.add_address(index, *Subnet::parse(text));
+        batch.set_up(index);
+        ASSERT_TRUE(rtnl.execute(std::move(batch)));
+    }
+
+    Networks& start(Options options = {}) {
+        options.bridge = "ctest0";
+        options.bip = "172.17.42.1/16";
+        auto made = Networks::create(std::move(options), recorded_);
+        EXPECT_TRUE(made) << made.error().message();
+        networks_ = std::move(*made);
+        auto started = networks_->start();
+        EXPECT_TRUE(started) << started.error().message();
+        return *networks_;
+    }
+    Sandbox acquire(const std::string& network = "bridge", const std::string& ip = "") {
+        auto sandbox = networks_->acquire({random_id(), network, ip, "", "eth0"});
+        EXPECT_TRUE(sandbox) << sandbox.error().message();
+        return sandbox ? std::move(*sandbox) : Sandbox{};
+    }
+    std::vector<std::string> links() {
+        std::vector<std::string> out;
+        Rtnl rtnl = *Rtnl::open();
+        for (const auto& link : *rtnl.links()) out.push_back(link.name);
+        return out;
+    }
+
+    Fd real_host_;
+    Fd outside_;
+    Fd host_;
+    std::vector<Network> recorded_;
+    std::unique_ptr<Networks> networks_;
+};
+
+TEST_F(NetworksTest, ContainersReachEachOtherTheHostAndBeyond) {
+    start();
+    Sandbox a = acquire();
+    Sandbox b = acquire();
+    EXPECT_EQ(a.endpoints[0].ip, "172.17.0.2");
+    EXPECT_EQ(b.endpoints[0].ip, "172.17.0.3");
+    EXPECT_EQ(a.endpoints[0].gateway, "172.17.42.1");
+    EXPECT_EQ(a.endpoints[0].mac, "02:42:ac:11:00:02");
+
+    const Fd neighbour = server_in(b.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
+    EXPECT_EQ(tcp_reach(a.network_namespace, "172.17.0.3", 80, neighbour), "172.17.0.2");
+    const Fd host = server_in(host_, SOCK_STREAM, "0.0.0.0", 81);
+    EXPECT_EQ(tcp_reach(a.network_namespace, "172.17.42.1", 81, host), "172.17.0.2");
+    const Fd beyond = server_in(outside_, SOCK_STREAM, "0.0.0.0", 82);
+    EXPECT_EQ(tcp_reach(a.network_namespace, "192.0.2.2", 82, beyond), "192.0.2.1")
+        << "masqueraded";
+    EXPECT_EQ(tcp_reach(host_, "172.17.0.3", 80, neighbour), "172.17.42.1");
+}
+
+TEST_F(NetworksTest, PublishedPortIsReachableFromEverywhere) {
+    Networks& networks = start();
+    Sandbox web = acquire();
+    Sandbox other = acquire();
+    Endpoint& endpoint = web.endpoints[0];
+    const std::vector<PortRequest> wanted{{"tcp", 80, "", 8080}, {"udp", 53, "", 5353}};
+    auto published = networks.publish(endpoint, "web", wanted);
+    ASSERT_TRUE(published) << published.error().message();
+    EXPECT_THAT(endpoint.ports, testing::ElementsAre(PublishedPort{"tcp", "0.0.0.0", 8080, 80},
+                                                     PublishedPort{"udp", "0.0.0.0", 5353, 53}));
+    const Fd tcp = server_in(web.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
+    const Fd udp = server_in(web.network_namespace, SOCK_DGRAM, "0.0.0.0", 53);
+    for (const auto& [reach, server, port] :
+         {std::tuple{&tcp_reach, &tcp, 8080}, std::tuple{&udp_reach, &udp, 5353}}) {
+        const auto at = static_cast<std::uint16_t>(port);
+        EXPECT_EQ(reach(outside_, "192.0.2.1", at, *server), "192.0.2.2") << "from another machine";
+        EXPECT_EQ(reach(host_, "192.0.2.1", at, *server), "192.0.2.1") << "by the host's address";
+        EXPECT_EQ(reach(host_, "127.0.0.1", at, *server), "172.17.42.1") << "by loopback";
+        EXPECT_EQ(reach(host_, "172.17.42.1", at, *server), "172.17.42.1") << "by the bridge";
+        EXPECT_EQ(reach(other.network_namespace, "192.0.2.1", at, *server), "172.17.42.1")
+            << "from a neighbour by the host's address";
+        EXPECT_EQ(reach(web.network_namespace, "192.0.2.1", at, *server), "172.17.42.1")
+            << "from itself by the host's address";
+    }
+    networks.release(endpoint);
+    EXPECT_EQ(tcp_reach(outside_, "192.0.2.1", 8080, tcp), "") << "after its release";
+}
+
+TEST_F(NetworksTest, NothingElseGetsIn) {
+    Networks& networks = start();
+    Sandbox web = acquire();
+    const std::vector<PortRequest> wanted{{"tcp", 80, "127.0.0.1", 8080}};
+    ASSERT_TRUE(networks.publish(web.endpoints[0], "web", wanted));
+    const Fd server = server_in(web.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
+    EXPECT_EQ(tcp_reach(host_, "127.0.0.1", 8080, server), "172.17.42.1");
+    EXPECT_EQ(tcp_reach(outside_, "192.0.2.1", 8080, server), "") << "published on loopback only";
+    Rtnl outside = *Rtnl::open_in(outside_);
+    RtnlBatch batch;
+    batch.add_default_route(*Ipv4::parse("192.0.2.1"), (*outside.find("uplink0"))->index);
+    ASSERT_TRUE(outside.execute(std::move(batch)));
+    EXPECT_EQ(tcp_reach(outside_, web.endpoints[0].ip, 80, server), "") << "routed directly";
+}
+
+TEST_F(NetworksTest, ContainerCannotReachTheHostsLoopback) {
+    start();
+    Sandbox box = acquire();
+    const Fd server = server_in(host_, SOCK_STREAM, "127.0.0.1", 81);
+    // Inside, 127/8 is made to leave by eth0, as a container with CAP_NET_ADMIN could do.
+    ASSERT_TRUE(sys::in_network_namespace(box.network_namespace, []() -> Result<void> {
+        TRY(sys::write_existing("/proc/sys/net/ipv4/conf/eth0/route_localnet", "1"));
+        EXPECT_EQ(::system("ip addr del 127.0.0.1/8 dev lo && "
+                           "ip route add 127.0.0.1 via 172.17.42.1 dev eth0 src 172.17.0.2"),
+                  0);
+        return {};
+    }));
+    EXPECT_EQ(tcp_reach(box.network_namespace, "127.0.0.1", 81, server), "");
+}
+
+TEST_F(NetworksTest, PortsThatAreTaken) {
+    Networks& networks = start();
+    Sandbox a = acquire();
+    Sandbox b = acquire();
+    const std::vector<PortRequest> wanted{{"tcp", 80, "", 8080}};
+    ASSERT_TRUE(networks.publish(a.endpoints[0], "a", wanted));
+    auto again = networks.publish(b.endpoints[0], "b", wanted);
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().message(),
+              "driver failed programming external connectivity on endpoint b (" +
+                  b.endpoints[0].id + "): Bind for 0.0.0.0:8080 failed: port is already allocated");
+    const Fd alien = server_in(host_, SOCK_STREAM, "127.0.0.1", 9090);
+    const std::vector<PortRequest> two{{"tcp", 80, "", 9091}, {"tcp", 80, "", 9090}};
+    auto foreign = networks.publish(b.endpoints[0], "b", two);
+    ASSERT_FALSE(foreign);
+    EXPECT_THAT(foreign.error().message(),
+                HasSubstr("listen tcp4 0.0.0.0:9090: bind: address already in use"));
+    EXPECT_TRUE(b.endpoints[0].ports.empty());
+    const Fd free_again = server_in(host_, SOCK_STREAM, "0.0.0.0", 9091);
+    // And the other way round: what is published cannot be taken by another program.
+    Fd thief = socket_in(host_, SOCK_STREAM);
+    const auto address = socket_address("127.0.0.1", 8080);
+    const int on = 1;
+    ::setsockopt(thief.raw(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    EXPECT_EQ(::bind(thief.raw(), reinterpret_cast<const sockaddr*>(&address), sizeof address), -1);
+    EXPECT_EQ(errno, EADDRINUSE);
+}
+
+TEST_F(NetworksTest, EphemeralPortsAndRanges) {
+    Networks& networks = start();
+    Sandbox a = acquire();
+    const std::vector<PortRequest> wanted{{"tcp", 80, "", 0},
+                                          {"tcp", 81, "", 0},
+                                          {"tcp", 82, "", 7000, 7001},
+                                          {"tcp", 83, "", 7000, 7001}};
+    auto published = networks.publish(a.endpoints[0], "a", wanted);
+    ASSERT_TRUE(published) << published.error().message();
+    const auto& ports = a.endpoints[0].ports;
+    EXPECT_EQ(ports[0].host_port, 32768);
+    EXPECT_EQ(ports[1].host_port, 32769);
+    EXPECT_EQ(ports[2].host_port, 7000);
+    EXPECT_EQ(ports[3].host_port, 7001);
+    const std::vector<PortRequest> sctp{{"sctp", 80, "", 7000}};
+    EXPECT_TRUE(networks.publish(a.endpoints[0], "a", sctp));
+    const std::vector<PortRequest> elsewhere{{"tcp", 80, "198.51.100.1", 7000}};
+    auto failed = networks.publish(a.endpoints[0], "a", elsewhere);
+    ASSERT_FALSE(failed);
+    EXPECT_THAT(failed.error().message(), HasSubstr("cannot assign requested address"));
+}
+
+TEST_F(NetworksTest, PoolHandsOutQuicklyAndAddressesComeBack) {
+    Networks& networks = start();
+    networks.wait_idle();
+    std::vector<Sandbox> boxes;
+    std::chrono::nanoseconds total{};
+    for (int i = 0; i < 4; ++i) {
+        const auto before = std::chrono::steady_clock::now();
+        boxes.push_back(acquire());
+        total += std::chrono::steady_clock::now() - before;
+        EXPECT_TRUE(boxes.back().from_pool);
+        EXPECT_EQ(boxes.back().endpoints[0].ip, fmt::format("172.17.0.{}", 2 + i));
+    }
+    fmt::print("hand-out: {} us each\n", total.count() / 4000);
+    EXPECT_LT(total / 4, std::chrono::milliseconds(1));
+    for (const auto& box : boxes) networks.release(box.endpoints[0]);
+    boxes.clear();
+    networks.wait_idle();
+    const Sandbox low = acquire();
+    EXPECT_EQ(acquire("bridge", "172.17.0.2").endpoints[0].ip, "172.17.0.2");
+}
+
+TEST_F(NetworksTest, AddressAndMacAreGivenOnRequest) {
+    Networks& networks = start();
+    networks.wait_idle();
+    const Sandbox far = acquire("bridge", "172.17.9.9");
+    EXPECT_EQ(far.endpoints[0].ip, "172.17.9.9");
+    auto pooled =
+        networks.acquire({random_id(), "bridge", "172.17.0.3", "02:00:00:00:00:77", "eth0"});
+    ASSERT_TRUE(pooled) << pooled.error().message();
+    EXPECT_TRUE(pooled->from_pool);
+    auto report = networks.explain(pooled->endpoints[0]);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->interfaces.back().mac, "02:00:00:00:00:77");
+    for (const auto* ip : {"172.17.9.9", "10.1.1.1", "172.17.42.1", "172.17.0.0", "nonsense"})
+        EXPECT_FALSE(networks.acquire({random_id(), "bridge", ip, "", "eth0"})) << ip;
+}
+
+TEST_F(NetworksTest, InsideOfASandbox) {
+    start();
+    Sandbox box = acquire();
+    Sandbox none = acquire("none");
+    EXPECT_TRUE(none.endpoints.empty());
+    ASSERT_TRUE(sys::in_network_namespace(box.network_namespace, []() -> Result<void> {
+        const auto read = [](const std::string& path) {
+            return sys::read_file("/proc/sys/net/" + path).value_or("missing");
+        };
+        EXPECT_EQ(read("ipv6/conf/eth0/disable_ipv6"), "1\n");
+        EXPECT_EQ(read("ipv6/conf/eth0/accept_ra"), "0\n");
+        EXPECT_EQ(read("ipv6/conf/lo/disable_ipv6"), "0\n");
+        EXPECT_EQ(read("ipv4/ip_unprivileged_port_start"), "0\n");
+        EXPECT_EQ(read("ipv4/ping_group_range"), "0\t2147483647\n");
+        return {};
+    }));
+    const auto inside = interface_stats(none.network_namespace);
+    ASSERT_TRUE(inside);
+    EXPECT_TRUE(inside->empty());
+    EXPECT_EQ(*sys::read_file("/proc/sys/net/ipv4/conf/ctest0/route_localnet"), "1\n");
+    EXPECT_EQ(*sys::read_file("/proc/sys/net/ipv6/conf/ctest0/accept_ra"), "0\n");
+    EXPECT_EQ(*sys::read_file("/proc/sys/net/ipv4/ip_forward"), "1\n");
+}
+
+TEST_F(NetworksTest, StatsAndExplain) {
+    Networks& networks = start();
+    Sandbox a = acquire();
+    const std::vector<PortRequest> wanted{{"tcp", 80, "", 8080}};
+    ASSERT_TRUE(networks.publish(a.endpoints[0], "a", wanted));
+    const Fd server = server_in(a.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
+    ASSERT_EQ(tcp_reach(host_, "127.0.0.1", 8080, server), "172.17.42.1");
+    const auto stats = networks.stats(a.endpoints[0].container_id);
+    ASSERT_TRUE(stats);
+    ASSERT_EQ(stats->size(), 1u);
+    EXPECT_EQ(stats->front().name, "eth0");
+    EXPECT_GT(stats->front().rx_bytes, 0u);
+    const auto report = networks.explain(a.endpoints[0]);
+    ASSERT_TRUE(report) << report.error().message();
+    EXPECT_EQ(report->bridge.name, "ctest0");
+    EXPECT_EQ(report->host_interface.name, a.endpoints[0].host_interface);
+    EXPECT_EQ(report->host_interface.master, "ctest0");
+    EXPECT_THAT(report->routes,
+                testing::UnorderedElementsAre("default via 172.17.42.1 dev eth0",
+                                              "172.17.0.0/16 dev eth0 src 172.17.0.2"));
+    EXPECT_THAT(report->rules, testing::Contains(HasSubstr("tcp . 8080 : 172.17.0.2 . 80")));
+    EXPECT_THAT(report->rules, testing::Contains(HasSubstr("masquerade")));
+}
+
+TEST_F(NetworksTest, NextDaemonAdopts) {
+    Networks& networks = start();
+    Sandbox a = acquire();
+    const std::vector<PortRequest> wanted{{"tcp", 80, "", 8080}};
+    ASSERT_TRUE(networks.publish(a.endpoints[0], "a", wanted));
+    const Fd server = server_in(a.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
+    recorded_ = networks.list();
+    networks_.reset();
+    EXPECT_EQ(tcp_reach(outside_, "192.0.2.1", 8080, server), "192.0.2.2") << "without a daemon";
+
+    Options options;
+    options.bridge = "ctest0";
+    options.bip = "172.17.42.1/16";
+    networks_ = std::move(*Networks::create(options, recorded_));
+    auto adopted = networks_->adopt(a.endpoints[0], *sys::reopen(a.network_namespace, O_RDONLY));
+    ASSERT_TRUE(adopted) << adopted.error().message();
+    ASSERT_TRUE(networks_->start());
+    EXPECT_EQ(tcp_reach(outside_, "192.0.2.1", 8080, server), "192.0.2.2");
+    EXPECT_EQ(networks_->stats(a.endpoints[0].container_id)->size(), 1u);
+    Sandbox b = acquire();
+    EXPECT_EQ(b.endpoints[0].ip, "172.17.0.3");
+    EXPECT_FALSE(networks_->publish(b.endpoints[0], "b", wanted));
+    networks_->release(a.endpoints[0]);
+    EXPECT_TRUE(networks_->publish(b.endpoints[0], "b", wanted));
+}
+
+TEST_F(NetworksTest, NothingIsLeftBehind) {
+    Networks& networks = start();
+    {
+        Sandbox a = acquire();
+        Sandbox none = acquire("none");
+        networks.release(a.endpoints[0]);
+    }
+    networks.wait_idle();
+    auto removed = networks.remove();
+    ASSERT_TRUE(removed) << removed.error().message();
+    // The kernel removes the pool's namespaces, and their veths with them, a moment later.
+    for (int i = 0; i < 300 && links().size() > 2; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ASSERT_TRUE(networks.remove()) << "now nothing hangs on the bridge";
+    EXPECT_THAT(links(), testing::UnorderedElementsAre("lo", "uplink0"));
+    auto socket = sys::NetlinkSocket::open(NETLINK_NETFILTER);
+    EXPECT_FALSE(*nft::table_exists(*socket, "corten_ctest0"));
+}
+
+TEST_F(NetworksTest, UserDefinedNetworks) {
+    Networks& networks = start();
+    Network wanted;
+    wanted.name = "blue";
+    auto blue = networks.create_network(wanted);
+    ASSERT_TRUE(blue) << blue.error().message();
+    EXPECT_EQ(blue->subnet, "172.18.0.0/16");
+    EXPECT_EQ(blue->gateway, "172.18.0.1");
+    EXPECT_EQ(blue->bridge, "br-" + blue->id.substr(0, 12));
+    wanted.name = "inner";
+    wanted.internal = true;
+    wanted.subnet = "10.99.0.0/24";
+    ASSERT_TRUE(networks.create_network(wanted));
+    EXPECT_FALSE(networks.create_network(wanted)) << "the name is taken";
+
+    Sandbox red_box = acquire();
+    Sandbox blue_box = acquire("blue");
+    Sandbox inner = acquire("inner");
+    Sandbox inner_too = acquire("inner");
+    const Fd red = server_in(red_box.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
+    const Fd inside = server_in(inner.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
+    const Fd beyond = server_in(outside_, SOCK_STREAM, "0.0.0.0", 82);
+    EXPECT_EQ(tcp_reach(blue_box.network_namespace, "192.0.2.2", 82, beyond), "192.0.2.1");
+    EXPECT_EQ(tcp_reach(blue_box.network_namespace, red_box.endpoints[0].ip, 80, red), "");
+    EXPECT_EQ(tcp_reach(inner_too.network_namespace, inner.endpoints[0].ip, 80, inside),
+              inner_too.endpoints[0].ip);
+    EXPECT_EQ(tcp_reach(inner_too.network_namespace, "192.0.2.2", 82, beyond), "");
+
+    const std::vector<PortRequest> ports{{"tcp", 80, "", 8080}};
+    ASSERT_TRUE(networks.publish(red_box.endpoints[0], "red", ports));
+    EXPECT_EQ(tcp_reach(blue_box.network_namespace, "192.0.2.1", 8080, red),
+              blue_box.endpoints[0].ip)
+        << "another network's published port";
+
+    EndpointRequest request{blue_box.endpoints[0].container_id, "bridge", "", "", "eth1"};
+    auto second = networks.connect(request, blue_box.network_namespace);
+    ASSERT_TRUE(second) << second.error().message();
+    EXPECT_EQ(tcp_reach(blue_box.network_namespace, red_box.endpoints[0].ip, 80, red), second->ip);
+
+    EXPECT_FALSE(networks.remove_network("blue")) << "in use";
+    networks.release(blue_box.endpoints[0]);
+    auto removed = networks.remove_network("blue");
+    ASSERT_TRUE(removed) << removed.error().message();
+    EXPECT_THAT(links(), testing::Not(testing::Contains(blue->bridge)));
+    EXPECT_FALSE(networks.remove_network("bridge"));
+}
+
+}  // namespace
+}  // namespace corten::network
