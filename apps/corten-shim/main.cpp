@@ -1,0 +1,29 @@
+// corten-shim RUNTIME_DIRECTORY: the supervisor of one container. Started by cortend with its
+// control socket as descriptor 3.
+#include <base/log.hpp>
+#include <shim/supervisor.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace {
+
+/// Invalid when it was started by hand: it can then be reached by its socket only.
+corten::Fd inherited_control() {
+    const int fd = corten::shim::control_descriptor;
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return corten::Fd();
+    return corten::Fd(fd);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc != 2) {
+        corten::log::error("usage: corten-shim RUNTIME_DIRECTORY");
+        return 2;
+    }
+    const auto ended = corten::shim::supervise(argv[1], inherited_control());
+    if (ended) return 0;
+    corten::log::error("supervisor {}: {}", argv[1], ended.error().message());
+    return 1;
+}

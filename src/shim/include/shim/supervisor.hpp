@@ -1,0 +1,19 @@
+#pragma once
+// The supervisor of one container: parent and reaper of its processes, owner of their standard
+// streams and of the log. It is told what to do over seqpacket sockets (proto/shim_messages.hpp)
+// and outlives whoever told it.
+#include <base/fd.hpp>
+#include <base/result.hpp>
+
+#include <string>
+
+namespace corten::shim {
+
+/// Descriptor on which a daemon that starts a supervisor passes its end of a socket pair.
+inline constexpr int control_descriptor = 3;
+
+/// Runs until the container is released. Listens on `runtime_directory`/shim.sock (mode 0600) for
+/// later daemons. `control` may be invalid. The process has to be single-threaded.
+Result<void> supervise(const std::string& runtime_directory, Fd control);
+
+}  // namespace corten::shim
