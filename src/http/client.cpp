@@ -7,6 +7,7 @@
 #include <poll.h>
 
 #include <array>
+#include <cerrno>
 
 namespace corten::http {
 
@@ -127,50 +128,94 @@ std::string request_head(const ClientRequest& request, const std::string& host) 
     return head;
 }
 
-/// True when the peer has already answered (or closed), so that sending on is of no use.
-bool answered_early(const Stream& stream) {
+/// Readable while nothing is awaited: the peer closed, or sent what nobody asked for.
+bool has_unasked(const Stream& stream) {
     pollfd entry{stream.fd().raw(), POLLIN, 0};
     return stream.has_pending() || ::poll(&entry, 1, 0) > 0;
 }
 
-Result<void> send_piece(Stream& stream, std::string_view piece, bool chunked, Timeouts timeouts) {
-    if (!chunked) return stream.write(piece, timeouts.stall);
-    const std::string size = fmt::format("{:x}\r\n", piece.size());
-    const std::array<std::string_view, 3> parts{size, piece, "\r\n"};
-    return stream.write(parts, timeouts.stall);
-}
-
 enum class Sent { whole, cut_short };
 
-Result<Sent> send_produced(Stream& stream, const ClientRequest& request, Timeouts timeouts) {
-    const bool chunked = !request.length;
-    std::uint64_t left = request.length.value_or(0);
-    std::vector<char> buffer(256 << 10);
-    for (;;) {
-        const auto got = TRY(request.producer(buffer));
-        if (got == 0) break;
-        if (!chunked && got > left)
-            return fail(ErrorKind::invalid, "body is longer than its length {}", *request.length);
-        left -= chunked ? 0 : got;
-        if (answered_early(stream)) return Sent::cut_short;
-        TRY(send_piece(stream, {buffer.data(), got}, chunked, timeouts));
-    }
-    if (left != 0)
-        return fail(ErrorKind::invalid, "body is {} bytes shorter than its length", left);
-    if (chunked) TRY(stream.write("0\r\n\r\n", timeouts.stall));
-    return Sent::whole;
-}
+/// Sends one request. A peer may answer before it has read the whole body (progress of a load, or
+/// a refusal); what it sends is kept meanwhile, or both sides would wait for each other.
+class Sender {
+public:
+    Sender(Connection::State& state, const ClientRequest& request)
+        : state_(state), request_(request) {}
 
-Result<Sent> send_request(Connection::State& state, const ClientRequest& request) {
-    const std::string head = request_head(request, state.host_header);
-    if (!request.producer) {
-        const std::array<std::string_view, 2> parts{head, request.body};
-        TRY(state.stream->write(parts, state.timeouts.stall));
+    Result<Sent> send() {
+        const std::string head = request_head(request_, state_.host_header);
+        if (request_.producer) {
+            if (TRY(write({head})) == Sent::cut_short) return Sent::cut_short;
+            return send_produced();
+        }
+        return write({head, request_.body});
+    }
+
+private:
+    Result<Sent> send_produced() {
+        const bool chunked = !request_.length;
+        std::uint64_t left = request_.length.value_or(0);
+        std::vector<char> buffer(256 << 10);
+        while (const auto got = TRY(request_.producer(buffer))) {
+            if (!chunked && got > left)
+                return fail(ErrorKind::invalid, "body is longer than its length {}",
+                            *request_.length);
+            left -= chunked ? 0 : got;
+            if (TRY(write_piece({buffer.data(), got}, chunked)) == Sent::cut_short)
+                return Sent::cut_short;
+        }
+        if (left != 0)
+            return fail(ErrorKind::invalid, "body is {} bytes shorter than its length", left);
+        return chunked ? write({"0\r\n\r\n"}) : Result<Sent>(Sent::whole);
+    }
+
+    Result<Sent> write_piece(std::string_view piece, bool chunked) {
+        if (!chunked) return write({piece});
+        return write({fmt::format("{:x}\r\n", piece.size()), piece, "\r\n"});
+    }
+
+    Result<Sent> write(std::initializer_list<std::string_view> parts) {
+        std::array<std::string_view, 3> copy;
+        std::copy(parts.begin(), parts.end(), copy.begin());
+        auto left = drop_front(std::span(copy).first(parts.size()), 0);
+        while (!left.empty()) {
+            const Step step = TRY(state_.stream->try_write(left));
+            if (step.kind == Step::moved)
+                left = drop_front(left, step.bytes);
+            else if (TRY(wait(step)) == Sent::cut_short)
+                return Sent::cut_short;
+        }
         return Sent::whole;
     }
-    TRY(state.stream->write(head, state.timeouts.stall));
-    return send_produced(*state.stream, request, state.timeouts);
-}
+
+    /// Waits for room, and takes in what the peer says in the meantime.
+    Result<Sent> wait(Step step) {
+        const bool for_room = step.kind == Step::wait_writable;
+        pollfd entry{state_.stream->fd().raw(),
+                     static_cast<short>(POLLIN | (for_room ? POLLOUT : 0)), 0};
+        const int ready = ::poll(&entry, 1, state_.deadline().poll_timeout());
+        if (ready < 0 && errno != EINTR) return fail_errno("poll");
+        if (ready == 0)
+            return Error::from_errno(ETIMEDOUT, "waiting for the peer to take the request");
+        if (ready > 0 && (entry.revents & (POLLIN | POLLHUP))) return take_in();
+        return Sent::whole;
+    }
+
+    Result<Sent> take_in() {
+        const Step step = TRY(state_.input->try_fill());
+        if (step.kind == Step::end) return Sent::cut_short;
+        if (state_.input->data().size() > early_limit)
+            return fail(ErrorKind::no_space, "the peer answers faster than it reads");
+        // "HTTP/1.1 4": a refusal, so the rest of the body is of no use.
+        const auto seen = state_.input->data();
+        return seen.size() > 9 && seen[9] >= '3' ? Sent::cut_short : Sent::whole;
+    }
+
+    static constexpr std::size_t early_limit = 64 << 20;
+    Connection::State& state_;
+    const ClientRequest& request_;
+};
 
 }  // namespace
 
@@ -198,9 +243,10 @@ Result<Response> Connection::send(const ClientRequest& request) {
     if (!state.stream || !state.reusable || state.busy)
         return fail(ErrorKind::internal, "the connection cannot take another request");
     state.reusable = false;  // until the head of the answer says otherwise
-    auto sent = send_request(state, request);
+    auto sent = Sender(state, request).send();
     // A server may refuse a body, answer and close while we still write: its answer is what counts.
-    const bool refused = !sent.has_value() && sent.error().number() == EPIPE;
+    const bool refused = !sent.has_value() &&
+                         (sent.error().number() == EPIPE || sent.error().number() == ECONNRESET);
     if (!sent.has_value() && !refused) return std::move(sent).error();
     auto head = read_response_head(*state.input, request.method, state.deadline());
     if (!head.has_value()) return refused ? std::move(sent).error() : std::move(head).error();
@@ -219,8 +265,7 @@ Result<Response> Connection::send(const ClientRequest& request) {
 
 bool Connection::reusable() const {
     if (!state_->stream || !state_->reusable || state_->busy) return false;
-    // Readable while idle: the peer closed, or sent what nobody asked for.
-    return state_->input->data().empty() && !answered_early(*state_->stream);
+    return state_->input->data().empty() && !has_unasked(*state_->stream);
 }
 
 Result<Upgraded> Connection::take_stream() {

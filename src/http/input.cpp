@@ -8,16 +8,26 @@ namespace {
 constexpr std::size_t step_size = 8 << 10;
 }
 
-Result<bool> Input::fill(Deadline deadline) {
+std::span<char> Input::make_room() {
     if (begin_ > 0) {
         std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
         end_ -= begin_;
         begin_ = 0;
     }
-    if (buffer_.size() - end_ < step_size) buffer_.resize(end_ + step_size);
-    const auto got = TRY(stream_.read(std::span(buffer_).subspan(end_), deadline));
+    if (buffer_.size() - end_ < step_size) buffer_.resize(std::max(end_ + step_size, 2 * end_));
+    return std::span(buffer_).subspan(end_);
+}
+
+Result<bool> Input::fill(Deadline deadline) {
+    const auto got = TRY(stream_.read(make_room(), deadline));
     end_ += got;
     return got > 0;
+}
+
+Result<Step> Input::try_fill() {
+    const Step step = TRY(stream_.try_read(make_room()));
+    end_ += step.bytes;
+    return step;
 }
 
 Result<std::size_t> Input::read(std::span<char> buffer, Deadline deadline) {

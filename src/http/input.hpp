@@ -17,6 +17,8 @@ public:
     void consume(std::size_t bytes) { begin_ += bytes; }
     /// Reads more behind what is buffered; false at the end of the stream.
     Result<bool> fill(Deadline deadline);
+    /// The same without waiting.
+    Result<Step> try_fill();
     /// Buffered bytes if there are any, else straight from the stream into `buffer`.
     Result<std::size_t> read(std::span<char> buffer, Deadline deadline);
     /// A line without its CRLF (LF alone is refused); `limit` bytes at most.
@@ -26,6 +28,8 @@ public:
     Stream& stream() { return stream_; }
 
 private:
+    std::span<char> make_room();
+
     Stream& stream_;
     std::vector<char> buffer_;
     std::size_t begin_ = 0;

@@ -61,8 +61,9 @@ private:
     Fd socket_;
 };
 
-/// The parts that are left once `bytes` of them are written.
-std::span<std::string_view> advance(std::span<std::string_view> parts, std::size_t bytes) {
+}  // namespace
+
+std::span<std::string_view> drop_front(std::span<std::string_view> parts, std::size_t bytes) {
     while (!parts.empty() && bytes >= parts.front().size()) {
         bytes -= parts.front().size();
         parts = parts.subspan(1);
@@ -70,8 +71,6 @@ std::span<std::string_view> advance(std::span<std::string_view> parts, std::size
     if (!parts.empty()) parts.front().remove_prefix(bytes);
     return parts;
 }
-
-}  // namespace
 
 Result<void> Stream::wait(Step::Kind kind, Deadline deadline) const {
     pollfd entry{fd().raw(), static_cast<short>(kind == Step::wait_writable ? POLLOUT : POLLIN), 0};
@@ -98,11 +97,11 @@ Result<void> Stream::write(std::span<const std::string_view> parts,
     while (!parts.empty()) {
         const auto count = std::min(parts.size(), copy.size());
         std::copy_n(parts.begin(), count, copy.begin());
-        auto left = advance(std::span(copy).first(count), 0);
+        auto left = drop_front(std::span(copy).first(count), 0);
         while (!left.empty()) {
             const Step step = TRY(try_write(left));
             if (step.kind == Step::moved)
-                left = advance(left, step.bytes);
+                left = drop_front(left, step.bytes);
             else
                 TRY(wait(step.kind, Deadline::in(stall)));
         }

@@ -38,7 +38,6 @@ struct Timeouts {
     std::chrono::milliseconds stall{0};
 };
 
-
 struct ClientRequest {
     std::string method = "GET";
     std::string target = "/";

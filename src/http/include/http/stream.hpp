@@ -61,6 +61,9 @@ public:
     Result<void> write(std::string_view bytes, std::chrono::milliseconds stall = {});
 };
 
+/// The parts that are left once `bytes` of them are written; empty ones in front go, too.
+std::span<std::string_view> drop_front(std::span<std::string_view> parts, std::size_t bytes);
+
 /// Takes the socket over.
 std::unique_ptr<Stream> make_socket_stream(Fd socket);
 
