@@ -158,6 +158,20 @@ Result<std::string> BlobStore::read(const std::string& digest, std::size_t limit
     return content;
 }
 
+Result<void> BlobStore::verify(const std::string& digest) const {
+    const Fd file = TRY(open_blob(digest));
+    FdSource source(file);
+    Sha256 hash;
+    FunctionSink sink([&](std::string_view bytes) -> Result<void> {
+        hash.update(bytes);
+        return {};
+    });
+    TRY(copy(source, sink).context(digest));
+    if (hash.digest() != digest)
+        return fail(ErrorKind::corrupt, "blob {}: the content on disk has changed", digest);
+    return {};
+}
+
 Result<std::string> BlobStore::put(std::string_view bytes) const {
     BlobWriter writer = TRY(create());
     TRY(writer.write(bytes));

@@ -69,6 +69,8 @@ public:
     Result<std::uint64_t> size(const std::string& digest) const;
     /// The whole content, verified against the digest.
     Result<std::string> read(const std::string& digest, std::size_t limit = 64 << 20) const;
+    /// Reads and hashes a blob of any size; `corrupt` when it is not what its digest says.
+    Result<void> verify(const std::string& digest) const;
     Result<std::string> put(std::string_view bytes) const;
     /// A blob that is not there is fine.
     Result<void> remove(const std::string& digest) const;

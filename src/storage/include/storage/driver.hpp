@@ -55,10 +55,8 @@ struct MountPlan {
 class LayerBuilder {
 public:
     virtual ~LayerBuilder() = default;
-    /// Unpacks a whole tar with whiteouts.
-    virtual Result<UnpackResult> unpack(TarReader& tar, const UnpackLimits& limits) = 0;
-    /// Where the record of the tar's framing goes.
-    virtual Result<Fd> create_record() = 0;
+    /// Unpacks a whole tar with whiteouts. With `record` also keeps what write_tar() needs.
+    virtual Result<UnpackResult> unpack(Source& tar, const UnpackLimits& limits, bool record) = 0;
     virtual Result<Usage> finish() = 0;
 };
 
@@ -68,10 +66,8 @@ public:
     virtual std::string_view name() const = 0;  ///< "overlay"
 
     virtual Result<std::unique_ptr<LayerBuilder>> begin_layer(const std::string& id) = 0;
-    /// The layer's own files (not those below it), for reading payloads of its record.
-    virtual Result<Fd> open_layer(const std::string& id) = 0;
-    /// not_found when the layer has none.
-    virtual Result<Fd> open_record(const std::string& id) = 0;
+    /// Re-creates the layer's tar; the caller compares its digest. `unsupported` without a record.
+    virtual Result<void> write_tar(const std::string& id, Sink& out) = 0;
 
     virtual Result<void> create_snapshot(const std::string& id) = 0;
 
@@ -83,7 +79,7 @@ public:
     virtual Result<Usage> usage(const std::string& id) = 0;
     /// docker's diff, sorted by path: the writable part against plan.layers.
     virtual Result<std::vector<Change>> changes(const MountPlan& plan) = 0;
-    /// The writable part as a layer tar with whiteouts.
+    /// The writable part as a layer tar with whiteouts; entries sorted, times in whole seconds.
     virtual Result<void> diff(const MountPlan& plan, Sink& out) = 0;
 
     /// Takes a layer or snapshot out of sight at once, by rename into the trash; sweep() deletes.
@@ -102,7 +98,8 @@ enum class OverlayMount {
     classic,        ///< mount(2) in a private mount namespace, then open_tree(OPEN_TREE_CLONE)
 };
 
-/// Directories under `root`: <id>/{diff,work,record}, trash/.
+/// Directories under `root`: <id>/ with diff (the files, in overlayfs' own form), work (of
+/// snapshots), record and replaced (see record.hpp) and init (of layers); trash/; empty/.
 Result<std::unique_ptr<Driver>> open_overlay_driver(const std::string& root,
                                                     OverlayMount method = OverlayMount::detect);
 

@@ -140,6 +140,8 @@ public:
     };
     /// Removes layers that no image, snapshot, layer or lease names.
     Result<Garbage> collect_garbage();
+    /// Gives leases that a crash left behind an end. For Store::open(), before there are new ones.
+    Result<void> end_leases_of_last_run();
 
 private:
     struct Removal;

@@ -31,16 +31,17 @@ struct Layer {
 /// unless LayerStore::commit() took it; a crash leaves it to the next Store::open().
 class PendingLayer {
 public:
-    PendingLayer(PendingLayer&&) noexcept = default;
-    PendingLayer& operator=(PendingLayer&&) noexcept;
+    PendingLayer(PendingLayer&& other) noexcept;
+    PendingLayer& operator=(PendingLayer&&) = delete;
     ~PendingLayer();
     const std::string& diff_id() const { return diff_id_; }
     std::uint64_t size() const { return size_; }
 
 private:
     friend class LayerStore;
-    PendingLayer(Driver& driver, std::string cache_id);
-    std::unique_ptr<Driver*> driver_;  // null once committed
+    PendingLayer(Driver& driver, std::string cache_id)
+        : driver_(&driver), cache_id_(std::move(cache_id)) {}
+    Driver* driver_;  // null once committed or moved from
     std::string cache_id_;
     std::string diff_id_;
     std::uint64_t size_ = 0;

@@ -1,0 +1,189 @@
+// docker's rules for removing images by name or id (quirks.md 14; the messages are what its
+// clients show).
+#include "garbage.hpp"
+
+#include <base/ids.hpp>
+#include <storage/images.hpp>
+
+#include <algorithm>
+#include <set>
+
+namespace corten::storage {
+
+namespace {
+
+std::string_view repository_of(std::string_view reference) {
+    if (const auto at = reference.find('@'); at != std::string_view::npos)
+        return reference.substr(0, at);
+    const auto colon = reference.rfind(':');
+    const auto slash = reference.rfind('/');
+    const bool tagged =
+        colon != std::string_view::npos && (slash == std::string_view::npos || colon > slash);
+    return tagged ? reference.substr(0, colon) : reference;
+}
+
+bool is_digest_reference(std::string_view reference) {
+    return reference.find('@') != std::string_view::npos;
+}
+
+std::string_view familiar(std::string_view reference) {
+    for (const std::string_view prefix : {"docker.io/library/", "docker.io/"})
+        if (reference.starts_with(prefix)) return reference.substr(prefix.size());
+    return reference;
+}
+
+std::string_view short_digest(std::string_view id) {
+    return short_id(id.substr(id.find(':') + 1));
+}
+
+enum class Force { no, yes };
+
+}  // namespace
+
+/// One removal, inside its transaction.
+struct ImageStore::Removal {
+    ImageStore& store;
+    const RemoveImageOptions& options;
+    std::vector<RemovedItem> items;
+    std::vector<Layer> layers;  // to be removed from the disk after the transaction
+
+    std::vector<ImageUser> users(const std::string& id) const {
+        return options.users ? options.users(id) : std::vector<ImageUser>();
+    }
+
+    Result<std::vector<std::string>> references(const std::string& id) {
+        return store.db_.all<std::string>(
+            "SELECT name FROM reference WHERE image = ? ORDER BY name", {id},
+            [](const Row& row) { return row.text(0); });
+    }
+
+    /// At most one tag, and digests of that tag's repository only: one thing to the user.
+    static bool is_single(const std::vector<std::string>& names) {
+        std::set<std::string_view> repositories;
+        std::size_t tags = 0;
+        for (const std::string& name : names) {
+            repositories.insert(repository_of(name));
+            if (!is_digest_reference(name)) ++tags;
+        }
+        return tags <= 1 && repositories.size() <= 1;
+    }
+
+    Result<void> untag(const std::string& name) {
+        TRY(store.db_.execute("DELETE FROM reference WHERE name = ?", {name}));
+        items.push_back({true, name});
+        return {};
+    }
+
+    static Error conflict(const std::string& id, Force force, std::string_view reason) {
+        return fail(ErrorKind::conflict, "conflict: unable to delete {} ({}) - {}",
+                    short_digest(id), force == Force::no ? "cannot be forced" : "must be forced",
+                    reason);
+    }
+
+    /// What speaks against deleting the image. `soft` conflicts give way to force.
+    Result<std::optional<Error>> hard_conflict(const std::string& id) {
+        if (!TRY(store.children(id)).empty())
+            return std::optional(conflict(id, Force::no, "image has dependent child images"));
+        for (const ImageUser& user : users(id))
+            if (user.running)
+                return std::optional(
+                    conflict(id, Force::no,
+                             fmt::format("image is being used by running container {}",
+                                         short_id(user.container_id))));
+        return std::optional<Error>();
+    }
+    std::optional<Error> stopped_user_conflict(const std::string& id) const {
+        const auto list = users(id);
+        const auto stopped = std::ranges::find(list, false, &ImageUser::running);
+        if (stopped == list.end()) return std::nullopt;
+        return conflict(id, Force::yes,
+                        fmt::format("image is being used by stopped container {}",
+                                    short_id(stopped->container_id)));
+    }
+
+    Result<void> by_reference(const std::string& id, const std::string& reference) {
+        auto names = TRY(references(id));
+        if (!options.force && is_single(names))
+            if (const auto list = users(id); !list.empty())
+                return fail(ErrorKind::conflict,
+                            "conflict: unable to remove repository reference \"{}\" (must force) "
+                            "- container {} is using its referenced image {}",
+                            familiar(reference), short_id(list.front().container_id),
+                            short_digest(id));
+        TRY(untag(reference));
+        TRY(untag_orphaned_digests(id, reference));
+        if (!TRY(references(id)).empty()) return {};
+        // The name is gone as asked; an image that cannot follow stays without a name.
+        auto deleted = delete_image(id, options.force ? Force::yes : Force::no);
+        if (!deleted && deleted.error().kind() == ErrorKind::conflict) return {};
+        return deleted;
+    }
+
+    /// Digests that came with the tag go with the last tag of their repository.
+    Result<void> untag_orphaned_digests(const std::string& id, const std::string& removed) {
+        if (is_digest_reference(removed)) return {};
+        const auto names = TRY(references(id));
+        if (!std::ranges::all_of(names, [&](const std::string& name) {
+                return is_digest_reference(name) || repository_of(name) != repository_of(removed);
+            }))
+            return {};
+        for (const std::string& name : names)
+            if (repository_of(name) == repository_of(removed)) TRY(untag(name));
+        return {};
+    }
+
+    Result<void> by_id(const std::string& id) {
+        const auto names = TRY(references(id));
+        if (is_single(names)) {
+            if (auto found = TRY(hard_conflict(id))) return std::move(*found);
+            if (!options.force)
+                if (auto found = stopped_user_conflict(id)) return std::move(*found);
+            for (const std::string& name : names) TRY(untag(name));
+        }
+        return delete_image(id, options.force ? Force::yes : Force::no);
+    }
+
+    Result<void> delete_image(const std::string& id, Force force) {
+        if (auto found = TRY(hard_conflict(id))) return std::move(*found);
+        const auto names = TRY(references(id));
+        if (force == Force::no) {
+            if (!names.empty())
+                return conflict(id, Force::yes, "image is referenced in multiple repositories");
+            if (auto found = stopped_user_conflict(id)) return std::move(*found);
+        }
+        const Image image = TRY(store.get(id));
+        for (const std::string& name : names) TRY(untag(name));
+        TRY(store.db_.execute("DELETE FROM image WHERE id = ?", {id}));
+        items.push_back({false, id});
+        for (Layer& layer : TRY(release_chain(store.db_, store.layers_, image.chain_id))) {
+            items.push_back({false, layer.chain_id});
+            layers.push_back(std::move(layer));
+        }
+        if (!options.prune_parents || image.parent.empty()) return {};
+        return prune_parent(image.parent);
+    }
+
+    /// A parent that nobody names or uses goes too; one that somebody does just stays.
+    Result<void> prune_parent(const std::string& id) {
+        auto deleted = delete_image(id, Force::no);
+        const auto kind = deleted ? ErrorKind::conflict : deleted.error().kind();
+        if (kind == ErrorKind::conflict || kind == ErrorKind::not_found) return {};
+        return deleted;
+    }
+};
+
+Result<std::vector<RemovedItem>> ImageStore::remove(const ImageName& name,
+                                                    const RemoveImageOptions& options) {
+    Transaction change = TRY(db_.begin());
+    const FoundImage found = TRY(resolve(name));
+    Removal removal{*this, options, {}, {}};
+    if (found.by_reference)
+        TRY(removal.by_reference(found.id, name.reference));
+    else
+        TRY(removal.by_id(found.id));
+    TRY(change.commit());
+    for (const Layer& layer : removal.layers) TRY(driver_.remove(layer.cache_id));
+    return std::move(removal.items);
+}
+
+}  // namespace corten::storage

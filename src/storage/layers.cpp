@@ -1,0 +1,120 @@
+#include <base/ids.hpp>
+#include <storage/digest.hpp>
+#include <storage/layers.hpp>
+
+namespace corten::storage {
+
+PendingLayer::PendingLayer(PendingLayer&& other) noexcept
+    : driver_(std::exchange(other.driver_, nullptr)),
+      cache_id_(std::move(other.cache_id_)),
+      diff_id_(std::move(other.diff_id_)),
+      size_(other.size_),
+      disk_size_(other.disk_size_) {}
+
+PendingLayer::~PendingLayer() {
+    // Without a row in the database it is an orphan, which the next start removes at the latest.
+    if (driver_) driver_->remove(cache_id_).ignore();
+}
+
+Result<PendingLayer> LayerStore::unpack(Source& tar, const UnpackOptions& options) {
+    // 12 bytes of randomness keep 128 layers' names within a page of mount options.
+    PendingLayer pending(driver_, random_hex(6));
+    const auto builder = TRY(driver_.begin_layer(pending.cache_id_));
+    HashingSource hashing(tar);
+    {
+        const auto ahead = read_ahead(hashing);
+        const UnpackResult result = TRY(builder->unpack(*ahead, options.limits, options.record));
+        pending.size_ = result.bytes;
+    }
+    pending.diff_id_ = hashing.digest();
+    pending.disk_size_ = TRY(builder->finish()).disk_bytes;
+    return pending;
+}
+
+Result<Layer> LayerStore::commit(PendingLayer pending, const std::string& parent,
+                                 const std::string& expected_diff_id) {
+    if (!expected_diff_id.empty() && expected_diff_id != pending.diff_id_)
+        return fail(ErrorKind::corrupt, "layer {}: its content has the diff id {}",
+                    expected_diff_id, pending.diff_id_);
+    Transaction change = TRY(db_.begin());
+    const std::string id = chain_id(parent, pending.diff_id_);
+    if (auto present = TRY(find(id))) return std::move(*present);
+    if (!parent.empty()) TRY(get(parent));
+    const Layer layer{
+        id, pending.diff_id_, parent, pending.cache_id_, pending.size_, pending.disk_size_, now()};
+    TRY(
+        db_.execute("INSERT INTO layer(chain_id, diff_id, parent, cache_id, size, disk_size, "
+                    "created) VALUES(?, ?, nullif(?, ''), ?, ?, ?, ?)",
+                    {layer.chain_id, layer.diff_id, layer.parent, layer.cache_id, layer.size,
+                     layer.disk_size, unix_nanoseconds(layer.created)}));
+    TRY(change.commit());
+    pending.driver_ = nullptr;
+    return layer;
+}
+
+Result<Layer> LayerStore::apply(const std::string& parent, Source& tar,
+                                const std::string& expected_diff_id, const UnpackOptions& options) {
+    return commit(TRY(unpack(tar, options)), parent, expected_diff_id);
+}
+
+namespace {
+
+#define LAYER_COLUMNS "chain_id, diff_id, parent, cache_id, size, disk_size, created"
+
+Layer layer_of(const Row& row) {
+    return {row.text(0),
+            row.text(1),
+            row.text(2),
+            row.text(3),
+            static_cast<std::uint64_t>(row.integer(4)),
+            static_cast<std::uint64_t>(row.integer(5)),
+            WallTime(std::chrono::nanoseconds(row.integer(6)))};
+}
+
+}  // namespace
+
+Result<std::optional<Layer>> LayerStore::find(const std::string& chain_id) {
+    return db_.first<Layer>("SELECT " LAYER_COLUMNS " FROM layer WHERE chain_id = ?", {chain_id},
+                            layer_of);
+}
+
+Result<Layer> LayerStore::get(const std::string& chain_id) {
+    auto layer = TRY(find(chain_id));
+    if (!layer) return fail(ErrorKind::not_found, "no layer {} in the store", chain_id);
+    return std::move(*layer);
+}
+
+Result<std::vector<Layer>> LayerStore::chain(const std::string& chain_id) {
+    auto layers = TRY(db_.all<Layer>(
+        "WITH RECURSIVE below(id, depth) AS (VALUES(?, 0) UNION ALL "
+        "SELECT layer.parent, depth + 1 FROM below JOIN layer ON layer.chain_id = below.id "
+        "WHERE layer.parent IS NOT NULL) "
+        "SELECT " LAYER_COLUMNS
+        " FROM below JOIN layer ON layer.chain_id = below.id ORDER BY depth",
+        {chain_id}, layer_of));
+    if (layers.empty() && !chain_id.empty())
+        return fail(ErrorKind::not_found, "no layer {} in the store", chain_id);
+    return layers;
+}
+
+Result<std::vector<Layer>> LayerStore::list() {
+    return db_.all<Layer>("SELECT " LAYER_COLUMNS " FROM layer ORDER BY created, chain_id", {},
+                          layer_of);
+}
+
+Result<void> LayerStore::write_tar(const std::string& chain_id, Sink& out) {
+    const Layer layer = TRY(get(chain_id));
+    Sha256 hash;
+    FunctionSink hashing([&](std::string_view bytes) {
+        hash.update(bytes);
+        return out.write(bytes);
+    });
+    TRY(driver_.write_tar(layer.cache_id, hashing).context("layer " + chain_id));
+    if (hash.digest() != layer.diff_id)
+        return fail(ErrorKind::corrupt,
+                    "layer {}: its files have changed on disk: wanted the diff id {}, found {}",
+                    chain_id, layer.diff_id, hash.digest());
+    return {};
+}
+
+}  // namespace corten::storage

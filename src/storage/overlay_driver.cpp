@@ -1,0 +1,258 @@
+#include "init_layer.hpp"
+#include "overlay_changes.hpp"
+#include "overlay_mount.hpp"
+#include "record.hpp"
+#include "tree.hpp"
+#include "unpack.hpp"
+
+#include <base/ids.hpp>
+#include <base/rollback.hpp>
+#include <storage/driver.hpp>
+#include <sys/file.hpp>
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+
+namespace corten::storage {
+
+namespace {
+
+constexpr const char* trash_name = "trash";
+constexpr const char* empty_name = "empty";
+// Framing is a header, and rarely an extension, per entry: 1 GiB is a million entries with 1 KiB.
+constexpr std::uint64_t framing_limit = 4ULL << 30;
+
+Result<void> make_directory(FdView parent, const std::string& name, mode_t mode) {
+    if (::mkdirat(parent.raw(), name.c_str(), mode) < 0)
+        return fail_errno("make directory {}", name);
+    return {};
+}
+
+/// Ids become names in paths and mount options.
+Result<void> check_id(std::string_view id) {
+    const auto good = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z'); };
+    if (!id.empty() && id.size() <= 64 && std::ranges::all_of(id, good) && id != trash_name &&
+        id != empty_name)
+        return {};
+    return fail(ErrorKind::internal, "\"{}\" is no id of a layer or snapshot", id);
+}
+
+class OverlayLayerBuilder final : public LayerBuilder {
+public:
+    OverlayLayerBuilder(Fd directory, Fd files)
+        : directory_(std::move(directory)), files_(std::move(files)) {}
+
+    Result<UnpackResult> unpack(Source& tar, const UnpackLimits& limits, bool record) override {
+        UnpackPolicy policy;
+        policy.whiteouts = Whiteouts::overlay;
+        policy.limits = limits;
+        std::unique_ptr<RecordWriter> writer;
+        if (record) {
+            Fd file = TRY(sys::open_at(directory_, "record", O_RDWR | O_CREAT | O_EXCL, 0600));
+            writer = TRY(RecordWriter::create(std::move(file), framing_limit));
+            policy.record = writer.get();
+            policy.record_directory = directory_;
+        }
+        TarReader reader(tar, writer.get());
+        const UnpackResult result = TRY(unpack_tree(files_, reader, policy));
+        if (writer) TRY(writer->finish());
+        return result;
+    }
+    Result<Usage> finish() override { return tree_usage(directory_); }
+
+private:
+    Fd directory_;
+    Fd files_;
+};
+
+class OverlayDriver final : public Driver {
+public:
+    OverlayDriver(std::string root, Fd directory, Fd trash, OverlayMount method)
+        : root_(std::move(root)),
+          directory_(std::move(directory)),
+          trash_(std::move(trash)),
+          method_(method) {}
+
+    std::string_view name() const override { return "overlay"; }
+
+    Result<std::unique_ptr<LayerBuilder>> begin_layer(const std::string& id) override {
+        Fd directory = TRY(make_part(id));
+        TRY(make_directory(directory, "diff", 0755));
+        Fd files = TRY(sys::open_at(directory, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+        if (::fchmod(files.raw(), 0755) < 0) return fail_errno("change mode of layer {}", id);
+        return std::make_unique<OverlayLayerBuilder>(std::move(directory), std::move(files));
+    }
+
+    Result<void> write_tar(const std::string& id, Sink& out) override {
+        const Fd directory = TRY(open_part(id));
+        auto record = sys::open_at(directory, "record", O_RDONLY | O_NOFOLLOW);
+        if (!record && record.error().number() == ENOENT)
+            return fail(ErrorKind::unsupported, "layer {} has no record of its tar", id);
+        const Fd record_file = TRY(std::move(record));
+        const Fd files = TRY(sys::open_at(directory, "diff", O_PATH | O_DIRECTORY | O_NOFOLLOW));
+        auto replaced = sys::open_at(directory, "replaced", O_PATH | O_DIRECTORY | O_NOFOLLOW);
+        if (!replaced && replaced.error().number() != ENOENT) return std::move(replaced).error();
+        return replay_record(record_file, files, replaced ? FdView(*replaced) : FdView(), out);
+    }
+
+    Result<void> create_snapshot(const std::string& id) override {
+        const Fd directory = TRY(make_part(id));
+        TRY(make_directory(directory, "diff", 0755));
+        TRY(make_directory(directory, "work", 0700));
+        const Fd files = TRY(sys::open_at(directory, "diff", O_RDONLY | O_DIRECTORY));
+        if (::fchmod(files.raw(), 0755) < 0) return fail_errno("change mode of snapshot {}", id);
+        return {};
+    }
+
+    Result<Fd> mount(const MountPlan& plan) override {
+        OverlayPaths paths = TRY(lower_paths(plan));
+        if (!plan.snapshot.empty()) {
+            TRY(check_id(plan.snapshot));
+            paths.upper = path_of(plan.snapshot, "diff");
+            paths.work = path_of(plan.snapshot, "work");
+        }
+        paths.read_only = plan.access == Access::read_only || plan.snapshot.empty();
+        return mount_overlay(std::move(paths));
+    }
+
+    Result<Usage> usage(const std::string& id) override {
+        const Fd directory = TRY(open_part(id));
+        const Fd files = TRY(sys::open_at(directory, "diff", O_PATH | O_DIRECTORY | O_NOFOLLOW));
+        return tree_usage(files);
+    }
+
+    Result<std::vector<Change>> changes(const MountPlan& plan) override {
+        const Fd files = TRY(open_files(plan.snapshot));
+        MountPlan below = plan;
+        below.snapshot.clear();
+        const Fd lower = TRY(mount(below));
+        return overlay_changes(files, lower);
+    }
+
+    Result<void> diff(const MountPlan& plan, Sink& out) override {
+        const Fd files = TRY(open_files(plan.snapshot));
+        TarOptions options;
+        options.whiteouts = Whiteouts::overlay;
+        return tar_tree(files, out, options);
+    }
+
+    Result<void> remove(const std::string& id) override {
+        TRY(check_id(id));
+        const std::string target = random_hex(12);
+        if (::renameat(directory_.raw(), id.c_str(), trash_.raw(), target.c_str()) == 0) return {};
+        if (errno == ENOENT) return {};
+        return fail_errno("remove {}", id);
+    }
+
+    Result<std::size_t> sweep() override {
+        std::lock_guard lock(sweeping_);
+        const auto items = TRY(read_directory(trash_));
+        for (const DirectoryItem& item : items)
+            TRY(remove_at(trash_, item.name).context("empty the trash"));
+        return items.size();
+    }
+
+    Result<std::vector<std::string>> list() override {
+        std::vector<std::string> ids;
+        for (DirectoryItem& item : TRY(read_directory(directory_)))
+            if (item.name != trash_name && item.name != empty_name)
+                ids.push_back(std::move(item.name));
+        return ids;
+    }
+
+private:
+    std::string path_of(std::string_view id, std::string_view part) const {
+        return fmt::format("{}/{}/{}", root_, id, part);
+    }
+    Result<Fd> make_part(const std::string& id) {
+        TRY(check_id(id));
+        TRY(make_directory(directory_, id, 0700));
+        return open_part(id);
+    }
+    Result<Fd> open_part(const std::string& id) const {
+        TRY(check_id(id));
+        return sys::open_at(directory_, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    }
+    Result<Fd> open_files(const std::string& id) const {
+        const Fd directory = TRY(open_part(id));
+        return sys::open_at(directory, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    }
+
+    Result<OverlayPaths> lower_paths(const MountPlan& plan) {
+        OverlayPaths paths;
+        for (const std::string& id : plan.layers) {
+            TRY(check_id(id));
+            paths.lower.push_back(path_of(id, "diff"));
+        }
+        if (plan.init_layer)
+            paths.lower.insert(paths.lower.begin(), TRY(init_layer(plan.layers, paths)));
+        // An overlay without an upper directory wants two lower ones, and any overlay wants one.
+        const std::size_t wanted = plan.snapshot.empty() ? 2 : 1;
+        if (paths.lower.size() < wanted) paths.lower.push_back(path_of(empty_name, "diff"));
+        if (paths.lower.size() < wanted) paths.lower.push_back(path_of(empty_name, "other"));
+        return paths;
+    }
+
+    /// Path of the init layer over `layers`, which lies in the topmost one's directory.
+    Result<std::string> init_layer(const std::vector<std::string>& layers, OverlayPaths lower) {
+        const std::string owner = layers.empty() ? empty_name : layers.front();
+        const std::string finished = path_of(owner, "init");
+        std::lock_guard lock(making_init_);
+        if (sys::exists(finished)) return finished;
+        const std::string work = path_of(owner, "init.work");
+        const std::string made = path_of(owner, "init.new");
+        // Left from a crash, if at all.
+        TRY(sys::remove_tree(work));
+        TRY(sys::remove_tree(made));
+        if (::mkdir(work.c_str(), 0700) < 0 || ::mkdir(made.c_str(), 0755) < 0 ||
+            ::chmod(made.c_str(), 0755) < 0)
+            return fail_errno("make directory {}", made);
+        if (lower.lower.empty()) lower.lower.push_back(path_of(empty_name, "diff"));
+        lower.upper = made;
+        lower.work = work;
+        {
+            const Fd root = TRY(mount_overlay(std::move(lower)));
+            TRY(fill_init_layer(root));
+        }
+        TRY(sys::rename(made, finished));
+        TRY(sys::remove_tree(work));
+        return finished;
+    }
+
+    Result<Fd> mount_overlay(const OverlayPaths& paths) {
+        if (method_ != OverlayMount::classic) {
+            auto mounted = mount_overlay_by_layer(paths);
+            const bool old_kernel = !mounted && mounted.error().kind() == ErrorKind::unsupported;
+            if (method_ == OverlayMount::lowerdir_plus || !old_kernel) return mounted;
+            method_ = OverlayMount::classic;
+        }
+        return mount_overlay_classic(root_, paths);
+    }
+
+    const std::string root_;
+    const Fd directory_;
+    const Fd trash_;
+    std::atomic<OverlayMount> method_;
+    std::mutex making_init_;
+    std::mutex sweeping_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Driver>> open_overlay_driver(const std::string& root, OverlayMount method) {
+    for (const std::string_view part : {"trash", "empty/diff", "empty/other"})
+        TRY(sys::make_directories(fmt::format("{}/{}", root, part), 0700));
+    for (const std::string_view part : {"empty/diff", "empty/other"})
+        if (::chmod(fmt::format("{}/{}", root, part).c_str(), 0755) < 0)
+            return fail_errno("change mode of {}/{}", root, part);
+    Fd directory = TRY(sys::open(root, O_RDONLY | O_DIRECTORY));
+    Fd trash = TRY(sys::open_at(directory, trash_name, O_RDONLY | O_DIRECTORY));
+    return std::make_unique<OverlayDriver>(root, std::move(directory), std::move(trash), method);
+}
+
+}  // namespace corten::storage

@@ -1,0 +1,26 @@
+#pragma once
+// Detached overlay mounts.
+#include <base/fd.hpp>
+#include <base/result.hpp>
+#include <storage/driver.hpp>
+
+#include <string>
+#include <vector>
+
+namespace corten::storage {
+
+struct OverlayPaths {
+    std::vector<std::string> lower;  ///< absolute, the topmost first; at least one
+    std::string upper;               ///< "" for a read-only view, which needs two lower ones
+    std::string work;
+    bool read_only = false;
+};
+
+/// fsopen(2), fsconfig "lowerdir+" per layer, fsmount(2). `unsupported` on kernels before 6.7.
+Result<Fd> mount_overlay_by_layer(const OverlayPaths& paths);
+/// For older kernels: mount(2) with names relative to `root`, which keeps 128 layers below the page
+/// that the options may take; in a thread with a mount namespace of its own, so that nothing shows
+/// in the caller's, and taken from there by open_tree(OPEN_TREE_CLONE).
+Result<Fd> mount_overlay_classic(const std::string& root, const OverlayPaths& paths);
+
+}  // namespace corten::storage

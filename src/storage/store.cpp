@@ -1,0 +1,96 @@
+#include "schema.hpp"
+
+#include <storage/store.hpp>
+#include <sys/file.h>
+#include <sys/file.hpp>
+#include <sys/stat.h>
+
+#include <fcntl.h>
+
+#include <set>
+
+namespace corten::storage {
+
+namespace {
+
+Result<Fd> lock_root(const std::string& root) {
+    const std::string path = fmt::format("{}/lock", root);
+    Fd lock = TRY(sys::open(path, O_RDWR | O_CREAT, 0600));
+    if (::flock(lock.raw(), LOCK_EX | LOCK_NB) == 0) return lock;
+    if (errno != EWOULDBLOCK) return fail_errno("lock {}", path);
+    return fail(ErrorKind::conflict,
+                "{} is in use by another process: stop it, or use another "
+                "data root",
+                root);
+}
+
+}  // namespace
+
+Store::Store(std::string root, Fd lock, std::unique_ptr<Database> db, BlobStore blobs,
+             std::unique_ptr<Driver> driver)
+    : root_(std::move(root)),
+      lock_(std::move(lock)),
+      db_(std::move(db)),
+      blobs_(std::move(blobs)),
+      driver_(std::move(driver)),
+      layers_(*db_, *driver_),
+      snapshots_(*db_, *driver_, layers_),
+      images_(*db_, *driver_, layers_) {}
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& data_root,
+                                           const StoreOptions& options) {
+    TRY(sys::make_directories(data_root, 0700));
+    if (::chmod(data_root.c_str(), 0700) < 0) return fail_errno("change mode of {}", data_root);
+    Fd lock = TRY(lock_root(data_root));
+    auto db = TRY(Database::open(fmt::format("{}/corten.db", data_root)));
+    TRY(db->migrate("storage", storage_schema));
+    BlobStore blobs = TRY(BlobStore::open(data_root));
+    auto driver = TRY(open_overlay_driver(fmt::format("{}/overlay", data_root), options.overlay));
+    std::unique_ptr<Store> store(
+        new Store(data_root, std::move(lock), std::move(db), std::move(blobs), std::move(driver)));
+    TRY(store->recover().context(fmt::format("recovery of {}", data_root)));
+    return store;
+}
+
+Result<void> Store::recover() {
+    TRY(images_.end_leases_of_last_run());
+    const auto known = TRY(
+        db_->all<std::string>("SELECT cache_id FROM layer UNION ALL SELECT cache_id FROM snapshot",
+                              {}, [](const Row& row) { return row.text(0); }));
+    const std::set<std::string> named(known.begin(), known.end());
+    for (const std::string& id : TRY(driver_->list()))
+        if (!named.contains(id)) TRY(driver_->remove(id));
+    return {};
+}
+
+Result<std::vector<StoreProblem>> Store::check(bool digests) {
+    std::vector<StoreProblem> problems;
+    for (std::string& finding : TRY(db_->check())) problems.push_back({"database", finding});
+    const auto listed = TRY(driver_->list());
+    const std::set<std::string> on_disk(listed.begin(), listed.end());
+    for (const Layer& layer : TRY(layers_.list())) {
+        const std::string what = fmt::format("layer {}", layer.chain_id);
+        if (!on_disk.contains(layer.cache_id)) {
+            problems.push_back({what, "its directory is missing"});
+            continue;
+        }
+        if (!digests) continue;
+        FunctionSink nowhere([](std::string_view) -> Result<void> { return {}; });
+        const auto written = layers_.write_tar(layer.chain_id, nowhere);
+        if (!written && written.error().kind() != ErrorKind::unsupported)
+            problems.push_back({what, written.error().message()});
+    }
+    TRY(db_->each("SELECT key, cache_id FROM snapshot", {}, [&](const Row& row) -> Result<void> {
+        if (!on_disk.contains(row.text(1)))
+            problems.push_back(
+                {fmt::format("snapshot {}", row.text(0)), "its directory is missing"});
+        return {};
+    }));
+    for (const BlobInfo& blob : TRY(blobs_.list()))
+        if (digests)
+            if (const auto read = blobs_.verify(blob.digest); !read)
+                problems.push_back({fmt::format("blob {}", blob.digest), read.error().message()});
+    return problems;
+}
+
+}  // namespace corten::storage
