@@ -186,8 +186,8 @@ Result<void> Networks::remove_network(std::string_view name_or_id) {
 
 Result<void> Networks::remove() {
     State& s = *state_;
-    s.bridge_pool.close();
-    s.loopback_pool.close();
+    s.loopback_pool.drain();
+    for (auto& item : s.bridge_pool.drain()) s.reaper.add({item.sandbox.host_interface, {}, {}});
     s.reaper.wait_idle();
     TRY(s.rules.with([](Rules& r) { return r.firewall.remove_table(); }));
     Rtnl rtnl = TRY(Rtnl::open());

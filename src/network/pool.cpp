@@ -33,17 +33,25 @@ void Pool::stop() {
     thread_.join();
 }
 
-void Pool::close() {
+std::vector<Pool::Item> Pool::drain() {
     stop();
     std::lock_guard lock(mutex_);
-    items_.clear();
     target_ = 0;
+    std::vector<Item> out;
+    for (auto& [ip, item] : items_) out.push_back(std::move(item));
+    items_.clear();
+    return out;
 }
 
 std::optional<Pool::Item> Pool::take() {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     last_taken_ = std::chrono::steady_clock::now();
     changed_.notify_all();
+    if (items_.empty() && making_ && waiting_ == 0) {
+        ++waiting_;
+        changed_.wait(lock, [&] { return !items_.empty() || !making_; });
+        --waiting_;
+    }
     if (items_.empty()) return std::nullopt;
     return std::move(items_.extract(items_.begin()).mapped());
 }
@@ -75,9 +83,11 @@ bool Pool::should_make(std::unique_lock<std::mutex>& lock, const std::stop_token
 void Pool::run(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     while (should_make(lock, stop)) {
+        making_ = true;
         lock.unlock();
         auto made = maker_();
         lock.lock();
+        making_ = false;
         if (made) {
             const Ipv4 ip = made->plug.ip;
             items_.emplace(ip, std::move(*made));

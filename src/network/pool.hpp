@@ -33,10 +33,11 @@ public:
     void start(unsigned target);
     /// Ends the thread. What is still there stays until it is taken or the pool goes.
     void stop();
+    /// Ends the thread and empties the pool.
+    std::vector<Item> drain();
 
-    /// Ends the thread and lets go of what was prepared.
-    void close();
-
+    /// Nothing when the pool is empty and the caller has to make one. Waits for the one that is
+    /// just being made, if nobody else does.
     std::optional<Item> take();
     /// The one with this address, if it is here.
     std::optional<Item> take(Ipv4 ip);
@@ -53,6 +54,8 @@ private:
     std::condition_variable_any changed_;
     std::multimap<Ipv4, Item> items_;
     std::chrono::steady_clock::time_point last_taken_{};
+    unsigned waiting_ = 0;  ///< in take()
+    bool making_ = false;
     bool failed_ = false;
     std::jthread thread_;
 };

@@ -18,8 +18,9 @@ struct Link {
     MacAddress mac;
     std::uint32_t mtu = 0;
     bool up = false;
-    int master = 0;    ///< index of the bridge it hangs on; 0 for none
-    std::string kind;  ///< "bridge", "veth"; empty for hardware and loopback
+    bool running = false;  ///< up, and so is the other end: packets pass
+    int master = 0;        ///< index of the bridge it hangs on; 0 for none
+    std::string kind;      ///< "bridge", "veth"; empty for hardware and loopback
     std::string alias;
     InterfaceStats stats;
 };

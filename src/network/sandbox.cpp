@@ -78,6 +78,21 @@ Result<int> index_of(Rtnl& rtnl, const std::string& name) {
     return link->index;
 }
 
+/// The kernel tells a bridge of a port's carrier by a worker, a moment after the inner end came up
+/// (since 6.8 at once when somebody asks). What is sent before is lost, and a lost ARP request
+/// costs a second.
+Result<void> wait_until_running(Rtnl& host, const std::string& name) {
+    constexpr auto pause = std::chrono::microseconds(200);
+    constexpr int attempts = 250;
+    for (int attempt = 0; attempt < attempts; ++attempt) {
+        const auto link = TRY(host.find(name));
+        if (!link) return fail(ErrorKind::io, "interface {} vanished", name);
+        if (link->running) return {};
+        std::this_thread::sleep_for(pause);
+    }
+    return {};  // a bridge that is down: the container starts all the same, as with docker
+}
+
 /// Runs on a thread of its own that ends afterwards: it stays in the new namespace.
 Result<MadeSandbox> make_here(const std::optional<Plug>& plug, const Sysctls& sysctls) {
     constexpr int loopback = 1;  // the first interface of every namespace
@@ -99,6 +114,7 @@ Result<MadeSandbox> make_here(const std::optional<Plug>& plug, const Sysctls& sy
     TRY(write_sysctls(sysctls));
     watch.lap(times.sysctl);
     TRY(made.inside.execute(std::move(batch)));
+    if (plug) TRY(wait_until_running(host, made.host_interface));
     watch.lap(times.address);
     made.times = times;
     return made;
@@ -121,6 +137,7 @@ Result<std::string> plug_in(const Plug& plug, FdView network_namespace) {
     RtnlBatch batch;
     bring_up(batch, plug, TRY(index_of(inside, plug.interface)));
     TRY(inside.execute(std::move(batch)));
+    TRY(wait_until_running(host, name));
     return name;
 }
 

@@ -8,6 +8,7 @@
 #include <sys/file.hpp>
 #include <sys/namespaces.hpp>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -162,10 +163,10 @@ TEST_F(NetworksTest, ContainersReachEachOtherTheHostAndBeyond) {
     start();
     Sandbox a = acquire();
     Sandbox b = acquire();
-    EXPECT_EQ(a.endpoints[0].ip, "172.17.0.2");
-    EXPECT_EQ(b.endpoints[0].ip, "172.17.0.3");
-    EXPECT_EQ(a.endpoints[0].gateway, "172.17.42.1");
-    EXPECT_EQ(a.endpoints[0].mac, "02:42:ac:11:00:02");
+    EXPECT_EQ(a.endpoints.at(0).ip, "172.17.0.2");
+    EXPECT_EQ(b.endpoints.at(0).ip, "172.17.0.3");
+    EXPECT_EQ(a.endpoints.at(0).gateway, "172.17.42.1");
+    EXPECT_EQ(a.endpoints.at(0).mac, "02:42:ac:11:00:02");
 
     const Fd neighbour = server_in(b.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
     EXPECT_EQ(tcp_reach(a.network_namespace, "172.17.0.3", 80, neighbour), "172.17.0.2");
@@ -181,7 +182,7 @@ TEST_F(NetworksTest, PublishedPortIsReachableFromEverywhere) {
     Networks& networks = start();
     Sandbox web = acquire();
     Sandbox other = acquire();
-    Endpoint& endpoint = web.endpoints[0];
+    Endpoint& endpoint = web.endpoints.at(0);
     const std::vector<PortRequest> wanted{{"tcp", 80, "", 8080}, {"udp", 53, "", 5353}};
     auto published = networks.publish(endpoint, "web", wanted);
     ASSERT_TRUE(published) << published.error().message();
@@ -209,7 +210,7 @@ TEST_F(NetworksTest, NothingElseGetsIn) {
     Networks& networks = start();
     Sandbox web = acquire();
     const std::vector<PortRequest> wanted{{"tcp", 80, "127.0.0.1", 8080}};
-    ASSERT_TRUE(networks.publish(web.endpoints[0], "web", wanted));
+    ASSERT_TRUE(networks.publish(web.endpoints.at(0), "web", wanted));
     const Fd server = server_in(web.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
     EXPECT_EQ(tcp_reach(host_, "127.0.0.1", 8080, server), "172.17.42.1");
     EXPECT_EQ(tcp_reach(outside_, "192.0.2.1", 8080, server), "") << "published on loopback only";
@@ -217,7 +218,7 @@ TEST_F(NetworksTest, NothingElseGetsIn) {
     RtnlBatch batch;
     batch.add_default_route(*Ipv4::parse("192.0.2.1"), (*outside.find("uplink0"))->index);
     ASSERT_TRUE(outside.execute(std::move(batch)));
-    EXPECT_EQ(tcp_reach(outside_, web.endpoints[0].ip, 80, server), "") << "routed directly";
+    EXPECT_EQ(tcp_reach(outside_, web.endpoints.at(0).ip, 80, server), "") << "routed directly";
 }
 
 TEST_F(NetworksTest, ContainerCannotReachTheHostsLoopback) {
@@ -240,19 +241,20 @@ TEST_F(NetworksTest, PortsThatAreTaken) {
     Sandbox a = acquire();
     Sandbox b = acquire();
     const std::vector<PortRequest> wanted{{"tcp", 80, "", 8080}};
-    ASSERT_TRUE(networks.publish(a.endpoints[0], "a", wanted));
-    auto again = networks.publish(b.endpoints[0], "b", wanted);
+    ASSERT_TRUE(networks.publish(a.endpoints.at(0), "a", wanted));
+    auto again = networks.publish(b.endpoints.at(0), "b", wanted);
     ASSERT_FALSE(again);
     EXPECT_EQ(again.error().message(),
               "driver failed programming external connectivity on endpoint b (" +
-                  b.endpoints[0].id + "): Bind for 0.0.0.0:8080 failed: port is already allocated");
+                  b.endpoints.at(0).id +
+                  "): Bind for 0.0.0.0:8080 failed: port is already allocated");
     const Fd alien = server_in(host_, SOCK_STREAM, "127.0.0.1", 9090);
     const std::vector<PortRequest> two{{"tcp", 80, "", 9091}, {"tcp", 80, "", 9090}};
-    auto foreign = networks.publish(b.endpoints[0], "b", two);
+    auto foreign = networks.publish(b.endpoints.at(0), "b", two);
     ASSERT_FALSE(foreign);
     EXPECT_THAT(foreign.error().message(),
                 HasSubstr("listen tcp4 0.0.0.0:9090: bind: address already in use"));
-    EXPECT_TRUE(b.endpoints[0].ports.empty());
+    EXPECT_TRUE(b.endpoints.at(0).ports.empty());
     const Fd free_again = server_in(host_, SOCK_STREAM, "0.0.0.0", 9091);
     // And the other way round: what is published cannot be taken by another program.
     Fd thief = socket_in(host_, SOCK_STREAM);
@@ -270,17 +272,17 @@ TEST_F(NetworksTest, EphemeralPortsAndRanges) {
                                           {"tcp", 81, "", 0},
                                           {"tcp", 82, "", 7000, 7001},
                                           {"tcp", 83, "", 7000, 7001}};
-    auto published = networks.publish(a.endpoints[0], "a", wanted);
+    auto published = networks.publish(a.endpoints.at(0), "a", wanted);
     ASSERT_TRUE(published) << published.error().message();
-    const auto& ports = a.endpoints[0].ports;
+    const auto& ports = a.endpoints.at(0).ports;
     EXPECT_EQ(ports[0].host_port, 32768);
     EXPECT_EQ(ports[1].host_port, 32769);
     EXPECT_EQ(ports[2].host_port, 7000);
     EXPECT_EQ(ports[3].host_port, 7001);
     const std::vector<PortRequest> sctp{{"sctp", 80, "", 7000}};
-    EXPECT_TRUE(networks.publish(a.endpoints[0], "a", sctp));
-    const std::vector<PortRequest> elsewhere{{"tcp", 80, "198.51.100.1", 7000}};
-    auto failed = networks.publish(a.endpoints[0], "a", elsewhere);
+    EXPECT_TRUE(networks.publish(a.endpoints.at(0), "a", sctp));
+    const std::vector<PortRequest> elsewhere{{"tcp", 80, "198.51.100.1", 7002}};
+    auto failed = networks.publish(a.endpoints.at(0), "a", elsewhere);
     ASSERT_FALSE(failed);
     EXPECT_THAT(failed.error().message(), HasSubstr("cannot assign requested address"));
 }
@@ -295,27 +297,27 @@ TEST_F(NetworksTest, PoolHandsOutQuicklyAndAddressesComeBack) {
         boxes.push_back(acquire());
         total += std::chrono::steady_clock::now() - before;
         EXPECT_TRUE(boxes.back().from_pool);
-        EXPECT_EQ(boxes.back().endpoints[0].ip, fmt::format("172.17.0.{}", 2 + i));
+        EXPECT_EQ(boxes.back().endpoints.at(0).ip, fmt::format("172.17.0.{}", 2 + i));
     }
     fmt::print("hand-out: {} us each\n", total.count() / 4000);
     EXPECT_LT(total / 4, std::chrono::milliseconds(1));
-    for (const auto& box : boxes) networks.release(box.endpoints[0]);
+    for (const auto& box : boxes) networks.release(box.endpoints.at(0));
     boxes.clear();
     networks.wait_idle();
-    const Sandbox low = acquire();
-    EXPECT_EQ(acquire("bridge", "172.17.0.2").endpoints[0].ip, "172.17.0.2");
+    // Prepared ones keep theirs; what was given back is free for who asks.
+    EXPECT_EQ(acquire("bridge", "172.17.0.2").endpoints.at(0).ip, "172.17.0.2");
 }
 
 TEST_F(NetworksTest, AddressAndMacAreGivenOnRequest) {
     Networks& networks = start();
     networks.wait_idle();
     const Sandbox far = acquire("bridge", "172.17.9.9");
-    EXPECT_EQ(far.endpoints[0].ip, "172.17.9.9");
+    EXPECT_EQ(far.endpoints.at(0).ip, "172.17.9.9");
     auto pooled =
         networks.acquire({random_id(), "bridge", "172.17.0.3", "02:00:00:00:00:77", "eth0"});
     ASSERT_TRUE(pooled) << pooled.error().message();
     EXPECT_TRUE(pooled->from_pool);
-    auto report = networks.explain(pooled->endpoints[0]);
+    auto report = networks.explain(pooled->endpoints.at(0));
     ASSERT_TRUE(report);
     EXPECT_EQ(report->interfaces.back().mac, "02:00:00:00:00:77");
     for (const auto* ip : {"172.17.9.9", "10.1.1.1", "172.17.42.1", "172.17.0.0", "nonsense"})
@@ -350,18 +352,18 @@ TEST_F(NetworksTest, StatsAndExplain) {
     Networks& networks = start();
     Sandbox a = acquire();
     const std::vector<PortRequest> wanted{{"tcp", 80, "", 8080}};
-    ASSERT_TRUE(networks.publish(a.endpoints[0], "a", wanted));
+    ASSERT_TRUE(networks.publish(a.endpoints.at(0), "a", wanted));
     const Fd server = server_in(a.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
     ASSERT_EQ(tcp_reach(host_, "127.0.0.1", 8080, server), "172.17.42.1");
-    const auto stats = networks.stats(a.endpoints[0].container_id);
+    const auto stats = networks.stats(a.endpoints.at(0).container_id);
     ASSERT_TRUE(stats);
     ASSERT_EQ(stats->size(), 1u);
     EXPECT_EQ(stats->front().name, "eth0");
     EXPECT_GT(stats->front().rx_bytes, 0u);
-    const auto report = networks.explain(a.endpoints[0]);
+    const auto report = networks.explain(a.endpoints.at(0));
     ASSERT_TRUE(report) << report.error().message();
     EXPECT_EQ(report->bridge.name, "ctest0");
-    EXPECT_EQ(report->host_interface.name, a.endpoints[0].host_interface);
+    EXPECT_EQ(report->host_interface.name, a.endpoints.at(0).host_interface);
     EXPECT_EQ(report->host_interface.master, "ctest0");
     EXPECT_THAT(report->routes,
                 testing::UnorderedElementsAre("default via 172.17.42.1 dev eth0",
@@ -374,7 +376,7 @@ TEST_F(NetworksTest, NextDaemonAdopts) {
     Networks& networks = start();
     Sandbox a = acquire();
     const std::vector<PortRequest> wanted{{"tcp", 80, "", 8080}};
-    ASSERT_TRUE(networks.publish(a.endpoints[0], "a", wanted));
+    ASSERT_TRUE(networks.publish(a.endpoints.at(0), "a", wanted));
     const Fd server = server_in(a.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
     recorded_ = networks.list();
     networks_.reset();
@@ -384,16 +386,16 @@ TEST_F(NetworksTest, NextDaemonAdopts) {
     options.bridge = "ctest0";
     options.bip = "172.17.42.1/16";
     networks_ = std::move(*Networks::create(options, recorded_));
-    auto adopted = networks_->adopt(a.endpoints[0], *sys::reopen(a.network_namespace, O_RDONLY));
+    auto adopted = networks_->adopt(a.endpoints.at(0), *sys::reopen(a.network_namespace, O_RDONLY));
     ASSERT_TRUE(adopted) << adopted.error().message();
     ASSERT_TRUE(networks_->start());
     EXPECT_EQ(tcp_reach(outside_, "192.0.2.1", 8080, server), "192.0.2.2");
-    EXPECT_EQ(networks_->stats(a.endpoints[0].container_id)->size(), 1u);
+    EXPECT_EQ(networks_->stats(a.endpoints.at(0).container_id)->size(), 1u);
     Sandbox b = acquire();
-    EXPECT_EQ(b.endpoints[0].ip, "172.17.0.3");
-    EXPECT_FALSE(networks_->publish(b.endpoints[0], "b", wanted));
-    networks_->release(a.endpoints[0]);
-    EXPECT_TRUE(networks_->publish(b.endpoints[0], "b", wanted));
+    EXPECT_EQ(b.endpoints.at(0).ip, "172.17.0.3");
+    EXPECT_FALSE(networks_->publish(b.endpoints.at(0), "b", wanted));
+    networks_->release(a.endpoints.at(0));
+    EXPECT_TRUE(networks_->publish(b.endpoints.at(0), "b", wanted));
 }
 
 TEST_F(NetworksTest, NothingIsLeftBehind) {
@@ -401,18 +403,38 @@ TEST_F(NetworksTest, NothingIsLeftBehind) {
     {
         Sandbox a = acquire();
         Sandbox none = acquire("none");
-        networks.release(a.endpoints[0]);
+        networks.release(a.endpoints.at(0));
     }
     networks.wait_idle();
     auto removed = networks.remove();
     ASSERT_TRUE(removed) << removed.error().message();
-    // The kernel removes the pool's namespaces, and their veths with them, a moment later.
-    for (int i = 0; i < 300 && links().size() > 2; ++i)
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    ASSERT_TRUE(networks.remove()) << "now nothing hangs on the bridge";
     EXPECT_THAT(links(), testing::UnorderedElementsAre("lo", "uplink0"));
     auto socket = sys::NetlinkSocket::open(NETLINK_NETFILTER);
     EXPECT_FALSE(*nft::table_exists(*socket, "corten_ctest0"));
+}
+
+TEST_F(NetworksTest, KilledDaemonLeavesNoSandboxes) {
+    // Before any thread is started, so that fork() is safe.
+    auto [ready, tell] = *sys::pipe();
+    const pid_t daemon = ::fork();
+    if (daemon == 0) {
+        start().wait_idle();
+        (void)::write(tell.raw(), "x", 1);
+        ::pause();
+        ::_exit(0);
+    }
+    tell.reset();
+    char byte = 0;
+    EXPECT_EQ(::read(ready.raw(), &byte, 1), 1);
+    EXPECT_EQ(links().size(), 3u + 4u) << "lo, uplink0, ctest0 and the pool";
+    ASSERT_EQ(::kill(daemon, SIGKILL), 0);
+    ASSERT_EQ(::waitpid(daemon, nullptr, 0), daemon);
+    for (int i = 0; i < 300 && links().size() > 3; ++i)
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    EXPECT_THAT(links(), testing::UnorderedElementsAre("lo", "uplink0", "ctest0"));
+    start().wait_idle();
+    EXPECT_EQ(acquire().endpoints.at(0).ip, "172.17.0.2");
+    ASSERT_TRUE(networks_->remove());
 }
 
 TEST_F(NetworksTest, UserDefinedNetworks) {
@@ -438,24 +460,24 @@ TEST_F(NetworksTest, UserDefinedNetworks) {
     const Fd inside = server_in(inner.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
     const Fd beyond = server_in(outside_, SOCK_STREAM, "0.0.0.0", 82);
     EXPECT_EQ(tcp_reach(blue_box.network_namespace, "192.0.2.2", 82, beyond), "192.0.2.1");
-    EXPECT_EQ(tcp_reach(blue_box.network_namespace, red_box.endpoints[0].ip, 80, red), "");
-    EXPECT_EQ(tcp_reach(inner_too.network_namespace, inner.endpoints[0].ip, 80, inside),
-              inner_too.endpoints[0].ip);
+    EXPECT_EQ(tcp_reach(blue_box.network_namespace, red_box.endpoints.at(0).ip, 80, red), "");
+    EXPECT_EQ(tcp_reach(inner_too.network_namespace, inner.endpoints.at(0).ip, 80, inside),
+              inner_too.endpoints.at(0).ip);
     EXPECT_EQ(tcp_reach(inner_too.network_namespace, "192.0.2.2", 82, beyond), "");
 
     const std::vector<PortRequest> ports{{"tcp", 80, "", 8080}};
-    ASSERT_TRUE(networks.publish(red_box.endpoints[0], "red", ports));
-    EXPECT_EQ(tcp_reach(blue_box.network_namespace, "192.0.2.1", 8080, red),
-              blue_box.endpoints[0].ip)
+    ASSERT_TRUE(networks.publish(red_box.endpoints.at(0), "red", ports));
+    EXPECT_EQ(tcp_reach(blue_box.network_namespace, "192.0.2.1", 8080, red), "172.17.42.1")
         << "another network's published port";
 
-    EndpointRequest request{blue_box.endpoints[0].container_id, "bridge", "", "", "eth1"};
+    EndpointRequest request{blue_box.endpoints.at(0).container_id, "bridge", "", "", "eth1"};
     auto second = networks.connect(request, blue_box.network_namespace);
     ASSERT_TRUE(second) << second.error().message();
-    EXPECT_EQ(tcp_reach(blue_box.network_namespace, red_box.endpoints[0].ip, 80, red), second->ip);
+    EXPECT_EQ(tcp_reach(blue_box.network_namespace, red_box.endpoints.at(0).ip, 80, red),
+              second->ip);
 
     EXPECT_FALSE(networks.remove_network("blue")) << "in use";
-    networks.release(blue_box.endpoints[0]);
+    networks.release(blue_box.endpoints.at(0));
     auto removed = networks.remove_network("blue");
     ASSERT_TRUE(removed) << removed.error().message();
     EXPECT_THAT(links(), testing::Not(testing::Contains(blue->bridge)));
