@@ -10,7 +10,7 @@
 namespace corten::network {
 namespace {
 
-class FirewallTest : public testing::Test {
+class FirewallRootTest : public testing::Test {
 protected:
     void SetUp() override {
         host_ = sys::current_network_namespace().value_or({});
@@ -27,7 +27,7 @@ private:
     Fd host_;
 };
 
-TEST_F(FirewallTest, TableIsMadeReplacedAndRemoved) {
+TEST_F(FirewallRootTest, TableIsMadeReplacedAndRemoved) {
     auto firewall = Firewall::open(Firewall::table_for("docker0"));
     ASSERT_TRUE(firewall) << firewall.error().message();
     const auto ruleset = make_ruleset(networks_, {"eth0", "eth1"}, mappings_);
@@ -43,7 +43,7 @@ TEST_F(FirewallTest, TableIsMadeReplacedAndRemoved) {
     EXPECT_TRUE(firewall->guarded()->empty());
 }
 
-TEST_F(FirewallTest, MappingsComeAndGo) {
+TEST_F(FirewallRootTest, MappingsComeAndGo) {
     auto firewall = Firewall::open("corten_test");
     ASSERT_TRUE(firewall->replace(make_ruleset(networks_, {}, {})));
     auto socket = sys::NetlinkSocket::open(NETLINK_NETFILTER);

@@ -13,8 +13,8 @@ struct HostsFile {
     std::string hostname;                ///< "3f4e8c0a1b2c" or what -h gave
     std::string domain;                  ///< of --domainname; may be empty
     std::vector<std::string> addresses;  ///< the container's own, one line each
-    std::vector<std::string>
-        extra_hosts;           ///< "name:address" or "name=address", as --add-host has it
+    /// "name:address" or "name=address", as --add-host has it.
+    std::vector<std::string> extra_hosts;
     std::string host_gateway;  ///< what the word host-gateway stands for
     bool ipv6 = true;          ///< ::1 exists on the container's loopback
 };
@@ -29,6 +29,8 @@ struct ResolvConf {
     std::vector<std::string> search;       ///< --dns-search; "." alone means none
     std::vector<std::string> options;      ///< --dns-option
 };
+/// invalid when a server is not an address, or a text could break out of its line.
+Result<void> check_resolv_conf(const ResolvConf& user);
 /// For the default bridge: the host's file without its loopback nameservers (they mean another
 /// machine inside), Google's public ones when none is left, with what the user gave in their place.
 std::string resolv_conf(std::string_view host_file, const ResolvConf& user);
@@ -40,7 +42,7 @@ std::string resolv_conf_internal_server(std::string_view host_file, const Resolv
 /// real servers when that names only its stub (127.0.0.53).
 std::string host_resolv_conf_path(std::string_view etc_resolv_conf);
 
-/// "80", "80/udp", ... are the caller's; here: is `name` usable in a hosts line?
+/// Fit for a hosts line: one word that begins no comment.
 bool valid_host_name(std::string_view name);
 
 }  // namespace corten::network
