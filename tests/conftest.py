@@ -69,6 +69,20 @@ def box_reference(registry, box_tar) -> str:
 
 
 @pytest.fixture(scope="session")
+def debian_reference(registry) -> str:
+    return registry.push("debian", "bookworm", images.image([images.debian_tar(paths.CACHE)], cmd=("bash",)))
+
+
+@pytest.fixture
+def debian(engine, debian_reference, base_images) -> str:
+    """Debian, pulled when a test first asks for it and then kept."""
+    engines.pull(engine, debian_reference)
+    found = engine.api.get(f"/images/{debian_reference}/json").json()
+    base_images.update([debian_reference, found["Id"]])
+    return debian_reference
+
+
+@pytest.fixture(scope="session")
 def session_engine(box_reference):
     running = engines.start()
     try:
@@ -115,6 +129,17 @@ def corten(engine):
     if not (paths.BIN / "corten").exists():
         pytest.skip(f"no corten command in {paths.BIN}")
     return engine.client("corten")
+
+
+@pytest.fixture(scope="module")
+def daemon(box_reference):
+    """A daemon for one module's tests that do bad things to it."""
+    own = engines.Daemon("own").start()
+    try:
+        engines.pull(own, box_reference, engines.BOX)
+        yield own
+    finally:
+        own.stop()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -38,7 +38,7 @@ def test_binary_data_through_stdin_and_back(cli):
 
 def test_large_output_is_whole(cli):
     """100 MB from one writer, counted and hashed on the way: nothing lost, nothing doubled, in order."""
-    command = "seq 1 12000000 | head -c 100000000"
+    command = "seq 1 13000000 | head -c 100000000"
     expected = hashlib.sha256(subprocess.run(["sh", "-c", command], stdout=subprocess.PIPE).stdout).hexdigest()
     process = cli.popen("run", "--rm", BOX, "sh", "-c", command, stdin=subprocess.DEVNULL)
     found, size = hashlib.sha256(), 0
@@ -86,9 +86,12 @@ def test_signals_pass_through(cli):
 
 
 def test_signals_do_not_pass_with_sig_proxy_off(cli):
-    process = cli.popen("run", "--rm", "--sig-proxy=false", "--name", "alone", BOX, "sh", "-c", "echo ready; sleep 600")
+    process = cli.popen("run", "--rm", "--sig-proxy=false", "--name", "alone", BOX, "sh", "-c",
+                        "trap 'exit 1' TERM; echo ready; while :; do sleep 0.05; done")
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    process.kill()
     process.wait(20)
     assert cli.inspect("alone", "State.Running") is True
 
@@ -104,7 +107,7 @@ def test_a_client_that_vanishes_leaves_the_container_alone(cli):
 
 def test_a_reader_that_never_reads_blocks_nobody_else(cli, engine):
     """An attached client that reads nothing must not stop the daemon, other clients or, in the end, the memory."""
-    cli.ok("run", "-d", "--name", "loud", BOX, "sh", "-c", "while [ ! -e /go ]; do sleep 0.05; done; yes | head -c 50000000; touch /done; sleep 600")
+    cli.ok("run", "-d", "--name", "loud", BOX, "sh", "-c", "while [ ! -e /go ]; do sleep 0.05; done; yes $(seq 1 200) | head -c 5000000; touch /done; sleep 600")
     number = cli.inspect("loud", "Id")
     with engine.api.socket() as deaf:
         deaf.sendall(f"POST /containers/{number}/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
