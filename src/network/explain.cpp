@@ -90,8 +90,11 @@ Result<EndpointReport> Networks::explain(const Endpoint& endpoint) const {
         TRY(inside->with([&](Rtnl& rtnl) { return look_inside(rtnl, report); }));
     const Ipv4 ip = TRY(Ipv4::parse(endpoint.ip));
     const auto networks = s.filtered();
+    auto socket = TRY(sys::NetlinkSocket::open(NETLINK_NETFILTER));
+    const bool loaded = TRY(nft::table_exists(socket, Firewall::table_for(s.options.bridge)));
     s.rules.with([&](const Rules& r) {
         report.table = "ip " + r.firewall.table();
+        report.table_loaded = loaded;
         report.rules =
             rules_about(make_ruleset(networks, r.guarded, r.all_mappings()), endpoint.bridge, ip);
     });

@@ -1,8 +1,11 @@
+#include "conntrack.hpp"
 #include "networks_state.hpp"
 
 #include <base/clock.hpp>
 #include <base/ids.hpp>
 #include <base/log.hpp>
+
+#include <cerrno>
 
 namespace corten::network {
 
@@ -181,7 +184,7 @@ Endpoint Networks::State::register_endpoint(const Network& network, std::string_
     out.interface = plug.interface;
     out.ip = plug.ip.text();
     out.prefix = plug.prefix;
-    if (plug.gateway) out.gateway = plug.gateway->text();
+    if (!network.internal) out.gateway = network.gateway;
     out.mac = plug.mac.text();
     registry.with([&](Registry& r) {
         r.endpoints[out.id] = {network.id, out.container_id, host_interface, plug.ip};
@@ -316,6 +319,7 @@ Result<void> publish_in(Rules& r, Endpoint& endpoint, const std::vector<PortRequ
     const auto chosen = TRY(r.ports.hold(endpoint.id, wanted));
     const auto mappings = TRY(mappings_of(endpoint, chosen));
     auto added = r.firewall.add(mappings);
+    if (added) added = forget_udp_flows(mappings);
     if (!added) r.ports.release(endpoint.id);
     TRY(std::move(added));
     auto& known = r.mappings[endpoint.id];
@@ -333,22 +337,36 @@ Result<void> Networks::publish(Endpoint& endpoint, std::string_view name,
     std::vector<PortRequest> wanted(requests.begin(), requests.end());
     for (auto& request : wanted)
         if (request.host_ip.empty()) request.host_ip = s.options.default_host_ip;
-    auto done = s.rules.with([&](Rules& r) { return publish_in(r, endpoint, wanted); });
+    const auto attempt = [&] {
+        return s.rules.with([&](Rules& r) { return publish_in(r, endpoint, wanted); });
+    };
+    auto done = attempt();
+    if (!done && done.error().number() == ENOENT) {
+        // Somebody flushed all rules of the host, ours included.
+        done = s.reload_rules();
+        if (done) done = attempt();
+    }
     return std::move(done).context(fmt::format(
         "driver failed programming external connectivity on endpoint {} ({})", name, endpoint.id));
 }
 
+namespace {
+
+Result<void> unpublish(Rules& r, const std::string& endpoint_id) {
+    r.ports.release(endpoint_id);
+    const auto known = r.mappings.extract(endpoint_id);
+    if (known.empty()) return {};
+    TRY(r.firewall.remove(known.mapped()));
+    return forget_udp_flows(known.mapped());
+}
+
+}  // namespace
+
 void Networks::release(const Endpoint& endpoint) {
     State& s = *state_;
-    s.rules.with([&](Rules& r) {
-        r.ports.release(endpoint.id);
-        const auto found = r.mappings.find(endpoint.id);
-        if (found == r.mappings.end()) return;
-        // The table is ours alone: what is not in it any more needs no removal.
-        if (auto done = r.firewall.remove(found->second); !done)
-            log::warning("unpublish {}: {}, ignoring", endpoint.id, done.error().message());
-        r.mappings.erase(found);
-    });
+    auto done = s.rules.with([&](Rules& r) { return unpublish(r, endpoint.id); });
+    // What is left in the table goes with its next replacement at the latest.
+    if (!done) log::warning("unpublish {}: {}, ignoring", endpoint.id, done.error().message());
     if (auto remains = s.forget(endpoint)) s.reaper.add(std::move(*remains));
 }
 
@@ -370,6 +388,10 @@ std::optional<Remains> Networks::State::forget(const Endpoint& endpoint) {
         }
         return remains;
     });
+}
+
+Result<void> Networks::reload() {
+    return state_->reload_rules();
 }
 
 void Networks::wait_idle() {

@@ -178,7 +178,13 @@ TEST_F(NetworksTest, ContainersReachEachOtherTheHostAndBeyond) {
     EXPECT_EQ(tcp_reach(host_, "172.17.0.3", 80, neighbour), "172.17.42.1");
 }
 
-TEST_F(NetworksTest, PublishedPortIsReachableFromEverywhere) {
+/// With bridged packets passing the IP hooks (br_netfilter) and without: hosts have either.
+class PublishTest : public NetworksTest, public testing::WithParamInterface<const char*> {};
+INSTANTIATE_TEST_SUITE_P(BridgeNetfilter, PublishTest, testing::Values("0", "1"));
+
+TEST_P(PublishTest, PortIsReachableFromEverywhere) {
+    const std::string hooks = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+    if (!sys::write_existing(hooks, GetParam())) GTEST_SKIP() << "no br_netfilter here";
     Networks& networks = start();
     Sandbox web = acquire();
     Sandbox other = acquire();
@@ -204,6 +210,45 @@ TEST_F(NetworksTest, PublishedPortIsReachableFromEverywhere) {
     }
     networks.release(endpoint);
     EXPECT_EQ(tcp_reach(outside_, "192.0.2.1", 8080, tcp), "") << "after its release";
+}
+
+TEST_F(NetworksTest, UdpFlowFollowsThePort) {
+    Networks& networks = start();
+    Sandbox a = acquire();
+    Sandbox b = acquire();
+    const std::vector<PortRequest> wanted{{"udp", 53, "", 5353}};
+    ASSERT_TRUE(networks.publish(a.endpoints.at(0), "a", wanted));
+    const Fd first = server_in(a.network_namespace, SOCK_DGRAM, "0.0.0.0", 53);
+    const Fd second = server_in(b.network_namespace, SOCK_DGRAM, "0.0.0.0", 53);
+    // One client that keeps its port, and with it the kernel's memory of where it led.
+    Fd client = socket_in(outside_, SOCK_DGRAM);
+    const auto address = socket_address("192.0.2.1", 5353);
+    ASSERT_EQ(::connect(client.raw(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+              0);
+    ASSERT_EQ(::send(client.raw(), "1", 1, 0), 1);
+    EXPECT_TRUE(readable(first, 400));
+    networks.release(a.endpoints.at(0));
+    auto moved = networks.publish(b.endpoints.at(0), "b", wanted);
+    ASSERT_TRUE(moved) << moved.error().message();
+    ASSERT_EQ(::send(client.raw(), "2", 1, 0), 1);
+    EXPECT_TRUE(readable(second, 400));
+}
+
+TEST_F(NetworksTest, SurvivesTheLossOfItsRules) {
+    Networks& networks = start();
+    Sandbox a = acquire();
+    const std::vector<PortRequest> wanted{{"tcp", 80, "", 8080}};
+    auto other = Firewall::open("corten_ctest0");
+    ASSERT_TRUE(other->remove_table());
+    EXPECT_FALSE(networks.explain(a.endpoints.at(0))->table_loaded);
+    auto published = networks.publish(a.endpoints.at(0), "a", wanted);
+    ASSERT_TRUE(published) << published.error().message();
+    EXPECT_TRUE(networks.explain(a.endpoints.at(0))->table_loaded);
+    const Fd server = server_in(a.network_namespace, SOCK_STREAM, "0.0.0.0", 80);
+    EXPECT_EQ(tcp_reach(outside_, "192.0.2.1", 8080, server), "192.0.2.2");
+    ASSERT_TRUE(other->remove_table());
+    ASSERT_TRUE(networks.reload());
+    EXPECT_EQ(tcp_reach(outside_, "192.0.2.1", 8080, server), "192.0.2.2");
 }
 
 TEST_F(NetworksTest, NothingElseGetsIn) {

@@ -34,6 +34,7 @@ struct EndpointReport {
     std::vector<InterfaceReport> interfaces;  ///< inside the container
     std::vector<std::string> routes;          ///< inside: "default via 172.17.0.1 dev eth0"
     std::string table;                        ///< the nft table that holds the rules
+    bool table_loaded = false;                ///< false: another program removed it (reload())
     std::vector<std::string> rules;           ///< rules and map elements that concern the endpoint
 
     static constexpr auto fields() {
@@ -42,6 +43,7 @@ struct EndpointReport {
                           field("Interfaces", &EndpointReport::interfaces),
                           field("Routes", &EndpointReport::routes),
                           field("Table", &EndpointReport::table),
+                          field("TableLoaded", &EndpointReport::table_loaded),
                           field("Rules", &EndpointReport::rules)};
     }
 };

@@ -67,6 +67,10 @@ public:
     /// Replaces the nft table in one transaction with what is adopted, and begins to fill the pool.
     Result<void> start();
 
+    /// Puts the nft table back as it has to be, when another program flushed the host's rules.
+    /// publish() does so by itself.
+    Result<void> reload();
+
     /// Under 1 ms when the pool has one. The endpoint is not known to anybody else until the
     /// caller has recorded it; after a failure later in the start, release() it.
     Result<Sandbox> acquire(const EndpointRequest& request);
