@@ -10,6 +10,10 @@ if(CORTEN_TESTS OR NOT DEFINED CORTEN_TESTS)
     find_package(GTest REQUIRED)
 endif()
 pkg_check_modules(seccomp REQUIRED IMPORTED_TARGET libseccomp)
+# The supervisor and the runtime are static programs, so the archive serves all of them.
+find_library(CORTEN_SECCOMP_ARCHIVE libseccomp.a REQUIRED)
+set_target_properties(PkgConfig::seccomp PROPERTIES
+    INTERFACE_LINK_LIBRARIES ${CORTEN_SECCOMP_ARCHIVE})
 pkg_check_modules(archive REQUIRED IMPORTED_TARGET libarchive)
 pkg_check_modules(isal REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
