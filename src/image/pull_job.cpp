@@ -1,6 +1,7 @@
 #include "pull_job.hpp"
 
-#include <base/log.hpp>
+#include "limited_source.hpp"
+
 #include <storage/compression.hpp>
 
 #include <condition_variable>
@@ -12,36 +13,6 @@ namespace {
 
 constexpr auto progress_interval = std::chrono::milliseconds(100);
 constexpr auto keep_after_failure = std::chrono::hours(1);
-
-/// Ends with an error when more comes out of `upstream` than a layer may have: what a few bytes of
-/// a bomb inflate to.
-class LimitedSource final : public storage::Source {
-public:
-    LimitedSource(storage::Source& upstream, std::uint64_t limit)
-        : upstream_(upstream), left_(limit), limit_(limit) {}
-    Result<std::string_view> next() override {
-        const auto bytes = TRY(upstream_.next());
-        if (bytes.size() > left_)
-            return fail(ErrorKind::forbidden, "the layer inflates to more than {} bytes", limit_);
-        left_ -= bytes.size();
-        return bytes;
-    }
-
-private:
-    storage::Source& upstream_;
-    std::uint64_t left_;
-    const std::uint64_t limit_;
-};
-
-TransportOptions transport_options(const PullOptions& options, FdView cancel) {
-    return {.connect_timeout = options.connect_timeout,
-            .stall_timeout = options.stall_timeout,
-            .attempts = options.attempts,
-            .first_pause = options.first_pause,
-            .certificate_directories = options.registry.certificate_directories,
-            .insecure = options.registry.insecure,
-            .cancel = cancel};
-}
 
 Result<void> drain(storage::Source& source) {
     while (!TRY(source.next()).empty()) {

@@ -149,13 +149,7 @@ Result<PullResult> Puller::pull(const PullRequest& request, const ProgressSink& 
 Result<std::vector<std::string>> Puller::tags(const Reference& repository,
                                               const Credentials& credentials, FdView cancel) {
     const auto& options = impl_->options_;
-    Transport transport({.connect_timeout = options.connect_timeout,
-                         .stall_timeout = options.stall_timeout,
-                         .attempts = options.attempts,
-                         .first_pause = options.first_pause,
-                         .certificate_directories = options.registry.certificate_directories,
-                         .insecure = options.registry.insecure,
-                         .cancel = cancel});
+    Transport transport(transport_options(options, cancel));
     auto sessions = open_sessions(transport, options.registry, repository, credentials, "pull");
     return with_first_reachable<std::vector<std::string>>(
         sessions, [](Session& session) { return session.tags(); });

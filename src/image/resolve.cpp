@@ -46,6 +46,16 @@ Result<void> descend(Session& session, Resolved& resolved, const oci::Platform& 
 
 }  // namespace
 
+TransportOptions transport_options(const PullOptions& options, FdView cancel) {
+    return {.connect_timeout = options.connect_timeout,
+            .stall_timeout = options.stall_timeout,
+            .attempts = options.attempts,
+            .first_pause = options.first_pause,
+            .certificate_directories = options.registry.certificate_directories,
+            .insecure = options.registry.insecure,
+            .cancel = cancel};
+}
+
 std::vector<Session*> Resolved::session_list() const {
     std::vector<Session*> list;
     for (const auto& session : sessions) list.push_back(session.get());

@@ -2,7 +2,11 @@
 // From a reference to one image's manifest: which endpoint has it, and which entry of an index.
 #include "session.hpp"
 
+#include <image/puller.hpp>
+
 namespace corten::image {
+
+TransportOptions transport_options(const PullOptions& options, FdView cancel);
 
 struct Resolved {
     /// The endpoint that answered, then those after it; owned here.

@@ -1,0 +1,54 @@
+#include "limited_source.hpp"
+
+#include <base/clock.hpp>
+#include <image/builder.hpp>
+#include <image/changes.hpp>
+#include <storage/compression.hpp>
+#include <storage/digest.hpp>
+
+namespace corten::image {
+
+oci::Image new_image() {
+    const oci::Platform host = oci::host_platform();
+    return {.created = rfc3339(now()),
+            .architecture = host.architecture,
+            .variant = host.variant,
+            .os = host.os};
+}
+
+Result<std::string> store_image(storage::Store& store, storage::Source& archive, oci::Image image,
+                                const std::vector<std::string>& references,
+                                const BuildOptions& options) {
+    auto lease = TRY(store.images().lease("image being made"));
+    const auto inflated = TRY(storage::Decompressor::create(archive));
+    LimitedSource tar(*inflated, options.most_unpacked_bytes);
+    const auto layer =
+        TRY(store.layers().apply("", tar, "", {.limits = {.bytes = options.most_unpacked_bytes}}));
+    TRY(lease.add_layer(layer.chain_id));
+    image.rootfs.diff_ids = {layer.diff_id};
+    auto change = TRY(store.db().begin());
+    const auto id =
+        TRY(store.images().put({.config = dump_json(to_json(image)), .chain_id = layer.chain_id}));
+    for (const auto& reference : references) TRY(store.images().tag(reference, id));
+    TRY(change.commit());
+    return id;
+}
+
+Result<std::string> import_image(storage::Store& store, storage::Source& archive,
+                                 const ImportRequest& request, const BuildOptions& options) {
+    oci::Image image = new_image();
+    if (request.platform) {
+        image.os = request.platform->os;
+        image.architecture = request.platform->architecture;
+        image.variant = request.platform->variant;
+    }
+    image.comment = request.message.empty() ? "Imported from -" : request.message;
+    image.config.emplace();
+    TRY(apply_changes(*image.config, request.changes));
+    image.history.push_back({.created = image.created, .comment = image.comment});
+    std::vector<std::string> references;
+    if (!request.reference.empty()) references.push_back(request.reference);
+    return store_image(store, archive, std::move(image), references, options);
+}
+
+}  // namespace corten::image
