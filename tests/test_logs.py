@@ -66,7 +66,7 @@ def test_line_without_an_end_and_very_long_lines(cli):
 
 
 def test_logs_are_not_text_only(cli):
-    cli.ok("run", "-d", "--name", "bytes", BOX, "printf", r"a\tb\001\342\202\254"\\<>&\n")
+    cli.ok("run", "-d", "--name", "bytes", BOX, "printf", r'a\tb\001\342\202\254"\\<>&\n')
     cli.ok("wait", "bytes")
     assert cli.run("logs", "bytes").raw == b'a\tb\x01\xe2\x82\xac"\\<>&\n'
 

@@ -142,6 +142,8 @@ def test_bad_config(docker, engine, faulty, box_tar, change):
     layers = tuple(images.Blob(images.compress(t, "gzip"), images.DOCKER["gzip"]) for t in tars)
     ids = [images.digest_of(t) for t in tars]
     if change == "fewer diff ids":
+        if not engine.is_corten:
+            pytest.skip("the peer takes such an image")
         bad = images.assemble(layers, ids[:1])
     elif change == "wrong diff id":
         bad = images.assemble(layers, [ids[0], "sha256:" + "1" * 64])
