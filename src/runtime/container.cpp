@@ -1,0 +1,292 @@
+#include "channel.hpp"
+#include "id_map.hpp"
+#include "init.hpp"
+#include "plan.hpp"
+
+#include <base/rollback.hpp>
+#include <base/text.hpp>
+#include <runtime/container.hpp>
+#include <runtime/hooks.hpp>
+#include <sys/clone.hpp>
+#include <sys/file.hpp>
+#include <sys/socket.hpp>
+
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace corten::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class Stopwatch {
+public:
+    explicit Stopwatch(std::vector<Timing>& out) : out_(out) {}
+    void lap(std::string phase) {
+        const auto now = Clock::now();
+        out_.push_back({std::move(phase), now - last_});
+        last_ = now;
+    }
+
+private:
+    std::vector<Timing>& out_;
+    Clock::time_point last_ = Clock::now();
+};
+
+/// Namespaces that the child could only join with rights it gives up by being born in a new user
+/// namespace, and the pid namespace, which is only ever joined by children: the caller steps in,
+/// clones, and steps back. It has one thread, so nobody else is taken along.
+class CallerDetour {
+public:
+    Result<void> enter(const NamespacePlan& plan) {
+        for (const auto& joined : plan.joined) {
+            const bool before_user_namespace =
+                plan.makes(CLONE_NEWUSER) && joined.flag != CLONE_NEWNS;
+            if (joined.flag != CLONE_NEWPID && !before_user_namespace) continue;
+            Fd own = TRY(
+                sys::open(fmt::format("/proc/self/ns/{}", namespace_file(joined.type)), O_RDONLY));
+            TRY(sys::enter_namespaces(joined.fd, joined.flag)
+                    .context(fmt::format("join the {} namespace", joined.type)));
+            back_.emplace_back(std::move(own), joined.flag);
+        }
+        return {};
+    }
+    Result<void> leave() {
+        for (auto& [fd, flag] : back_) TRY(sys::enter_namespaces(fd, flag));
+        back_.clear();
+        return {};
+    }
+    ~CallerDetour() { leave().ignore(); }
+
+private:
+    std::vector<std::pair<Fd, int>> back_;
+};
+
+oci::State state_of(const LaunchPlan& plan, pid_t pid) {
+    return {.oci_version = plan.spec.oci_version,
+            .id = plan.id,
+            .status = "creating",
+            .pid = pid,
+            .bundle = plan.bundle,
+            .annotations = plan.spec.annotations};
+}
+
+Result<void> run_runtime_hooks(const LaunchPlan& plan, pid_t pid) {
+    if (!plan.spec.hooks) return {};
+    const auto state = state_of(plan, pid);
+    TRY(run_hooks(plan.spec.hooks->prestart, "prestart", state));
+    return run_hooks(plan.spec.hooks->create_runtime, "createRuntime", state);
+}
+
+void add_child_timings(std::string_view text, std::vector<Timing>& timings) {
+    for (const auto& line : split(text, '\n')) {
+        const auto space = line.rfind(' ');
+        if (space == std::string::npos) continue;
+        const auto ns = parse_integer(std::string_view(line).substr(space + 1), "time").value_or(0);
+        timings.push_back({"init: " + line.substr(0, space), std::chrono::nanoseconds(ns)});
+    }
+}
+
+std::vector<oci::DeviceRule> device_rules(const oci::Spec& spec) {
+    const auto& resources = spec.linux_section.resources;
+    std::vector<oci::DeviceRule> rules{{.allow = false, .access = "rwm"}};
+    if (resources) rules.insert(rules.end(), resources->devices.begin(), resources->devices.end());
+    const auto allow = [&](const char* type, std::int64_t major, std::int64_t minor,
+                           const char* access) {
+        rules.push_back({true, type, major, minor, access});
+    };
+    // What the specification's default devices need, and making nodes of any number, which gives no
+    // access to what they name.
+    allow("c", -1, -1, "m");
+    allow("b", -1, -1, "m");
+    for (const auto minor : {3, 8, 7, 5, 9}) allow("c", 1, minor, "rwm");
+    allow("c", 5, 0, "rwm");
+    allow("c", 136, -1, "rwm");
+    allow("c", 5, 2, "rwm");
+    return rules;
+}
+
+/// "allow everything" given last: a privileged container. Then nothing needs to be said.
+bool allows_all_devices(const oci::Spec& spec) {
+    const auto& resources = spec.linux_section.resources;
+    if (!resources || resources->devices.empty()) return false;
+    const auto& last = resources->devices.back();
+    return last.allow && (last.type.empty() || last.type == "a") && last.major.value_or(-1) < 0 &&
+           last.minor.value_or(-1) < 0 && (last.access.empty() || last.access == "rwm");
+}
+
+class Launcher {
+public:
+    Launcher(LaunchPlan plan, Created& created)
+        : plan_(std::move(plan)), created_(created), watch_(created.timings) {}
+
+    Result<Fd> run(std::optional<cgroup::Group> given) {
+        TRY(prepare_cgroup(std::move(given)));
+        watch_.lap("cgroup");
+        auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
+        TRY(clone(ours, theirs));
+        theirs.reset();
+        watch_.lap("clone");
+        TRY(apply_oom_score());
+        TRY(converse(ours));
+        watch_.lap("wait for init");
+        TRY(keep_namespaces());
+        undo_.commit();
+        created_.warnings = std::move(plan_.warnings);
+        return std::move(ours);
+    }
+
+private:
+    Result<void> prepare_cgroup(std::optional<cgroup::Group> given);
+    Result<void> make_cgroup();
+    Result<void> clone(Fd& ours, Fd& theirs);
+    Result<void> apply_oom_score();
+    Result<void> converse(FdView channel);
+    Result<void> answer(FdView channel, Received message);
+    Result<void> keep_namespaces();
+
+    LaunchPlan plan_;
+    Created& created_;
+    Stopwatch watch_;
+    Rollback undo_;
+};
+
+Result<void> Launcher::make_cgroup() {
+    auto group =
+        TRY(cgroup::Group::create(plan_.cgroup_layout, plan_.spec.linux_section.cgroups_path));
+    undo_.add([group] { group.remove().ignore(); });
+    plan_.cgroup = std::move(group);
+    return {};
+}
+
+Result<void> Launcher::prepare_cgroup(std::optional<cgroup::Group> given) {
+    plan_.cgroup_layout = TRY(cgroup::Layout::detect());
+    if (given)
+        plan_.cgroup = std::move(*given);
+    else if (!plan_.spec.linux_section.cgroups_path.empty()) {
+        auto made = make_cgroup();
+        if (!made && !plan_.tolerate_cgroup_errors) return std::move(made).context("cgroup");
+        if (!made) plan_.warnings.push_back(made.error().message() + ", ignoring");
+    }
+    created_.cgroup = plan_.cgroup;
+    if (!plan_.cgroup.valid()) return {};
+    oci::LinuxResources resources =
+        plan_.spec.linux_section.resources.value_or(oci::LinuxResources{});
+    if (allows_all_devices(plan_.spec))
+        resources.devices.clear();
+    else
+        resources.devices = device_rules(plan_.spec);
+    auto applied = plan_.cgroup.apply(resources);
+    if (applied || !plan_.tolerate_cgroup_errors) return std::move(applied).context("cgroup");
+    plan_.warnings.push_back(applied.error().message() + ", ignoring");
+    return {};
+}
+
+Result<void> Launcher::clone(Fd& ours, Fd& theirs) {
+    // Cgroup namespaces are made by the process once it is in its group, and time namespaces once
+    // their offsets are known.
+    constexpr std::uint64_t later = CLONE_NEWCGROUP | CLONE_NEWTIME;
+    const Fd group = TRY(plan_.cgroup.open_for_clone());
+    CallerDetour detour;
+    TRY(detour.enter(plan_.namespaces));
+    auto child = sys::clone_process({.flags = plan_.namespaces.created & ~later, .cgroup = group});
+    if (child && !*child) {
+        ours.reset();
+        if (group) plan_.cgroup = cgroup::Group();  // it was born there
+        run_init(plan_, std::move(theirs));
+    }
+    TRY(detour.leave().context("return to the caller's namespaces"));
+    created_.init = sys::OwnedChild(std::move(*TRY(std::move(child))));
+    // Before the cgroup's removal: a group with a process in it cannot go.
+    undo_.add([this] { created_.init = sys::OwnedChild(); });
+    return {};
+}
+
+/// Only root may lower it, so the caller writes it, not the process in its user namespace.
+Result<void> Launcher::apply_oom_score() {
+    const auto wanted = plan_.process.process.oom_score_adj;
+    if (!wanted) return {};
+    const auto path = fmt::format("/proc/{}/oom_score_adj", created_.init.process().pid());
+    const auto now = TRY(sys::read_file(path));
+    if (trim(now) == fmt::to_string(*wanted)) return {};
+    return sys::write_existing(path, fmt::to_string(*wanted)).context("process.oomScoreAdj");
+}
+
+Result<void> Launcher::answer(FdView channel, Received message) {
+    const auto pid = created_.init.process().pid();
+    const auto& section = plan_.spec.linux_section;
+    if (message.signal == Signal::map_ids)
+        TRY(write_id_maps(pid, section.uid_mappings, section.gid_mappings));
+    else
+        TRY(run_runtime_hooks(plan_, pid));
+    return send(channel, Signal::go_on);
+}
+
+/// Until the process is ready or has failed.
+Result<void> Launcher::converse(FdView channel) {
+    for (;;) {
+        auto message = TRY(receive(channel).context("container process"));
+        if (message.closed) {
+            const auto status = TRY(created_.init.wait());
+            return fail(ErrorKind::io, "container process ended before it was set up, status {}{}",
+                        status.code, status.code == 137 ? " (out of memory?)" : "");
+        }
+        switch (message.signal) {
+            case Signal::error:
+                return unpack(message.payload);
+            case Signal::warning:
+                plan_.warnings.push_back(std::move(message.payload));
+                break;
+            case Signal::ready:
+                add_child_timings(message.payload, created_.timings);
+                if (!message.fds.empty()) created_.console_master = std::move(message.fds[0]);
+                return {};
+            default:
+                TRY(answer(channel, std::move(message)));
+        }
+    }
+}
+
+Result<void> Launcher::keep_namespaces() {
+    const auto pid = created_.init.process().pid();
+    if (plan_.namespaces.own(CLONE_NEWNS))
+        created_.mount_ns = TRY(sys::open(fmt::format("/proc/{}/ns/mnt", pid), O_RDONLY));
+    if (plan_.namespaces.own(CLONE_NEWNET))
+        created_.net_ns = TRY(sys::open(fmt::format("/proc/{}/ns/net", pid), O_RDONLY));
+    return {};
+}
+
+}  // namespace
+
+Result<Created> create(LaunchRequest request) {
+    Created created;
+    Stopwatch watch(created.timings);
+    auto group = std::move(request.cgroup);
+    auto plan = TRY(make_plan(std::move(request)));
+    watch.lap("plan");
+    created.control_ = TRY(Launcher(std::move(plan), created).run(std::move(group)));
+    return created;
+}
+
+Result<void> Created::start() {
+    TRY(send(control_, Signal::start));
+    const auto message = TRY(receive(control_).context("container process"));
+    control_.reset();
+    if (message.closed) return {};  // closed by execve
+    return unpack(message.payload);
+}
+
+Result<void> start_by_socket(FdView socket) {
+    const auto answer = TRY(sys::read_all(socket, 64 << 10));
+    if (answer.empty()) return {};
+    return unpack(answer);
+}
+
+}  // namespace corten::runtime

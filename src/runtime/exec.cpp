@@ -1,0 +1,230 @@
+#include "channel.hpp"
+#include "kernel_settings.hpp"
+#include "plan.hpp"
+#include "process_plan.hpp"
+#include "rootfs.hpp"
+#include "seccomp_load.hpp"
+
+#include <base/text.hpp>
+#include <runtime/exec.hpp>
+#include <sys/clone.hpp>
+#include <sys/file.hpp>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.hpp>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace corten::runtime {
+namespace {
+
+struct ExecPlan {
+    ProcessPlan process;
+    sys::PidRef container;
+    cgroup::Group cgroup;
+    int namespaces = 0;  ///< CLONE_NEW* of the container's that are not the caller's
+    Fd root;             ///< the container's root when it shares the caller's mount namespace
+    bool die_with_parent = false;
+};
+
+constexpr std::array<std::string_view, 8> all_types{"user", "pid",    "network", "mount",
+                                                    "ipc",  "cgroup", "uts",     "time"};
+
+bool same_namespace(std::string_view file, pid_t pid) {
+    struct ::stat own{};
+    struct ::stat other{};
+    const auto mine = fmt::format("/proc/self/ns/{}", file);
+    const auto theirs = fmt::format("/proc/{}/ns/{}", pid, file);
+    // A kernel without this kind has no file, for either of us.
+    if (::stat(mine.c_str(), &own) < 0 || ::stat(theirs.c_str(), &other) < 0) return true;
+    return own.st_ino == other.st_ino && own.st_dev == other.st_dev;
+}
+
+int namespaces_to_join(pid_t pid) {
+    int flags = 0;
+    for (const auto type : all_types)
+        if (!same_namespace(namespace_file(type), pid)) flags |= namespace_flag(type);
+    return flags;
+}
+
+/// The process, between clone and execve.
+class ExecChild {
+public:
+    ExecChild(ExecPlan& plan, Fd control) : plan_(plan), control_(std::move(control)) {}
+
+    Error run() {
+        const auto ready = prepare();
+        if (!ready) return ready.error();
+        const auto entered = enter();
+        if (!entered) return entered.error();
+        return execute(plan_.process);
+    }
+    FdView control() const { return control_; }
+
+private:
+    Result<void> prepare();
+    Result<void> join();
+    Result<void> take_terminal();
+    Result<void> enter();
+
+    ExecPlan& plan_;
+    Fd control_;
+    Console console_;
+};
+
+/// The groups while the host's files are visible; then all namespaces in one step, which the kernel
+/// does in the right order and, if it cannot, not at all.
+Result<void> ExecChild::join() {
+    if (plan_.cgroup.valid()) TRY(plan_.cgroup.join_self());
+    if (plan_.process.seccomp) TRY(connect_listener(*plan_.process.seccomp));
+    const int others = plan_.namespaces & ~CLONE_NEWPID;
+    if (others != 0)
+        TRY(sys::enter_namespaces(plan_.container.fd(), others).context("join the container"));
+    if (plan_.root && (::fchdir(plan_.root.raw()) < 0 || ::chroot(".") < 0))
+        return fail_errno("enter the container's root");
+    if ((plan_.namespaces & CLONE_NEWUSER) == 0) return {};
+    if (::setgroups(0, nullptr) < 0 && errno != EPERM) return fail_errno("drop the groups");
+    if (::setresgid(0, 0, 0) < 0 || ::setresuid(0, 0, 0) < 0)
+        return fail_errno("become root of the user namespace");
+    return {};
+}
+
+Result<void> ExecChild::take_terminal() {
+    if (!plan_.process.process.terminal) return {};
+    const Fd root = TRY(sys::open("/", O_PATH | O_DIRECTORY));
+    console_ = TRY(open_console(root, plan_.process.process));
+    if (::ioctl(console_.slave.raw(), TIOCSCTTY, 0) < 0) return fail_errno("controlling terminal");
+    plan_.process.stdio = {console_.slave, console_.slave, console_.slave};
+    return {};
+}
+
+Result<void> ExecChild::prepare() {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    // Before we are in the container's pid namespace where others could look into us.
+    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return fail_errno("clear dumpable");
+    for (int number = 1; number < 32; ++number) ::signal(number, SIG_DFL);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    if (::setsid() < 0 && errno != EPERM) return fail_errno("setsid");
+    TRY(join());
+    TRY(new_session_keyring(plan_.process.container_id));
+    TRY(take_terminal());
+    TRY(apply_scheduling(plan_.process.process));
+    TRY(enter_cwd(plan_.process));
+    complete_environment(plan_.process);
+    return find_program(plan_.process);
+}
+
+Result<void> ExecChild::enter() {
+    std::vector<FdView> fds;
+    if (console_.master) fds.emplace_back(console_.master);
+    TRY(send(control_, Signal::ready, "", fds));
+    const auto go = TRY(receive(control_));
+    if (go.closed) return fail(ErrorKind::cancelled, "the caller gave up");
+    TRY(apply_stdio(plan_.process.stdio, plan_.process.process.user));
+    std::vector<int> kept{control_.raw()};
+    if (plan_.process.seccomp && plan_.process.seccomp->listener)
+        kept.push_back(plan_.process.seccomp->listener.raw());
+    TRY(seal_descriptors(plan_.process.preserve_fds, kept));
+    TRY(apply_rlimits(plan_.process.rlimits));
+    TRY(become_user(plan_.process));
+    ::prctl(PR_SET_PDEATHSIG, plan_.die_with_parent ? SIGKILL : 0, 0, 0, 0);
+    return {};
+}
+
+[[noreturn]] void run_child(ExecPlan& plan, Fd control) {
+    ExecChild child(plan, std::move(control));
+    const Error error = child.run();
+    send(child.control(), Signal::error, pack(error)).ignore();  // nobody else to tell
+    ::_exit(error.number() == ENOENT ? 127 : 126);
+}
+
+/// Only children enter a pid namespace: the caller steps in, clones and steps back.
+Result<std::optional<sys::PidRef>> clone_into(const ExecPlan& plan, FdView group) {
+    const sys::CloneRequest request{.flags = 0, .cgroup = group};
+    if ((plan.namespaces & CLONE_NEWPID) == 0) return sys::clone_process(request);
+    const Fd own = TRY(sys::open("/proc/self/ns/pid", O_RDONLY));
+    TRY(sys::enter_namespaces(plan.container.fd(), CLONE_NEWPID)
+            .context("join the container's pid namespace"));
+    auto child = sys::clone_process(request);
+    const bool is_child = child && !*child;
+    if (!is_child)
+        TRY(sys::enter_namespaces(own, CLONE_NEWPID)
+                .context("return to the caller's pid namespace"));
+    return child;
+}
+
+Result<ExecPlan> make_exec_plan(ExecRequest& request) {
+    ExecPlan plan;
+    std::vector<std::string> warnings;
+    plan.process = TRY(plan_process(std::move(request.process), request.seccomp,
+                                    request.seccomp_program, warnings));
+    plan.process.stdio = request.stdio;
+    plan.process.preserve_fds = request.preserve_fds;
+    plan.process.container_id = std::move(request.id);
+    plan.process.bundle = std::move(request.bundle);
+    plan.container = std::move(request.container);
+    plan.cgroup = std::move(request.cgroup);
+    plan.die_with_parent = request.die_with_parent;
+    const auto pid = plan.container.pid();
+    plan.namespaces = namespaces_to_join(pid);
+    if ((plan.namespaces & CLONE_NEWNS) == 0)
+        plan.root = TRY(sys::open(fmt::format("/proc/{}/root", pid), O_PATH | O_DIRECTORY));
+    // The number could have been taken over while we looked: then what we saw was another's.
+    if (plan.container.has_exited())
+        return fail(ErrorKind::conflict, "the container is not running");
+    return plan;
+}
+
+Result<void> set_oom_score(const oci::Process& process, pid_t pid) {
+    if (!process.oom_score_adj) return {};
+    const auto path = fmt::format("/proc/{}/oom_score_adj", pid);
+    const auto wanted = fmt::to_string(*process.oom_score_adj);
+    if (trim(TRY(sys::read_file(path))) == wanted) return {};
+    return sys::write_existing(path, wanted).context("process.oomScoreAdj");
+}
+
+Result<void> follow(FdView channel, ExecProcess& out) {
+    auto ready = TRY(receive(channel).context("exec process"));
+    if (ready.closed) return fail(ErrorKind::io, "exec process ended before it was set up");
+    if (ready.signal == Signal::error) return unpack(ready.payload);
+    if (!ready.fds.empty()) out.console_master = std::move(ready.fds[0]);
+    TRY(send(channel, Signal::go_on));
+    const auto end = TRY(receive(channel).context("exec process"));
+    if (end.closed) return {};  // closed by execve
+    return unpack(end.payload);
+}
+
+}  // namespace
+
+Result<ExecProcess> exec(ExecRequest request) {
+    auto plan = TRY(make_exec_plan(request));
+    auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
+    const Fd group = TRY(plan.cgroup.open_for_clone());
+    auto child = TRY(clone_into(plan, group));
+    if (!child) {
+        ours.reset();
+        if (group) plan.cgroup = cgroup::Group();  // it was born there
+        run_child(plan, std::move(theirs));
+    }
+    theirs.reset();
+    ExecProcess out;
+    out.child = sys::OwnedChild(std::move(*child));
+    TRY(set_oom_score(plan.process.process, out.child.process().pid()));
+    TRY(follow(ours, out));
+    return out;
+}
+
+}  // namespace corten::runtime

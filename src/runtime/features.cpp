@@ -1,0 +1,16 @@
+#include "capabilities.hpp"
+#include "mount_options.hpp"
+
+#include <runtime/features.hpp>
+
+namespace corten::runtime {
+
+Features features() {
+    return {
+        {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
+        capability_names(),
+        {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
+        known_mount_options()};
+}
+
+}  // namespace corten::runtime

@@ -1,0 +1,75 @@
+#include <runtime/hooks.hpp>
+#include <sys/file.hpp>
+#include <sys/poll.hpp>
+#include <sys/process.hpp>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+namespace corten::runtime {
+namespace {
+
+constexpr std::size_t most_output = 4096;  // of what a hook wrote, in the error
+
+sys::SpawnRequest request_for(const oci::Hook& hook, FdView in, FdView out) {
+    sys::SpawnRequest request;
+    request.program = hook.path;
+    if (!hook.args.empty()) {
+        request.argv0 = hook.args[0];
+        request.arguments.assign(hook.args.begin() + 1, hook.args.end());
+    }
+    request.environment = hook.env;
+    request.fds = {{in, STDIN_FILENO}, {out, STDOUT_FILENO}, {out, STDERR_FILENO}};
+    return request;
+}
+
+/// Not a pipe's worth to block on: a memory file holds the state, and another takes the output, so
+/// that neither side waits for the other.
+Result<Fd> file_with(const std::string& content) {
+    Fd file = TRY(sys::memory_file("state"));
+    TRY(sys::write_all(file, content));
+    if (::lseek(file.raw(), 0, SEEK_SET) < 0) return fail_errno("seek");
+    return file;
+}
+
+std::string output_of(FdView file) {
+    char buffer[most_output];
+    const ssize_t n = ::pread(file.raw(), buffer, sizeof buffer, 0);
+    std::string text(buffer, n > 0 ? static_cast<std::size_t>(n) : 0);
+    while (text.ends_with('\n')) text.pop_back();
+    return text;
+}
+
+Result<void> run_hook(const oci::Hook& hook, const std::string& state) {
+    const Fd in = TRY(file_with(state));
+    const Fd out = TRY(sys::memory_file("output"));
+    auto child = TRY(sys::spawn(request_for(hook, in, out)));
+    if (hook.timeout) {
+        const std::array<FdView, 1> ended{child.process().fd()};
+        const auto limit = std::chrono::seconds(*hook.timeout);
+        if (!TRY(sys::wait_readable(ended, limit)))
+            // The child's destructor kills and reaps it.
+            return fail(ErrorKind::io, "did not end within {} s", *hook.timeout);
+    }
+    const auto status = TRY(child.wait());
+    if (status.code == 0) return {};
+    return fail(ErrorKind::io, "exit status {}, {}", status.code, output_of(out));
+}
+
+}  // namespace
+
+Result<void> run_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind,
+                       const oci::State& state) {
+    if (hooks.empty()) return {};
+    const auto text = dump_json(to_json(state));
+    for (std::size_t i = 0; i < hooks.size(); ++i)
+        TRY(run_hook(hooks[i], text)
+                .context(fmt::format("{} hook #{} ({})", kind, i, hooks[i].path)));
+    return {};
+}
+
+}  // namespace corten::runtime

@@ -1,0 +1,287 @@
+// The container's first process, between clone and execve. It is a copy of the caller that was
+// born in the new namespaces, and ends in the container's root with nothing of the host open.
+#include "init.hpp"
+
+#include "channel.hpp"
+#include "kernel_settings.hpp"
+#include "root.hpp"
+#include "rootfs.hpp"
+#include "seccomp_load.hpp"
+
+#include <runtime/hooks.hpp>
+#include <sys/clone.hpp>
+#include <sys/file.hpp>
+#include <sys/ioctl.h>
+#include <sys/mount.hpp>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/socket.hpp>
+
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace corten::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class Init {
+public:
+    Init(LaunchPlan& plan, Fd control) : plan_(plan), control_(std::move(control)) {}
+
+    /// Ends with the error to report, or not at all.
+    Error run() {
+        const auto result = prepare();
+        if (!result) return result.error();
+        const auto started = wait_and_enter();
+        if (!started) return started.error();
+        return execute(plan_.process);
+    }
+    FdView error_channel() const { return start_ ? FdView(start_) : FdView(control_); }
+    bool by_socket() const { return start_.valid(); }
+
+private:
+    Result<void> prepare();
+    Result<void> enter_namespaces();
+    Result<void> become_mapped_root();
+    Result<void> join_cgroup();
+    Result<void> build_tree();
+    Result<void> perform_mounts();
+    Result<void> hooks_before_pivot();
+    Result<void> settle_in_root();
+    Result<void> report_ready();
+    Result<void> wait_and_enter();
+    Result<void> wait_for_start();
+    Result<void> ask(Signal question);
+    /// What is still needed after the wait for the start; all else of the caller's is closed.
+    std::vector<int> needed_descriptors() const {
+        std::vector<int> fds{control_.raw()};
+        if (plan_.start_listener) fds.push_back(plan_.start_listener.raw());
+        const auto& seccomp = plan_.process.seccomp;
+        if (seccomp && seccomp->listener) fds.push_back(seccomp->listener.raw());
+        return fds;
+    }
+    void lap(const char* phase) {
+        const auto now = Clock::now();
+        timings_ += fmt::format("{} {}\n", phase, (now - last_).count());
+        last_ = now;
+    }
+
+    LaunchPlan& plan_;
+    Fd control_;
+    Fd start_;
+    Fd root_;
+    Fd proc_;
+    Console console_;
+    std::string timings_;
+    Clock::time_point last_ = Clock::now();
+};
+
+/// What the caller did with its signals is not the container's business.
+void reset_signals() {
+    for (int number = 1; number < 32; ++number) ::signal(number, SIG_DFL);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+Result<void> Init::prepare() {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    reset_signals();
+    TRY(enter_namespaces());
+    lap("namespaces");
+    // Nobody in a pid namespace that we share may look into our memory, in which the host's paths
+    // and descriptors still are (CVE-2016-9962).
+    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return fail_errno("clear dumpable");
+    if (::setsid() < 0 && errno != EPERM) return fail_errno("setsid");
+    TRY(build_tree());
+    TRY(settle_in_root());
+    return report_ready();
+}
+
+/// The caller's answer; its end of the channel closing means that it is gone.
+Result<void> Init::ask(Signal question) {
+    TRY(send(control_, question));
+    const auto answer = TRY(receive(control_));
+    if (answer.closed || answer.signal != Signal::go_on)
+        return fail(ErrorKind::cancelled, "the caller gave up");
+    return {};
+}
+
+Result<void> Init::become_mapped_root() {
+    TRY(ask(Signal::map_ids));
+    // EPERM: setgroups is off in a namespace that an ordinary user made.
+    if (::setgroups(0, nullptr) < 0 && errno != EPERM) return fail_errno("drop the groups");
+    if (::setresgid(0, 0, 0) < 0) return fail_errno("become group 0 of the user namespace");
+    if (::setresuid(0, 0, 0) < 0) return fail_errno("become root of the user namespace");
+    return {};
+}
+
+Result<void> Init::join_cgroup() {
+    if (!plan_.cgroup.valid()) return {};
+    auto joined = plan_.cgroup.join_self();
+    if (!joined && plan_.tolerate_cgroup_errors)
+        return send(control_, Signal::warning, joined.error().message() + ", ignoring");
+    return joined;
+}
+
+/// From here on in the container's namespaces, but for mount: that is a copy of the caller's. The
+/// groups come first: they are the host's files, and a cgroup namespace is rooted where one is.
+Result<void> Init::enter_namespaces() {
+    TRY(join_cgroup());
+    lap("join cgroup");
+    if (plan_.needs_id_maps) TRY(become_mapped_root());
+    for (const auto& joined : plan_.namespaces.joined) {
+        if (joined.flag == CLONE_NEWPID) continue;  // the caller did, for its children
+        if (plan_.needs_id_maps && joined.flag != CLONE_NEWNS) continue;  // likewise
+        TRY(sys::enter_namespaces(joined.fd, joined.flag)
+                .context(fmt::format("join the {} namespace", joined.type)));
+    }
+    if (plan_.namespaces.joins(CLONE_NEWUSER) != nullptr && ::setresgid(0, 0, 0) == 0 &&
+        ::setresuid(0, 0, 0) < 0)
+        return fail_errno("become root of the user namespace");
+    if (plan_.namespaces.makes(CLONE_NEWCGROUP))
+        TRY(sys::unshare_namespaces(CLONE_NEWCGROUP).context("new cgroup namespace"));
+    if (plan_.namespaces.makes(CLONE_NEWTIME))
+        TRY(enter_time_namespace(plan_.spec.linux_section.time_offsets));
+    if (plan_.namespaces.makes(CLONE_NEWNET)) TRY(bring_up_loopback());
+    if (plan_.no_new_keyring) return {};
+    return new_session_keyring(plan_.id);
+}
+
+Result<void> Init::perform_mounts() {
+    for (auto& mount : plan_.mounts) {
+        TRY(perform_mount(root_, mount, plan_).context(mount.field));
+    }
+    lap("mounts");
+    return {};
+}
+
+Result<void> Init::hooks_before_pivot() {
+    if (plan_.has_hooks_before_pivot()) TRY(ask(Signal::run_hooks));
+    if (!plan_.spec.hooks) return {};
+    oci::State state{.oci_version = plan_.spec.oci_version,
+                     .id = plan_.id,
+                     .status = "creating",
+                     .pid = ::getpid(),
+                     .bundle = plan_.bundle,
+                     .annotations = plan_.spec.annotations};
+    return run_hooks(plan_.spec.hooks->create_container, "createContainer", state);
+}
+
+/// In the new mount namespace, with the host's tree still around.
+Result<void> Init::build_tree() {
+    root_ = TRY(attach_root(plan_));
+    lap("root");
+    TRY(perform_mounts());
+    const bool isolated = plan_.namespaces.own(CLONE_NEWNS);
+    if (isolated) TRY(make_devices(root_, plan_));
+    lap("devices");
+    if (!plan_.spec.linux_section.masked_paths.empty()) plan_.null_mount = TRY(null_mount());
+    if (plan_.process.process.terminal) {
+        console_ = TRY(open_console(root_, plan_.process.process));
+        if (isolated) TRY(bind_console(root_, console_));
+    }
+    // Made here, because the root may be read-only later. The directory is looked up again then.
+    TRY(open_or_make(root_, plan_.process.process.cwd, Target::directory)
+            .context(fmt::format("process.cwd: {}", plan_.process.process.cwd)));
+    if (plan_.process.seccomp) TRY(connect_listener(*plan_.process.seccomp));
+    proc_ = TRY(private_proc().context("private procfs"));
+    TRY(hooks_before_pivot());
+    TRY(change_root(root_, plan_));
+    lap("change root");
+    return {};
+}
+
+/// In the container's root; the host's tree is gone.
+Result<void> Init::settle_in_root() {
+    const auto& section = plan_.spec.linux_section;
+    TRY(finish_root(root_, plan_));
+    if (plan_.namespaces.own(CLONE_NEWUTS)) TRY(apply_names(plan_.spec));
+    TRY(apply_sysctl(proc_, section.sysctl));
+    TRY(protect_paths(root_, plan_));
+    lap("protect paths");
+    if (section.personality) TRY(apply_personality(*section.personality));
+    if (section.memory_policy) TRY(apply_memory_policy(*section.memory_policy));
+    TRY(apply_scheduling(plan_.process.process));
+    if (console_.slave) {
+        plan_.process.stdio = {console_.slave, console_.slave, console_.slave};
+        if (::ioctl(console_.slave.raw(), TIOCSCTTY, 0) < 0)
+            return fail_errno("controlling terminal");
+    }
+    TRY(enter_cwd(plan_.process));
+    complete_environment(plan_.process);
+    TRY(find_program(plan_.process));
+    lap("program");
+    return {};
+}
+
+Result<void> Init::report_ready() {
+    std::vector<FdView> fds;
+    if (console_.master) fds.emplace_back(console_.master);
+    TRY(send(control_, Signal::ready, timings_, fds));
+    console_.master.reset();
+    proc_.reset();
+    return {};
+}
+
+Result<void> Init::wait_for_start() {
+    if (!plan_.start_listener) {
+        const auto order = TRY(receive(control_));
+        if (order.closed || order.signal != Signal::start)
+            return fail(ErrorKind::cancelled, "the caller gave up");
+        return {};
+    }
+    start_ = TRY(sys::accept(plan_.start_listener).context("wait for the start"));
+    control_.reset();
+    return {};
+}
+
+Result<void> Init::wait_and_enter() {
+    if (plan_.start_listener || !plan_.die_with_parent) ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+    // The streams are taken over before the wait: the caller's numbers 0 to 2 may be the channel's
+    // peer's log, and in the container they are the container's.
+    TRY(apply_stdio(plan_.process.stdio, plan_.process.process.user));
+    TRY(seal_descriptors(plan_.process.preserve_fds, needed_descriptors()));
+    TRY(wait_for_start());
+    if (plan_.spec.hooks) {
+        const oci::State state{.oci_version = plan_.spec.oci_version,
+                               .id = plan_.id,
+                               .status = "created",
+                               .pid = ::getpid(),
+                               .bundle = plan_.bundle,
+                               .annotations = plan_.spec.annotations};
+        TRY(run_hooks(plan_.spec.hooks->start_container, "startContainer", state));
+    }
+    TRY(apply_rlimits(plan_.process.rlimits));
+    TRY(become_user(plan_.process));
+    // A change of user clears it.
+    if (plan_.die_with_parent && !plan_.start_listener) ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    return {};
+}
+
+}  // namespace
+
+[[noreturn]] void run_init(LaunchPlan& plan, Fd control) {
+    Init init(plan, std::move(control));
+    const Error error = init.run();
+    const auto payload = pack(error);
+    // Nobody may be left to read it, and there is nothing else to do then.
+    if (init.by_socket())
+        sys::write_all(init.error_channel(), payload).ignore();
+    else
+        send(init.error_channel(), Signal::error, payload).ignore();
+    ::_exit(error.number() == ENOENT ? 127 : 126);
+}
+
+}  // namespace corten::runtime

@@ -1,0 +1,25 @@
+#pragma once
+// Settings of the new namespaces and of the process itself that go through system calls or a
+// private procfs. In the new process.
+#include "plan.hpp"
+
+namespace corten::runtime {
+
+/// A procfs of the new pid namespace that is mounted nowhere, so that nothing can be mounted over
+/// its files (CVE-2019-19921, CVE-2025-52881). Falls back to the one at /proc of the host,
+/// verified, when a user namespace may not make one.
+Result<Fd> private_proc();
+/// Writes to a file of it; the path may not leave it nor cross into a mount.
+Result<void> write_proc(FdView proc, const std::string& path, std::string_view value);
+
+Result<void> apply_sysctl(FdView proc, const std::map<std::string, std::string>& values);
+Result<void> apply_names(const oci::Spec& spec);  ///< hostname, domainname
+Result<void> apply_personality(const oci::LinuxPersonality& personality);
+Result<void> apply_memory_policy(const oci::LinuxMemoryPolicy& policy);
+/// A session keyring of its own, so that the caller's keys are not the container's.
+Result<void> new_session_keyring(const std::string& container_id);
+/// Enters a new time namespace whose clocks are shifted.
+Result<void> enter_time_namespace(const std::map<std::string, oci::TimeOffset>& offsets);
+Result<void> bring_up_loopback();
+
+}  // namespace corten::runtime

@@ -1,0 +1,205 @@
+// The entries of spec.mounts. In the new process, before pivot_root.
+#include "root.hpp"
+#include "rootfs.hpp"
+
+#include <base/text.hpp>
+#include <sys/file.hpp>
+#include <sys/mount.h>
+#include <sys/mount.hpp>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace corten::runtime {
+namespace {
+
+constexpr std::array<std::string_view, 5> by_descriptor{"proc", "sysfs", "tmpfs", "devpts",
+                                                        "mqueue"};
+
+sys::Depth depth(bool recursive) {
+    return recursive ? sys::Depth::recursive : sys::Depth::single;
+}
+
+/// A mount over /proc or below it other than the kernel's own could show the runtime and the
+/// container different files under the same name (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
+Result<void> check_proc(const MountPlan& mount) {
+    const auto destination = clean_path(mount.destination);
+    if (destination == "/proc") {
+        if (mount.type == "proc" || mount.options.bind) return {};
+        return fail(ErrorKind::invalid, "{}.destination: only proc can be mounted on /proc",
+                    mount.field);
+    }
+    static constexpr std::array<std::string_view, 12> allowed{"/proc/cpuinfo",
+                                                              "/proc/diskstats",
+                                                              "/proc/meminfo",
+                                                              "/proc/stat",
+                                                              "/proc/swaps",
+                                                              "/proc/uptime",
+                                                              "/proc/loadavg",
+                                                              "/proc/slabinfo",
+                                                              "/proc/net/dev",
+                                                              "/proc/sys/kernel/ns_last_pid",
+                                                              "/proc/sys/crypto/fips_enabled",
+                                                              "/proc/sys/fs/binfmt_misc"};
+    if (!destination.starts_with("/proc/") ||
+        std::ranges::find(allowed, destination) != allowed.end())
+        return {};
+    return fail(ErrorKind::invalid,
+                "{}.destination: {} is inside /proc, which only the kernel fills", mount.field,
+                destination);
+}
+
+/// "/proc" and "/sys" of an image may be symlinks; what we mount there must really be there.
+Result<void> refuse_symlink(FdView root, const MountPlan& mount) {
+    if (mount.type != "proc" && mount.type != "sysfs" && !mount.options.dest_no_follow) return {};
+    const auto at = split_path(clean_path(mount.destination));
+    const auto parent = TRY(open_if_there(root, at.directory));
+    if (!parent || at.name.empty()) return {};
+    struct ::stat info{};
+    if (::fstatat(parent.raw(), at.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return {};
+    if (!S_ISLNK(info.st_mode)) return {};
+    return fail(ErrorKind::invalid, "{}.destination: {} is a symbolic link in the root",
+                mount.field, mount.destination);
+}
+
+Result<Fd> new_file_system(const MountPlan& mount) {
+    const auto context = TRY(sys::FileSystemContext::open(mount.type));
+    if (!mount.source.empty()) TRY(context.set("source", mount.source));
+    for (const auto& [key, value] : mount.options.data) {
+        // devpts is always a new instance since Linux 4.7, and the word is ignored there.
+        if (mount.type == "devpts" && key == "newinstance") continue;
+        TRY(value.empty() ? context.set_flag(key) : context.set(key, value));
+    }
+    for (const auto& flag : mount.options.super_flags) TRY(context.set_flag(flag));
+    return context.mount(static_cast<unsigned>(mount.options.set));
+}
+
+Result<Fd> open_target(FdView root, const MountPlan& mount) {
+    return open_or_make(root, mount.destination, mount.directory ? Target::directory : Target::file)
+        .context(fmt::format("{}.destination: {}", mount.field, mount.destination));
+}
+
+Result<void> apply_id_map(const MountPlan& mount, FdView tree) {
+    if (!mount.id_map) return {};
+    return sys::set_mount_attributes(tree,
+                                     {.set = MOUNT_ATTR_IDMAP, .user_namespace = mount.id_map},
+                                     depth(mount.options.recursive_idmap));
+}
+
+/// Attributes that apply to the tree as a whole, and how it propagates.
+Result<void> apply_tree_attributes(const MountPlan& mount, FdView tree, std::uint64_t fallback) {
+    const auto& options = mount.options;
+    if (options.recursive_set != 0 || options.recursive_clear != 0)
+        TRY(sys::set_mount_attributes(
+            tree, {.set = options.recursive_set, .clear = options.recursive_clear},
+            sys::Depth::recursive));
+    const auto wanted = options.propagation != 0 ? options.propagation : fallback;
+    if (wanted == 0) return {};
+    const bool recursive = options.propagation == 0 || options.recursive_propagation;
+    return sys::set_mount_attributes(tree, {.propagation = wanted}, depth(recursive));
+}
+
+/// A copy of a mount that is shared on the host is shared with it. Unless it was asked for, what is
+/// mounted in the container must not appear on the host.
+std::uint64_t default_propagation(const LaunchPlan& plan) {
+    const auto& name = plan.spec.linux_section.rootfs_propagation;
+    if (name == "private" || name == "rprivate") return MS_PRIVATE;
+    return MS_SLAVE;
+}
+
+Result<void> make_link(FdView root, const MountPlan& mount) {
+    const auto at = split_path(clean_path(mount.destination));
+    const Fd parent = TRY(open_or_make(root, at.directory, Target::directory));
+    if (::symlinkat(mount.link.c_str(), parent.raw(), at.name.c_str()) == 0) return {};
+    if (errno != EEXIST) return fail_errno("{}: link {}", mount.field, mount.destination);
+    char there[PATH_MAX];
+    const ssize_t n = ::readlinkat(parent.raw(), at.name.c_str(), there, sizeof there);
+    if (n >= 0 && std::string_view(there, static_cast<std::size_t>(n)) == mount.link) return {};
+    return fail(ErrorKind::conflict, "{}: {} exists and is not this link", mount.field,
+                mount.destination);
+}
+
+/// On an older kernel, or with a data string the descriptor calls do not take.
+Result<void> mount_by_path(const MountPlan& mount, FdView target) {
+    std::string data;
+    for (const auto& [key, value] : mount.options.data)
+        data += (data.empty() ? "" : ",") + key + (value.empty() ? "" : "=" + value);
+    unsigned long flags = 0;
+    for (const auto& flag : mount.options.super_flags) {
+        if (flag == "sync") flags |= MS_SYNCHRONOUS;
+        if (flag == "dirsync") flags |= MS_DIRSYNC;
+        if (flag == "mand") flags |= MS_MANDLOCK;
+    }
+    if ((mount.options.set & MOUNT_ATTR_RDONLY) != 0) flags |= MS_RDONLY;
+    return sys::mount_at(mount.source.empty() ? mount.type : mount.source,
+                         fmt::format("/proc/self/fd/{}", target.raw()), mount.type, flags, data);
+}
+
+Result<void> mount_other(FdView root, const MountPlan& mount) {
+    const Fd target = TRY(open_target(root, mount));
+    TRY(mount_by_path(mount, target));
+    // The descriptor names what is below the new mount; looked up again, it is the mount.
+    const Fd mounted = TRY(sys::open_in_root(root, mount.destination, O_PATH));
+    if (mount.options.set != 0 || mount.options.clear != 0)
+        TRY(sys::set_mount_attributes(
+            mounted, {.set = mount.options.set, .clear = mount.options.clear}, sys::Depth::single));
+    return apply_tree_attributes(mount, mounted, 0);
+}
+
+Result<void> mount_bind(FdView root, MountPlan& mount, const LaunchPlan& plan) {
+    if (!mount.tree && mount.link.empty()) TRY(open_bind_source(mount, plan.bundle));
+    if (!mount.link.empty()) return make_link(root, mount);
+    TRY(apply_id_map(mount, mount.tree));
+    if (mount.options.set != 0 || mount.options.clear != 0)
+        TRY(sys::set_mount_attributes(mount.tree,
+                                      {.set = mount.options.set, .clear = mount.options.clear},
+                                      sys::Depth::single));
+    TRY(apply_tree_attributes(mount, mount.tree, default_propagation(plan)));
+    const Fd target = TRY(open_target(root, mount));
+    return sys::attach_mount(mount.tree, target);
+}
+
+/// In a user namespace that does not own the network namespace sysfs cannot be made, only shown.
+Result<Fd> host_sysfs(const MountPlan& mount) {
+    const Fd sys_directory = TRY(sys::open("/sys", O_PATH | O_DIRECTORY));
+    Fd tree = TRY(sys::clone_mount(sys_directory, "", sys::Depth::recursive));
+    TRY(sys::set_mount_attributes(tree, {.set = mount.options.set}, sys::Depth::recursive));
+    return tree;
+}
+
+Result<void> mount_new(FdView root, const MountPlan& mount) {
+    auto made = new_file_system(mount);
+    if (!made && mount.type == "sysfs" && made.error().number() == EPERM) made = host_sysfs(mount);
+    const Fd tree = TRY(std::move(made));
+    const Fd target = TRY(open_target(root, mount));
+    if (mount.options.copy_up) TRY(copy_tree(target, tree).context("tmpcopyup"));
+    TRY(apply_tree_attributes(mount, tree, 0));
+    return sys::attach_mount(tree, target);
+}
+
+}  // namespace
+
+Result<void> perform_mount(FdView root, MountPlan& mount, const LaunchPlan& plan) {
+    const auto perform = [&]() -> Result<void> {
+        TRY(check_proc(mount));
+        TRY(refuse_symlink(root, mount));
+        if (mount.options.bind) return mount_bind(root, mount, plan);
+        if (mount.type == "cgroup" || mount.type == "cgroup2")
+            return mount_cgroups(root, mount, plan);
+        if (std::ranges::find(by_descriptor, mount.type) != by_descriptor.end())
+            return mount_new(root, mount);
+        return mount_other(root, mount);
+    };
+    return perform().context(fmt::format("mount {} ({}) to {}", mount.source,
+                                         mount.options.bind ? "bind" : mount.type,
+                                         mount.destination));
+}
+
+}  // namespace corten::runtime

@@ -1,0 +1,191 @@
+#include "plan.hpp"
+
+#include "id_map.hpp"
+#include "root.hpp"
+
+#include <sys/file.hpp>
+#include <sys/mount.hpp>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#ifndef CLONE_NEWTIME
+#define CLONE_NEWTIME 0x00000080
+#endif
+
+namespace corten::runtime {
+namespace {
+
+struct NamespaceName {
+    std::string_view type;
+    int flag;
+    std::string_view file;
+};
+constexpr NamespaceName namespace_names[] = {
+    {"user", CLONE_NEWUSER, "user"},       {"pid", CLONE_NEWPID, "pid"},
+    {"network", CLONE_NEWNET, "net"},      {"mount", CLONE_NEWNS, "mnt"},
+    {"ipc", CLONE_NEWIPC, "ipc"},          {"uts", CLONE_NEWUTS, "uts"},
+    {"cgroup", CLONE_NEWCGROUP, "cgroup"}, {"time", CLONE_NEWTIME, "time"}};
+
+/// A path that is no namespace, or another kind of one, would be joined as what it is.
+Result<Fd> open_namespace(const std::string& path, std::string_view type) {
+    Fd fd = TRY(sys::open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+    struct statfs info{};
+    if (::fstatfs(fd.raw(), &info) < 0) return fail_errno("linux.namespaces: {}", path);
+    if (info.f_type != NSFS_MAGIC)
+        return fail(ErrorKind::invalid, "linux.namespaces: {} is not a {} namespace", path, type);
+    return fd;
+}
+
+Result<NamespacePlan> plan_namespaces(LaunchRequest& request) {
+    NamespacePlan plan;
+    for (const auto& entry : request.spec.linux_section.namespaces) {
+        if (request.namespaces.contains(entry.type)) continue;
+        const int flag = namespace_flag(entry.type);
+        if (entry.path.empty())
+            plan.created |= static_cast<std::uint64_t>(flag);
+        else
+            plan.joined.push_back({entry.type, flag, TRY(open_namespace(entry.path, entry.type))});
+    }
+    for (auto& [type, fd] : request.namespaces) {
+        if (namespace_flag(type) == 0)
+            return fail(ErrorKind::invalid, "\"{}\" is not a namespace", type);
+        plan.joined.push_back({type, namespace_flag(type), std::move(fd)});
+    }
+    // The user namespace first: it gives the rights over the others.
+    std::ranges::sort(plan.joined, std::greater(), [](const auto& j) { return j.type == "user"; });
+    return plan;
+}
+
+}  // namespace
+
+Result<void> open_bind_source(MountPlan& plan, const std::string& bundle) {
+    // Relative sources are relative to the bundle.
+    const auto source =
+        plan.source.starts_with('/') ? plan.source : fmt::format("{}/{}", bundle, plan.source);
+    const int follow = plan.options.src_no_follow || plan.options.copy_symlink ? O_NOFOLLOW : 0;
+    const Fd at = TRY(sys::open(source, O_PATH | follow));
+    struct ::stat info{};
+    if (::fstat(at.raw(), &info) < 0) return fail_errno("{}", source);
+    if (plan.options.copy_symlink && S_ISLNK(info.st_mode)) {
+        char target[PATH_MAX];
+        const ssize_t n = ::readlinkat(at.raw(), "", target, sizeof target);
+        if (n < 0) return fail_errno("read link {}", source);
+        plan.link.assign(target, static_cast<std::size_t>(n));
+        return {};
+    }
+    plan.directory = S_ISDIR(info.st_mode);
+    plan.tree = TRY(sys::clone_mount(
+        at, "", plan.options.recursive_bind ? sys::Depth::recursive : sys::Depth::single));
+    return {};
+}
+
+namespace {
+
+Result<MountPlan> plan_mount(const oci::Mount& mount, std::size_t index, const LaunchPlan& launch) {
+    MountPlan plan;
+    plan.field = fmt::format("mounts[{}]", index);
+    plan.type = mount.type;
+    plan.source = mount.source;
+    plan.destination =
+        mount.destination.starts_with('/') ? mount.destination : "/" + mount.destination;
+    plan.options = TRY(parse_mount_options(mount, plan.field));
+    if (!plan.options.bind && mount.type.empty())
+        return fail(ErrorKind::invalid, "{}.type: is missing", plan.field);
+    if (plan.options.idmap) {
+        const auto& section = launch.spec.linux_section;
+        const bool own = !mount.uid_mappings.empty();
+        const auto& uids = own ? mount.uid_mappings : section.uid_mappings;
+        const auto& gids = own ? mount.gid_mappings : section.gid_mappings;
+        if (uids.empty() || gids.empty())
+            return fail(ErrorKind::invalid, "{}.uidMappings: idmap needs a mapping", plan.field);
+        plan.id_map = TRY(make_user_namespace(uids, gids).context(plan.field));
+    }
+    // An ordinary user may copy mounts only in a namespace of its own: the new process does it.
+    if (plan.options.bind && ::geteuid() == 0)
+        TRY(open_bind_source(plan, launch.bundle)
+                .context(
+                    fmt::format("{}: bind {} to {}", plan.field, mount.source, mount.destination)));
+    return plan;
+}
+
+Result<void> check_isolation(const LaunchPlan& plan) {
+    const auto& names = plan.namespaces;
+    if (!names.own(CLONE_NEWNS) && plan.root_mount.valid())
+        return fail(ErrorKind::invalid, "linux.namespaces: a root mount needs a mount namespace");
+    if (names.makes(CLONE_NEWUSER) && names.joins(CLONE_NEWNS) != nullptr)
+        return fail(ErrorKind::unsupported,
+                    "linux.namespaces: a new user namespace has no rights "
+                    "over a mount namespace that exists");
+    return {};
+}
+
+std::string absolute_root(const oci::Spec& spec, const std::string& bundle) {
+    const auto& path = spec.root->path;
+    return path.starts_with('/') ? path : fmt::format("{}/{}", bundle, path);
+}
+
+}  // namespace
+
+int namespace_flag(std::string_view type) {
+    for (const auto& entry : namespace_names)
+        if (entry.type == type) return entry.flag;
+    return 0;
+}
+
+std::string namespace_file(std::string_view type) {
+    for (const auto& entry : namespace_names)
+        if (entry.type == type) return std::string(entry.file);
+    return "";
+}
+
+const JoinedNamespace* NamespacePlan::joins(int flag) const {
+    const auto found = std::ranges::find(joined, flag, &JoinedNamespace::flag);
+    return found == joined.end() ? nullptr : &*found;
+}
+
+bool NamespacePlan::own(std::uint64_t flag) const {
+    return makes(flag) || joins(static_cast<int>(flag)) != nullptr;
+}
+
+bool LaunchPlan::has_hooks_before_pivot() const {
+    return spec.hooks && !(spec.hooks->prestart.empty() && spec.hooks->create_runtime.empty());
+}
+
+Result<LaunchPlan> make_plan(LaunchRequest request) {
+    TRY(oci::validate(request.spec));
+    LaunchPlan plan;
+    plan.namespaces = TRY(plan_namespaces(request));
+    plan.process =
+        TRY(plan_process(std::move(*request.spec.process), request.spec.linux_section.seccomp,
+                         request.seccomp_program, plan.warnings));
+    plan.process.stdio = request.stdio;
+    plan.process.preserve_fds = request.preserve_fds;
+    plan.process.container_id = request.id;
+    plan.process.bundle = request.bundle;
+    plan.process.oci_version = request.spec.oci_version;
+    plan.root_path = absolute_root(request.spec, request.bundle);
+    plan.root_mount = std::move(request.root_mount);
+    plan.start_listener = std::move(request.start_listener);
+    plan.die_with_parent = request.die_with_parent;
+    plan.no_pivot = request.no_pivot;
+    plan.no_new_keyring = request.no_new_keyring;
+    plan.tolerate_cgroup_errors = request.tolerate_cgroup_errors;
+    plan.needs_id_maps = plan.namespaces.makes(CLONE_NEWUSER);
+    plan.id = std::move(request.id);
+    plan.bundle = std::move(request.bundle);
+    plan.spec = std::move(request.spec);
+    for (std::size_t i = 0; i < plan.spec.mounts.size(); ++i)
+        plan.mounts.push_back(TRY(plan_mount(plan.spec.mounts[i], i, plan)));
+    TRY(check_isolation(plan));
+    return plan;
+}
+
+}  // namespace corten::runtime

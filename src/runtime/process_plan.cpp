@@ -1,0 +1,95 @@
+#include "process_plan.hpp"
+
+#include <sys/file.hpp>
+
+#include <linux/seccomp.h>
+#include <seccomp/compile.hpp>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace corten::runtime {
+namespace {
+
+struct RlimitName {
+    std::string_view name;
+    int resource;
+};
+constexpr RlimitName rlimit_names[] = {{"RLIMIT_AS", RLIMIT_AS},
+                                       {"RLIMIT_CORE", RLIMIT_CORE},
+                                       {"RLIMIT_CPU", RLIMIT_CPU},
+                                       {"RLIMIT_DATA", RLIMIT_DATA},
+                                       {"RLIMIT_FSIZE", RLIMIT_FSIZE},
+                                       {"RLIMIT_LOCKS", RLIMIT_LOCKS},
+                                       {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
+                                       {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
+                                       {"RLIMIT_NICE", RLIMIT_NICE},
+                                       {"RLIMIT_NOFILE", RLIMIT_NOFILE},
+                                       {"RLIMIT_NPROC", RLIMIT_NPROC},
+                                       {"RLIMIT_RSS", RLIMIT_RSS},
+                                       {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
+                                       {"RLIMIT_RTTIME", RLIMIT_RTTIME},
+                                       {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
+                                       {"RLIMIT_STACK", RLIMIT_STACK}};
+
+std::vector<Rlimit> plan_rlimits(const std::vector<oci::PosixRlimit>& wanted) {
+    std::vector<Rlimit> limits;
+    for (const auto& limit : wanted) {
+        const auto* found = std::ranges::find(rlimit_names, limit.type, &RlimitName::name);
+        if (found != std::end(rlimit_names))
+            limits.push_back({found->resource, {limit.soft, limit.hard}});
+    }
+    return limits;
+}
+
+Result<std::string> read_program(FdView file) {
+    std::string program;
+    char buffer[4096];
+    for (off_t at = 0;;) {
+        // pread: the descriptor is shared with other containers that load the same program.
+        const ssize_t n = ::pread(file.raw(), buffer, sizeof buffer, at);
+        if (n < 0) return fail_errno("read the seccomp program");
+        if (n == 0) break;
+        program.append(buffer, static_cast<std::size_t>(n));
+        at += n;
+        if (program.size() > 4096 * 8)
+            return fail(ErrorKind::invalid, "seccomp program has more than 4096 instructions");
+    }
+    if (program.empty() || program.size() % 8 != 0)
+        return fail(ErrorKind::invalid, "seccomp program is not an array of instructions");
+    return program;
+}
+
+Result<std::optional<SeccompPlan>> plan_seccomp(const std::optional<oci::LinuxSeccomp>& section,
+                                                FdView program) {
+    if (!section && !program.valid()) return std::optional<SeccompPlan>();
+    SeccompPlan plan;
+    plan.program = TRY(program.valid() ? read_program(program) : seccomp::compile(*section));
+    if (section) {
+        plan.flags = TRY(seccomp::filter_flags(*section));
+        plan.listener_path = section->listener_path;
+        plan.listener_metadata = section->listener_metadata;
+    }
+    if ((plan.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0 && plan.listener_path.empty())
+        return fail(ErrorKind::invalid,
+                    "linux.seccomp.listenerPath: is missing, and an action is SCMP_ACT_NOTIFY");
+    return std::optional<SeccompPlan>(std::move(plan));
+}
+
+}  // namespace
+
+Result<ProcessPlan> plan_process(oci::Process process,
+                                 const std::optional<oci::LinuxSeccomp>& section, FdView program,
+                                 std::vector<std::string>& warnings) {
+    TRY(oci::validate(process));
+    ProcessPlan plan;
+    plan.rlimits = plan_rlimits(process.rlimits);
+    if (process.capabilities)
+        plan.capabilities = resolve_capabilities(*process.capabilities, warnings);
+    plan.seccomp = TRY(plan_seccomp(section, program));
+    plan.process = std::move(process);
+    return plan;
+}
+
+}  // namespace corten::runtime

@@ -1,0 +1,75 @@
+#pragma once
+// What a process needs after its namespaces and root are right, taken apart before the clone. Used
+// by create() and exec() alike; everything below runs in the new process, in the container's root.
+#include "capabilities.hpp"
+
+#include <base/fd.hpp>
+#include <base/result.hpp>
+#include <oci/runtime_process.hpp>
+#include <oci/runtime_seccomp.hpp>
+#include <runtime/container.hpp>
+#include <sys/resource.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace corten::runtime {
+
+struct SeccompPlan {
+    std::string program;  ///< array of sock_filter
+    unsigned flags = 0;   ///< SECCOMP_FILTER_FLAG_*
+    std::string listener_path;
+    std::string listener_metadata;
+    Fd listener;  ///< connected by the process while it still sees the host's paths
+};
+
+struct Rlimit {
+    int resource = 0;
+    rlimit value{};
+};
+
+struct ProcessPlan {
+    oci::Process process;
+    std::optional<CapabilitySets> capabilities;
+    std::vector<Rlimit> rlimits;
+    std::optional<SeccompPlan> seccomp;
+    Stdio stdio;
+    int preserve_fds = 0;
+    std::string container_id;
+    std::string bundle;
+    std::string oci_version;
+
+    // Filled in by the process itself.
+    std::string program;        ///< resolved path of args[0]
+    bool cwd_deferred = false;  ///< only the container's user may enter it
+};
+
+/// `section` is compiled unless `program` (a descriptor to a compiled one) is valid.
+Result<ProcessPlan> plan_process(oci::Process process,
+                                 const std::optional<oci::LinuxSeccomp>& section, FdView program,
+                                 std::vector<std::string>& warnings);
+
+// In the new process, in this order:
+
+/// Scheduler, I/O priority, processor affinity. Rlimits come with apply_rlimits(), as late as can
+/// be.
+Result<void> apply_scheduling(const oci::Process& process);
+Result<void> apply_rlimits(const std::vector<Rlimit>& limits);
+/// The descriptors become 0, 1, 2; invalid ones /dev/null. Pipes are given to the container's user,
+/// who otherwise could not open /dev/stdout.
+Result<void> apply_stdio(const Stdio& stdio, const oci::User& user);
+/// Closes everything above 2 + preserved but `kept`, which becomes close-on-exec.
+Result<void> seal_descriptors(int preserved, std::vector<int> kept);
+/// chdir within the root, never through a magic link; refuses a directory outside of the root.
+Result<void> enter_cwd(ProcessPlan& plan);
+/// HOME when it is not set, from the container's /etc/passwd.
+void complete_environment(ProcessPlan& plan);
+/// Finds args[0] in PATH. Errors have the texts that clients match on: exec: "x": ...
+Result<void> find_program(ProcessPlan& plan);
+/// User, groups, capabilities, no_new_privs, seccomp. After this nothing but execve may be done.
+Result<void> become_user(ProcessPlan& plan);
+/// Returns only with an error.
+Error execute(const ProcessPlan& plan);
+
+}  // namespace corten::runtime

@@ -1,0 +1,88 @@
+// linux.maskedPaths and linux.readonlyPaths. In the new process, after pivot_root: `root` is "/".
+#include "root.hpp"
+#include "rootfs.hpp"
+
+#include <sys/file.hpp>
+#include <sys/mount.h>
+#include <sys/mount.hpp>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace corten::runtime {
+namespace {
+
+/// The mounts that hide paths: made when first needed, copied afterwards, so that hiding ten
+/// directories makes one file system.
+class Mask {
+public:
+    explicit Mask(Fd null_mount) : null_(std::move(null_mount)) {}
+
+    Result<void> hide(FdView path) {
+        if (is_directory(path)) return hide_with(directory_, path, [] { return make_directory(); });
+        return hide_with(file_, path, [this]() -> Result<Fd> { return std::move(null_); });
+    }
+
+private:
+    template <typename Make>
+    Result<void> hide_with(Fd& model, FdView path, Make make) {
+        // The first mask is attached itself: copies may only be made of what is in our namespace.
+        Fd mount = model ? TRY(sys::clone_mount(model, "", sys::Depth::single)) : TRY(make());
+        TRY(sys::attach_mount(mount, path));
+        if (!model) model = std::move(mount);
+        return {};
+    }
+    static Result<Fd> make_directory() {
+        const auto context = TRY(sys::FileSystemContext::open("tmpfs"));
+        TRY(context.set("size", "0"));
+        TRY(context.set("nr_inodes", "2"));
+        return context.mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+                             MOUNT_ATTR_NOEXEC);
+    }
+    Fd null_;
+    Fd directory_;
+    Fd file_;
+};
+
+Result<void> make_read_only(FdView path) {
+    const Fd tree = TRY(sys::clone_mount(path, "", sys::Depth::recursive));
+    TRY(sys::set_mount_attributes(tree, {.set = MOUNT_ATTR_RDONLY}, sys::Depth::recursive));
+    return sys::attach_mount(tree, path);
+}
+
+}  // namespace
+
+/// The host's device, verified: the container's own could be anything by now (CVE-2025-31133).
+/// Read-only, so that nobody changes the mode of the host's node through it.
+Result<Fd> null_mount() {
+    const Fd device = TRY(sys::open("/dev/null", O_PATH | O_NOFOLLOW));
+    struct ::stat info{};
+    if (::fstat(device.raw(), &info) < 0) return fail_errno("/dev/null");
+    if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
+        return fail(ErrorKind::corrupt, "/dev/null of the host is not the null device");
+    Fd tree = TRY(sys::clone_mount(device, "", sys::Depth::single));
+    TRY(sys::set_mount_attributes(tree,
+                                  {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+                                   .propagation = MS_PRIVATE},
+                                  sys::Depth::single));
+    return tree;
+}
+
+Result<void> protect_paths(FdView root, LaunchPlan& plan) {
+    for (const auto& path : plan.spec.linux_section.readonly_paths) {
+        const Fd at = TRY(open_if_there(root, path).context("linux.readonlyPaths"));
+        if (at) TRY(make_read_only(at).context(fmt::format("linux.readonlyPaths: {}", path)));
+    }
+    Mask mask(std::move(plan.null_mount));
+    for (const auto& path : plan.spec.linux_section.masked_paths) {
+        const Fd at = TRY(open_if_there(root, path).context("linux.maskedPaths"));
+        if (at) TRY(mask.hide(at).context(fmt::format("linux.maskedPaths: {}", path)));
+    }
+    return {};
+}
+
+}  // namespace corten::runtime

@@ -1,0 +1,102 @@
+#include "rootfs.hpp"
+
+#include "root.hpp"
+
+#include <sys/file.hpp>
+#include <sys/mount.h>
+#include <sys/mount.hpp>
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace corten::runtime {
+namespace {
+
+struct Propagation {
+    unsigned long value;
+    bool recursive;
+};
+
+Propagation propagation_of(const std::string& name) {
+    const bool recursive = name.starts_with('r');
+    const auto word = recursive ? name.substr(1) : name;
+    if (word == "shared") return {MS_SHARED, recursive};
+    if (word == "private") return {MS_PRIVATE, recursive};
+    if (word == "unbindable" || name == "unbindable") return {MS_UNBINDABLE, false};
+    return {MS_SLAVE, true};  // the specification's default is up to us: as runc has it
+}
+
+/// Mounts that are made from here on must not reach the host: shared or not, what we inherited
+/// becomes at most a slave of it until the container's root is in place.
+Result<void> cut_propagation(const LaunchPlan& plan) {
+    const auto wanted = propagation_of(plan.spec.linux_section.rootfs_propagation);
+    const auto value = wanted.value == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE;
+    return sys::set_propagation("/", value | MS_REC);
+}
+
+Result<Fd> detached_root(LaunchPlan& plan) {
+    if (plan.root_mount) return std::move(plan.root_mount);
+    const Fd directory = TRY(sys::open(plan.root_path, O_PATH | O_DIRECTORY));
+    return sys::clone_mount(directory, "", sys::Depth::recursive);
+}
+
+/// Hooks look for the root at root.path, so it goes there when that is a directory; else onto "/",
+/// where it stays out of the way of every path.
+Result<Fd> place_for_root(const LaunchPlan& plan) {
+    auto at_path = sys::open(plan.root_path, O_PATH | O_DIRECTORY);
+    if (at_path) return at_path;
+    return sys::open("/", O_PATH | O_DIRECTORY);
+}
+
+Result<void> move_to_root(FdView root) {
+    if (::fchdir(root.raw()) < 0) return fail_errno("enter the root");
+    if (::mount(".", "/", nullptr, MS_MOVE, nullptr) < 0) return fail_errno("move the root to /");
+    if (::chroot(".") < 0) return fail_errno("chroot");
+    if (::chdir("/") < 0) return fail_errno("enter the root");
+    return {};
+}
+
+}  // namespace
+
+Result<Fd> attach_root(LaunchPlan& plan) {
+    if (!plan.namespaces.own(CLONE_NEWNS)) {
+        // Without a mount namespace nothing may be mounted: the directory itself, by chroot.
+        return sys::open(plan.root_path, O_PATH | O_DIRECTORY).context("root.path");
+    }
+    TRY(cut_propagation(plan));
+    Fd root = TRY(detached_root(plan).context(fmt::format("root.path: {}", plan.root_path)));
+    // pivot_root refuses a shared root, and mounts below it must not propagate while we work.
+    TRY(sys::set_mount_attributes(root, {.propagation = MS_PRIVATE}, sys::Depth::recursive));
+    const Fd place = TRY(place_for_root(plan));
+    TRY(sys::attach_mount(root, place).context("attach the root"));
+    return root;
+}
+
+Result<void> change_root(FdView root, const LaunchPlan& plan) {
+    if (!plan.namespaces.own(CLONE_NEWNS)) {
+        if (::fchdir(root.raw()) < 0 || ::chroot(".") < 0 || ::chdir("/") < 0)
+            return fail_errno("chroot to {}", plan.root_path);
+        return {};
+    }
+    return plan.no_pivot ? move_to_root(root) : sys::pivot_root_to(root);
+}
+
+Result<void> finish_root(FdView root, const LaunchPlan& plan) {
+    if (!plan.namespaces.own(CLONE_NEWNS)) return {};
+    const auto& name = plan.spec.linux_section.rootfs_propagation;
+    if (!name.empty()) {
+        const auto wanted = propagation_of(name);
+        TRY(sys::set_mount_attributes(root, {.propagation = wanted.value},
+                                      wanted.recursive ? sys::Depth::recursive : sys::Depth::single)
+                .context("linux.rootfsPropagation"));
+    }
+    if (!plan.spec.root->readonly) return {};
+    return sys::set_mount_attributes(root, {.set = MOUNT_ATTR_RDONLY}, sys::Depth::single)
+        .context("root.readonly");
+}
+
+}  // namespace corten::runtime

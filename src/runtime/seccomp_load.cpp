@@ -1,0 +1,88 @@
+#include "seccomp_load.hpp"
+
+#include <oci/runtime_spec.hpp>
+#include <sys/socket.h>
+#include <sys/socket.hpp>
+#include <sys/syscall.h>
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace corten::runtime {
+namespace {
+
+/// What the listener reads beside the descriptor (config-linux.md, "The Container Process State").
+struct ContainerProcessState {
+    std::string oci_version;
+    std::vector<std::string> fds{"seccompFd"};
+    std::int32_t pid = 0;
+    std::string metadata;
+    oci::State state;
+    static constexpr auto fields() {
+        return std::tuple{field("ociVersion", &ContainerProcessState::oci_version),
+                          field("fds", &ContainerProcessState::fds),
+                          field("pid", &ContainerProcessState::pid),
+                          omit_empty("metadata", &ContainerProcessState::metadata),
+                          field("state", &ContainerProcessState::state)};
+    }
+};
+
+std::string describe(const ProcessPlan& plan) {
+    ContainerProcessState description;
+    description.oci_version = plan.oci_version;
+    description.pid = ::getpid();
+    description.metadata = plan.seccomp->listener_metadata;
+    description.state.oci_version = plan.oci_version;
+    description.state.id = plan.container_id;
+    description.state.status = "creating";
+    description.state.pid = ::getpid();
+    description.state.bundle = plan.bundle;
+    return dump_json(to_json(description));
+}
+
+/// One sendmsg on a stream socket, as listeners expect it.
+Result<void> hand_over(FdView socket, FdView notify, const std::string& text) {
+    iovec part{const_cast<char*>(text.data()), text.size()};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    *reinterpret_cast<int*>(CMSG_DATA(rights)) = notify.raw();
+    if (::sendmsg(socket.raw(), &header, MSG_NOSIGNAL) < 0)
+        return fail_errno("linux.seccomp.listenerPath: hand over the descriptor");
+    return {};
+}
+
+}  // namespace
+
+Result<void> connect_listener(SeccompPlan& plan) {
+    if ((plan.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0) return {};
+    plan.listener = TRY(sys::connect_unix(plan.listener_path, sys::SocketType::stream)
+                            .context("linux.seccomp.listenerPath"));
+    return {};
+}
+
+Result<void> load_filter(ProcessPlan& plan) {
+    auto& seccomp = *plan.seccomp;
+    const bool notify = (seccomp.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
+    const std::string text = notify ? describe(plan) : "";
+    sock_fprog program{};
+    program.len = static_cast<unsigned short>(seccomp.program.size() / sizeof(sock_filter));
+    program.filter = reinterpret_cast<sock_filter*>(seccomp.program.data());
+    const long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, seccomp.flags, &program);
+    if (result < 0) return fail_errno("linux.seccomp: load the filter");
+    if (!notify) return {};
+    const Fd descriptor(static_cast<int>(result));
+    return hand_over(seccomp.listener, descriptor, text);
+}
+
+}  // namespace corten::runtime

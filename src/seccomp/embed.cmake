@@ -1,0 +1,12 @@
+# Writes INPUT as a raw string literal into OUTPUT, in pieces, because compilers limit one literal.
+file(READ ${INPUT} text)
+string(LENGTH "${text}" length)
+set(source "#include <string_view>\nnamespace corten::seccomp {\nextern const std::string_view default_profile_text;\nconst std::string_view default_profile_text =\n")
+set(at 0)
+while(at LESS length)
+    string(SUBSTRING "${text}" ${at} 8000 piece)
+    string(APPEND source "R\"profile(${piece})profile\"\n")
+    math(EXPR at "${at} + 8000")
+endwhile()
+string(APPEND source ";\n}\n")
+file(WRITE ${OUTPUT} "${source}")

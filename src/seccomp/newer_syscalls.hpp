@@ -1,0 +1,18 @@
+#pragma once
+// System calls that are newer than libseccomp (Debian 12 has 2.5.4, which knows Linux 5.17).
+#include <oci/runtime_seccomp.hpp>
+
+#include <string>
+
+namespace corten::seccomp {
+
+/// Instructions to put before a filter that libseccomp wrote, so that
+///  - new system calls the section names without conditions get their action instead of the
+///  default,
+///  - those newer than everything the section names fail with ENOSYS instead of the default's
+///  EPERM:
+///    libc then falls back to an older call, while EPERM it would take for an answer.
+/// Empty when there is nothing to add, and on other machines than x86-64.
+std::string newer_syscalls_prefix(const oci::LinuxSeccomp& section);
+
+}  // namespace corten::seccomp
