@@ -45,8 +45,9 @@ public:
     Result<storage::PendingLayer> take(std::size_t index) {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] { return failed_ || results_[index].has_value(); });
-        if (failed_) return *error_;
-        return *std::move(results_[index]);
+        // One that was finished before another failed is worth keeping.
+        if (results_[index] && *results_[index]) return *std::move(results_[index]);
+        return *error_;
     }
 
 private:
