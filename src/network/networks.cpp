@@ -208,10 +208,8 @@ Result<Wanted> wanted_by(const EndpointRequest& request) {
 
 /// A prepared sandbox has the MAC that goes with its address.
 Result<void> change_mac(Pool::Item& item, const MacAddress& mac) {
-    const auto link = TRY(item.sandbox.inside.find(item.plug.interface));
-    if (!link) return fail(ErrorKind::internal, "a prepared sandbox lost its interface");
     RtnlBatch batch;
-    batch.set_mac(link->index, mac);
+    batch.set_mac(TRY(item.sandbox.inside.index_of(item.plug.interface)), mac);
     item.plug.mac = mac;
     return item.sandbox.inside.execute(std::move(batch));
 }

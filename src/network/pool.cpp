@@ -131,8 +131,11 @@ Result<void> delete_interfaces(const std::vector<Remains>& all) {
     Rtnl host = TRY(Rtnl::open());
     std::vector<int> indices;
     for (const auto& remains : all) {
-        const auto link = TRY(host.find(remains.host_interface));
-        if (link) indices.push_back(link->index);
+        const auto index = host.index_of(remains.host_interface);
+        if (index)
+            indices.push_back(*index);
+        else if (index.error().kind() != ErrorKind::not_found)
+            return index.error();
     }
     return host.delete_links(indices);
 }

@@ -12,7 +12,6 @@ namespace corten::network {
 
 namespace {
 
-constexpr std::uint8_t operational = 6;  // IF_OPER_UP of linux/if.h, which clashes with net/if.h
 constexpr std::uint16_t create_new = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
 
 Ipv4 address_in(sys::Bytes bytes) {
@@ -54,8 +53,6 @@ Link link_of(const sys::NetlinkMessage& message) {
     Link link;
     link.index = head.ifi_index;
     link.up = (head.ifi_flags & IFF_UP) != 0;
-    const auto state = attributes.find(IFLA_OPERSTATE);
-    link.running = state && !state->empty() && state->front() == std::byte{operational};
     link.name = attributes.text(IFLA_IFNAME).value_or("");
     link.mtu = attributes.u32(IFLA_MTU).value_or(0);
     link.master = static_cast<int>(attributes.u32(IFLA_MASTER).value_or(0));
@@ -227,6 +224,7 @@ Result<void> Rtnl::delete_links(const std::vector<int>& indices) {
     // The group of interfaces that wait for their deletion; those that another daemon marked for
     // the same may go along.
     constexpr std::uint32_t doomed = 0x636f7274;
+    if (indices.empty()) return {};
     bool any = false;
     for (const int index : indices) {
         RtnlBatch mark;

@@ -43,20 +43,27 @@ Result<std::string> create_veth(Rtnl& host, const Plug& plug, FdView network_nam
 
 Result<void> set_port_flags(Rtnl& host, const Plug& plug, const std::string& name) {
     if (!plug.hairpin && !plug.isolated) return {};
-    const auto link = TRY(host.find(name));
-    if (!link) return fail(ErrorKind::io, "interface {} vanished", name);
+    const int index = TRY(host.index_of(name));
     RtnlBatch flags;
-    if (plug.hairpin) flags.set_hairpin(link->index);
-    if (plug.isolated) flags.set_isolated(link->index);
+    if (plug.hairpin) flags.set_hairpin(index);
+    if (plug.isolated) flags.set_isolated(index);
     return host.execute(std::move(flags));
 }
 
-/// Runs inside the new namespace. Only the interface is without IPv6: loopback keeps ::1.
-Result<void> disable_ipv6(const std::string& interface) {
-    const std::string directory = fmt::format("/proc/sys/net/ipv6/conf/{}/", interface);
-    if (!sys::exists(directory)) return {};  // a kernel without IPv6
-    TRY(sys::write_existing(directory + "disable_ipv6", "1"));
-    return sys::write_existing(directory + "accept_ra", "0");
+/// Runs inside the namespace. What is made next there comes up without IPv6, or with it again;
+/// loopback exists already and keeps ::1. Setting it on the interface itself would take the
+/// kernel's global lock, by trying again and again.
+Result<void> set_ipv6_for_new_interfaces(bool enabled) {
+    constexpr const char* path = "/proc/sys/net/ipv6/conf/default/disable_ipv6";
+    if (!sys::exists(path)) return {};  // a kernel without IPv6
+    return sys::write_existing(path, enabled ? "0" : "1");
+}
+
+/// Runs inside the namespace (CVE-2020-13401).
+Result<void> ignore_router_advertisements(const std::string& interface) {
+    const std::string path = fmt::format("/proc/sys/net/ipv6/conf/{}/accept_ra", interface);
+    if (!sys::exists(path)) return {};
+    return sys::write_existing(path, "0");
 }
 
 /// Runs inside the new namespace.
@@ -72,22 +79,14 @@ void bring_up(RtnlBatch& batch, const Plug& plug, int index) {
     if (plug.gateway) batch.add_default_route(*plug.gateway, index);
 }
 
-Result<int> index_of(Rtnl& rtnl, const std::string& name) {
-    const auto link = TRY(rtnl.find(name));
-    if (!link) return fail(ErrorKind::not_found, "no interface {} in the namespace", name);
-    return link->index;
-}
-
-/// The kernel tells a bridge of a port's carrier by a worker, a moment after the inner end came up
-/// (since 6.8 at once when somebody asks). What is sent before is lost, and a lost ARP request
+/// The kernel tells a bridge of a port's carrier by a worker, a moment after the inner end came up.
+/// What is sent before is lost, and a lost ARP request
 /// costs a second.
-Result<void> wait_until_running(Rtnl& host, const std::string& name) {
+Result<void> wait_until_running(const Rtnl& host, const std::string& name) {
     constexpr auto pause = std::chrono::microseconds(200);
     constexpr int attempts = 250;
     for (int attempt = 0; attempt < attempts; ++attempt) {
-        const auto link = TRY(host.find(name));
-        if (!link) return fail(ErrorKind::io, "interface {} vanished", name);
-        if (link->running) return {};
+        if (TRY(host.is_running(name))) return {};
         std::this_thread::sleep_for(pause);
     }
     return {};  // a bridge that is down: the container starts all the same, as with docker
@@ -105,11 +104,13 @@ Result<MadeSandbox> make_here(const std::optional<Plug>& plug, const Sysctls& sy
     RtnlBatch batch;
     batch.set_up(loopback);
     if (plug) {
+        TRY(set_ipv6_for_new_interfaces(false));
         made.host_interface = TRY(create_veth(host, *plug, made.network_namespace));
         TRY(set_port_flags(host, *plug, made.host_interface));
         watch.lap(times.plug);
-        TRY(disable_ipv6(plug->interface));
-        bring_up(batch, *plug, TRY(index_of(made.inside, plug->interface)));
+        TRY(set_ipv6_for_new_interfaces(true));
+        TRY(ignore_router_advertisements(plug->interface));
+        bring_up(batch, *plug, TRY(made.inside.index_of(plug->interface)));
     }
     TRY(write_sysctls(sysctls));
     watch.lap(times.sysctl);
@@ -131,11 +132,17 @@ Result<MadeSandbox> make_sandbox(const std::optional<Plug>& plug, const Sysctls&
 Result<std::string> plug_in(const Plug& plug, FdView network_namespace) {
     Rtnl host = TRY(Rtnl::open());
     Rtnl inside = TRY(Rtnl::open_in(network_namespace));
-    const std::string name = TRY(create_veth(host, plug, network_namespace));
+    std::string name;
+    TRY(sys::in_network_namespace(network_namespace, [&]() -> Result<void> {
+        TRY(set_ipv6_for_new_interfaces(false));
+        auto made = create_veth(host, plug, network_namespace);
+        TRY(set_ipv6_for_new_interfaces(true));
+        name = TRY(std::move(made));
+        return ignore_router_advertisements(plug.interface);
+    }));
     TRY(set_port_flags(host, plug, name));
-    TRY(sys::in_network_namespace(network_namespace, [&] { return disable_ipv6(plug.interface); }));
     RtnlBatch batch;
-    bring_up(batch, plug, TRY(index_of(inside, plug.interface)));
+    bring_up(batch, plug, TRY(inside.index_of(plug.interface)));
     TRY(inside.execute(std::move(batch)));
     TRY(wait_until_running(host, name));
     return name;

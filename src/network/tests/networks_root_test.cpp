@@ -4,6 +4,7 @@
 #include "firewall.hpp"
 
 #include <base/ids.hpp>
+#include <base/sync.hpp>
 #include <network/networks.hpp>
 #include <sys/file.hpp>
 #include <sys/namespaces.hpp>
@@ -16,6 +17,8 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+
+#include <set>
 
 namespace corten::network {
 namespace {
@@ -480,6 +483,59 @@ TEST_F(NetworksTest, KilledDaemonLeavesNoSandboxes) {
     start().wait_idle();
     EXPECT_EQ(acquire().endpoints.at(0).ip, "172.17.0.2");
     ASSERT_TRUE(networks_->remove());
+}
+
+TEST_F(NetworksTest, ManyAtATime) {
+    constexpr int threads = 8;
+    constexpr int rounds = 8;
+    Networks& networks = start();
+    networks.wait_idle();
+    Sync<std::set<std::string>> in_use;
+    const auto one = [&] {
+        Sandbox box = acquire();
+        Endpoint& endpoint = box.endpoints.at(0);
+        EXPECT_TRUE(in_use.with([&](auto& all) { return all.insert(endpoint.ip).second; }))
+            << endpoint.ip << " given twice";
+        const std::vector<PortRequest> wanted{{"tcp", 80, "", 0}, {"udp", 80, "", 0}};
+        auto published = networks.publish(endpoint, "many", wanted);
+        EXPECT_TRUE(published) << published.error().message();
+        EXPECT_EQ(networks.stats(endpoint.container_id)->size(), 1u);
+        in_use.with([&](auto& all) { all.erase(endpoint.ip); });
+        networks.release(endpoint);
+    };
+    const auto before = std::chrono::steady_clock::now();
+    {
+        std::vector<std::jthread> all;
+        for (int i = 0; i < threads; ++i)
+            all.emplace_back([&] {
+                for (int round = 0; round < rounds; ++round) one();
+            });
+    }
+    const auto taken = std::chrono::steady_clock::now() - before;
+    fmt::print("{} sandboxes, {} at a time: {} us each\n", threads * rounds, threads,
+               taken / std::chrono::microseconds(threads * rounds));
+    networks.wait_idle();
+    EXPECT_EQ(links().size(), 3u + 4u) << "lo, uplink0, ctest0 and the pool";
+}
+
+/// What `run --rm` in a loop does: a start that takes some milliseconds, and the next at once.
+TEST_F(NetworksTest, OneAfterTheOther) {
+    constexpr int rounds = 40;
+    Networks& networks = start();
+    networks.wait_idle();
+    std::vector<std::chrono::nanoseconds> taken;
+    int pooled = 0;
+    for (int i = 0; i < rounds; ++i) {
+        const auto before = std::chrono::steady_clock::now();
+        Sandbox box = acquire();
+        taken.push_back(std::chrono::steady_clock::now() - before);
+        if (box.from_pool) ++pooled;
+        std::this_thread::sleep_for(std::chrono::milliseconds(8));
+        networks.release(box.endpoints.at(0));
+    }
+    std::ranges::sort(taken);
+    fmt::print("in turn: median {} us, worst {} us, {} of {} from the pool\n",
+               taken[rounds / 2].count() / 1000, taken.back().count() / 1000, pooled, rounds);
 }
 
 TEST_F(NetworksTest, UserDefinedNetworks) {

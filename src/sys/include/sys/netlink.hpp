@@ -122,6 +122,13 @@ public:
     Result<void> dump(const NetlinkRequest& request,
                       const std::function<void(const NetlinkMessage&)>& visit);
 
+    /// Two questions about an interface of the socket's namespace that the kernel answers without
+    /// its global lock (rtnl), which everybody who makes or deletes an interface holds for long.
+    /// not_found when there is none of that name.
+    Result<int> interface_index(const std::string& name) const;
+    /// Up, and the other end of it too.
+    Result<bool> interface_running(const std::string& name) const;
+
 private:
     explicit NetlinkSocket(Fd fd) : fd_(std::move(fd)) {}
     Result<void> send(NetlinkRequest& request);
