@@ -40,7 +40,7 @@ Result<proto::ExecReply> Execs::start(const ExecTarget& target, proto::ExecReque
                              .open_stdin = request.open_stdin,
                              .stdin_once = true,
                              .capture = static_cast<std::size_t>(request.capture)});
-    if (auto sized = exec.session->resize(request.console); !sized) return std::move(sized).error();
+    TRY(exec.session->resize(request.console));
     TRY(launch(target, request, received.take("seccomp"), exec));
     const pid_t pid = exec.pid;
     Exec& running = execs_[request.exec_id] = std::move(exec);

@@ -118,7 +118,7 @@ Result<proto::StartReply> Supervisor::launch(const proto::StartRequest& request,
                         .log = log_ ? &*log_ : nullptr,
                         .drain = milliseconds(request.drain_ms)});
     control_.set_step("stdio");
-    TRY(session_.resize(request.console));
+    if (request.console.height != 0) TRY(session_.resize(request.console));
     const ChildStdio stdio = TRY(session_.prepare());
     control_.set_step("create");
     auto wanted = TRY(launch_request(request, received));

@@ -16,6 +16,9 @@
 #include <pty.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 namespace corten::shim {
 namespace {
 
@@ -276,6 +279,38 @@ TEST_F(SessionTest, TerminalSurvivesAMomentWithoutProcess) {
     write(child_.out, "again");
     turn(milliseconds(150));
     EXPECT_EQ(read_now(client), "again");
+}
+
+/// A figure rather than a bar: debug builds and busy machines differ by ten times.
+TEST_F(SessionTest, HundredMegabytesToLogAndClient) {
+    constexpr std::size_t total = 400 * 250'000;
+    start({});
+    Fd client = attach({.use_stdout = true});
+    std::string block;
+    while (block.size() < 250'000) block += std::string(9'999, 'x') + '\n';
+    const auto begin = std::chrono::steady_clock::now();
+    std::atomic<bool> produced = false;
+    std::thread producer([&, out = std::move(child_.out)]() mutable {
+        for (int i = 0; i < 400; ++i) ASSERT_TRUE(sys::write_all(out, block));
+        out.reset();
+        produced = true;
+    });
+    child_ = ChildStdio();
+    std::size_t received = 0;
+    std::thread consumer([&] {
+        std::vector<char> buffer(256 << 10);
+        while (const auto got = sys::read_some(client, buffer).value()) received += got;
+        client.reset();
+    });
+    while (!produced) turn();
+    session_->process_exited();
+    while (session_->client_count() > 0) turn(milliseconds(1));
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    producer.join();
+    consumer.join();
+    EXPECT_EQ(received, total);
+    EXPECT_GT(sys::stat(log_path())->st_size, total);
+    fmt::print("{:.0f} MB/s into log and client\n", total / 1e6 / took.count());
 }
 
 TEST_F(SessionTest, CaptureKeepsTheBeginning) {
