@@ -34,9 +34,10 @@ def test_malformed_json(engine, body):
     assert answer.message
 
 
-def test_empty_body(engine):
-    answer = create(engine, b"", headers={"Content-Type": "application/json"})
-    assert answer.status == 400 and "config cannot be empty" in answer.message
+@pytest.mark.parametrize("body", [b"", b"null", b"{}"])
+def test_empty_body(engine, body):
+    answer = create(engine, body, headers={"Content-Type": "application/json"})
+    assert answer.status == 400 and re.search("config cannot be empty|EOF|no command specified", answer.message), answer
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "", "application/jsonx"])
@@ -96,6 +97,7 @@ def test_malformed_http(engine, raw):
     assert answer == b"" or re.match(rb"HTTP/1\.[01] (400|404|413|414|431|501|505) ", answer), answer[:200]
 
 
+@pytest.mark.corten_only
 def test_a_body_that_is_longer_than_anything(engine):
     """A JSON body of 200 MB is cut off, not swallowed."""
     with engine.api.socket(timeout=20) as s:
@@ -198,7 +200,7 @@ def test_bad_settings(engine, config, says):
 def test_unknown_user_fails_at_start(engine):
     number = create(engine, {"Image": BOX, "Cmd": ["true"], "User": "nosuch"}).json()["Id"]
     answer = engine.api.post(f"/containers/{number}/start")
-    assert answer.status == 400 and "unable to find user nosuch: no matching entries in passwd file" in answer.message
+    assert answer.status in (400, 500) and "unable to find user nosuch: no matching entries in passwd file" in answer.message
 
 
 @pytest.mark.parametrize("command, says", [(["nosuch"], "executable file not found"), (["/nosuch"], "no such file or directory"), (["/etc/passwd"], "permission denied")])
@@ -244,10 +246,11 @@ def test_states_that_forbid(engine):
     assert answer.status == 409 and "container is running: stop the container before removing or force remove" in answer.message
 
 
-@pytest.mark.parametrize("query", ["filters={", "filters=[]x", 'filters={"nosuch":["x"]}', 'filters={"status":["nosuch"]}', "limit=abc", "before=nosuch"])
+@pytest.mark.parametrize("query", ["filters={", "filters=[]x", 'filters={"nosuch":["x"]}', 'filters={"status":["nosuch"]}', "limit=abc"])
 def test_bad_list_queries(engine, query):
     answer = engine.api.get("/containers/json?all=1&" + query.replace("{", "%7B").replace("}", "%7D").replace('"', "%22").replace("[", "%5B").replace("]", "%5D"))
-    assert answer.status in (400, 404) or ("limit" in query and answer.status == 200), answer
+    assert answer.status in ((400, 500) if "limit" in query else (400,)), answer
+    assert answer.message
 
 
 def test_body_of_start(engine):

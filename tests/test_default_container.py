@@ -44,8 +44,9 @@ def facts(text: str, hostname: str, address: str) -> dict:
     """The script's output as comparable values; what differs from container to container is named, not shown."""
     def plain(line):
         return line.replace(hostname, "<hostname>").replace(address, "<address>")
+    def pairs(name, separator=r"\s+"):
+        return dict(re.split(separator, line, maxsplit=1) for line in raw[name] if line)
     raw = sections(text)
-    pairs = lambda name, separator=None: dict(re.split(separator or r"\s+", line, maxsplit=1) for line in raw[name] if line)  # noqa: E731
     process = raw["process"]
     words = process[2].split()
     return {

@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from . import paths
@@ -59,13 +60,15 @@ class Engine:
         return self.api.get("/containers/json?all=1").json()
 
     def remember(self):
-        """Notes the ids of what exists now, so that a leak can be told from a stranger's things."""
+        """Notes the ids of all containers there are or were, so that a leak can be told from a stranger's things."""
         self.seen.update(c["Id"] for c in self.containers())
+        past = self.api.get(f"/events?since=0&until={time.time() + 0.01:.3f}").body.splitlines()
+        self.seen.update(e["Actor"]["ID"] for e in map(json.loads, past) if e["Type"] == "container" and e["Actor"]["ID"])
 
     def clean(self, keep_images=()):
         """Removes whatever a test left in the engine."""
+        self.remember()
         for container in self.containers():
-            self.seen.add(container["Id"])
             gone = self.api.delete(f"/containers/{container['Id']}?force=1&v=1", timeout=60)
             assert gone.status in (204, 404, 409), f"cannot remove {container['Names']}: {gone!r}"
         eventually(lambda: not self.containers(), "removal of the last container", 20)
