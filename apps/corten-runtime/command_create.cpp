@@ -1,0 +1,249 @@
+#include "commands.hpp"
+#include "console.hpp"
+#include "seccomp_cache.hpp"
+#include "store.hpp"
+
+#include <base/clock.hpp>
+#include <base/rollback.hpp>
+#include <runtime/container.hpp>
+#include <runtime/hooks.hpp>
+#include <sys/file.hpp>
+#include <sys/prctl.h>
+#include <sys/socket.hpp>
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+
+namespace corten::runtime_cli {
+namespace {
+
+enum class Gate {
+    socket,   ///< `create`: another process will start it
+    channel,  ///< `run`: we start it ourselves
+};
+
+struct Made {
+    runtime::Created created;
+    Container container;
+    oci::Spec spec;
+};
+
+Result<std::string> absolute_bundle(const std::string& bundle) {
+    char resolved[PATH_MAX];
+    if (::realpath(bundle.empty() ? "." : bundle.c_str(), resolved) == nullptr)
+        return fail_errno("bundle {}", bundle);
+    return std::string(resolved);
+}
+
+Result<oci::Spec> read_spec(const std::string& bundle) {
+    const auto path = bundle + "/config.json";
+    const auto text = sys::read_file(path);
+    if (!text && text.error().number() == ENOENT)
+        return fail(ErrorKind::not_found, "JSON specification file {} not found", path);
+    return oci::parse_spec(TRY(std::move(text)));
+}
+
+/// "slice:prefix:name" is for the systemd driver.
+Result<std::string> cgroup_path(const Global& global, const oci::Spec& spec,
+                                const std::string& id) {
+    const auto& path = spec.linux_section.cgroups_path;
+    if (global.systemd_cgroup)
+        return fail(
+            ErrorKind::unsupported,
+            "--systemd-cgroup: the systemd driver is not available in this build, use cgroupfs");
+    if (!path.empty()) return path;
+    return "/" + id;
+}
+
+bool is_rootless(const Global& global) {
+    if (global.rootless == "true") return true;
+    if (global.rootless == "false") return false;
+    return ::geteuid() != 0;
+}
+
+std::string owner_name() {
+    // Not getpwuid: a static program should not load name service modules.
+    const auto text = sys::read_file("/etc/passwd").value_or("");
+    const auto wanted = fmt::format(":{}:", ::getuid());
+    for (std::size_t at = 0; at < text.size();) {
+        const auto end = std::min(text.find('\n', at), text.size());
+        const auto line = std::string_view(text).substr(at, end - at);
+        const auto first = line.find(':');
+        const auto second = first == line.npos ? first : line.find(':', first + 1);
+        if (second != line.npos && line.substr(second).starts_with(wanted))
+            return std::string(line.substr(0, first));
+        at = end + 1;
+    }
+    return fmt::to_string(::getuid());
+}
+
+Record record_of(const runtime::Created& created, const oci::Spec& spec, const std::string& id,
+                 const std::string& bundle) {
+    Record record;
+    record.oci_version = oci::runtime_spec_version;
+    record.id = id;
+    record.pid = created.init.process().pid();
+    record.pid_start_time = process_start_time(record.pid);
+    record.bundle = bundle;
+    record.rootfs =
+        spec.root->path.starts_with('/') ? spec.root->path : bundle + "/" + spec.root->path;
+    record.created = rfc3339(now());
+    record.owner = owner_name();
+    record.cgroup_path = created.cgroup.valid() ? created.cgroup.path() : "";
+    record.annotations = spec.annotations;
+    return record;
+}
+
+Result<void> check_terminal(const oci::Spec& spec, const CreateOptions& options, bool detached) {
+    const bool terminal = spec.process && spec.process->terminal;
+    if (terminal && detached && options.console_socket.empty())
+        return fail(ErrorKind::invalid,
+                    "cannot allocate tty if runc will detach without setting console socket");
+    if (!terminal && !options.console_socket.empty())
+        return fail(ErrorKind::invalid,
+                    "cannot use console socket if runc will not detach or allocate tty");
+    return {};
+}
+
+runtime::LaunchRequest request_for(const Global& global, const CreateOptions& options,
+                                   const oci::Spec& spec, const std::string& bundle) {
+    runtime::LaunchRequest request;
+    request.spec = spec;
+    request.id = options.id;
+    request.bundle = bundle;
+    request.stdio = {FdView(STDIN_FILENO), FdView(STDOUT_FILENO), FdView(STDERR_FILENO)};
+    request.preserve_fds = options.preserve_fds;
+    request.no_pivot = options.no_pivot;
+    request.no_new_keyring = options.no_new_keyring;
+    request.tolerate_cgroup_errors = is_rootless(global);
+    if (spec.linux_section.seccomp)
+        request.seccomp_program = cached_filter(global, *spec.linux_section.seccomp);
+    return request;
+}
+
+/// LISTEN_FDS of socket activation: those descriptors go on, and the process is told which.
+Result<void> pass_listen_fds(oci::Spec& spec, CreateOptions& options) {
+    const char* count = ::getenv("LISTEN_FDS");
+    if (count == nullptr || !spec.process) return {};
+    const int fds = std::atoi(count);
+    if (fds <= 0 || fds > 1024) return {};
+    options.preserve_fds += fds;
+    spec.process->env.push_back(fmt::format("LISTEN_FDS={}", fds));
+    spec.process->env.push_back("LISTEN_PID=1");
+    return {};
+}
+
+void print_timings(const Global& global, const runtime::Created& created) {
+    if (!global.timings) return;
+    for (const auto& timing : created.timings)
+        fmt::print(stderr, "{:>10.1f} us  {}\n",
+                   static_cast<double>(timing.duration.count()) / 1000.0, timing.phase);
+}
+
+Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool detached) {
+    TRY(check_id(options.id));
+    const auto bundle = TRY(absolute_bundle(options.bundle));
+    auto spec = TRY(read_spec(bundle));
+    TRY(oci::validate(spec));
+    TRY(check_terminal(spec, options, detached));
+    spec.linux_section.cgroups_path = TRY(cgroup_path(global, spec, options.id));
+    TRY(pass_listen_fds(spec, options));
+    auto creation = TRY(Creation::begin(global, options.id));
+    auto request = request_for(global, options, spec, bundle);
+    if (gate == Gate::socket)
+        request.start_listener =
+            TRY(sys::listen_unix(creation.start_socket(), sys::SocketType::stream, 0600));
+    auto created = TRY(runtime::create(std::move(request)));
+    Rollback undo;
+    undo.add([&] {
+        created.init = sys::OwnedChild();  // reaped before its group goes
+        created.cgroup.remove().ignore();
+    });
+    print_timings(global, created);
+    for (const auto& warning : created.warnings) log_warning(warning);
+    if (created.console_master && !options.console_socket.empty()) {
+        TRY(send_console(options.console_socket, created.console_master));
+        created.console_master.reset();
+    }
+    TRY(write_pid_file(options.pid_file, created.init.process().pid()));
+    auto container = TRY(creation.commit(record_of(created, spec, options.id, bundle), spec));
+    undo.commit();
+    return Made{std::move(created), std::move(container), std::move(spec)};
+}
+
+Result<void> poststart(const Container& container, const oci::Spec& spec) {
+    if (!spec.hooks) return {};
+    auto state = container.state();
+    state.status = "running";
+    auto result = runtime::run_hooks(spec.hooks->poststart, "poststart", state);
+    if (!result) log_warning(result.error().message());
+    return {};
+}
+
+Error start_error(Error error) {
+    return std::move(error).context("unable to start container process");
+}
+
+/// The process is started but nobody stays: it becomes the child of our parent or subreaper.
+void let_go(runtime::Created& created) {
+    const auto process = created.init.detach();
+    log_debug(fmt::format("process {} goes on without us", process.pid()));
+}
+
+Result<int> run_attended(const CreateOptions& options, Made made) {
+    Fd master = std::move(made.created.console_master);
+    const auto code = attend(std::move(made.created.init), master);
+    if (!options.keep) TRY(made.container.destroy());
+    return code;
+}
+
+}  // namespace
+
+Result<int> create(const Global& global, const CreateOptions& options) {
+    auto made = make(global, options, Gate::socket, true);
+    if (!made) return start_error(std::move(made).error());
+    let_go(made->created);
+    return 0;
+}
+
+Result<int> run(const Global& global, const CreateOptions& options) {
+    if (!options.no_subreaper) ::prctl(PR_SET_CHILD_SUBREAPER, options.detach ? 0 : 1, 0, 0, 0);
+    auto result = make(global, options, Gate::channel, options.detach);
+    if (!result) return start_error(std::move(result).error());
+    Made made = std::move(*result);
+    if (!options.detach) hold_signals();
+    auto started = made.created.start();
+    if (!started) {
+        made.created.init = sys::OwnedChild();  // reaped before its group goes
+        TRY(made.container.destroy());
+        return start_error(std::move(started).error());
+    }
+    TRY(poststart(made.container, made.spec));
+    if (!options.detach) return run_attended(options, std::move(made));
+    let_go(made.created);
+    return 0;
+}
+
+Result<int> start(const Global& global, const std::string& id) {
+    const auto container = TRY(Container::load(global, id));
+    const auto status = container.status();
+    if (status == Status::stopped)
+        return fail(ErrorKind::conflict, "cannot start a container that has stopped");
+    if (status != Status::created)
+        return fail(ErrorKind::conflict, "cannot start an already running container");
+    const Fd socket =
+        TRY(sys::connect_unix(container.start_socket(), sys::SocketType::stream).context("start"));
+    // Taken away first: from here on it is no longer "created", and nobody can start it twice.
+    TRY(sys::remove_file(container.start_socket()));
+    auto started = runtime::start_by_socket(socket);
+    if (!started) return start_error(std::move(started).error());
+    TRY(poststart(container, TRY(container.spec())));
+    return 0;
+}
+
+}  // namespace corten::runtime_cli

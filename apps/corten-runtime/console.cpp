@@ -1,0 +1,160 @@
+#include "console.hpp"
+
+#include <sys/file.hpp>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/socket.hpp>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+
+namespace corten::runtime_cli {
+namespace {
+
+sigset_t forwarded_signals() {
+    sigset_t set;
+    ::sigfillset(&set);
+    for (const int number : {SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT,
+                             SIGTTOU, SIGTTIN, SIGURG})
+        ::sigdelset(&set, number);
+    return set;
+}
+
+/// Our terminal in raw mode for as long as this lives.
+class RawTerminal {
+public:
+    RawTerminal() {
+        if (::tcgetattr(STDIN_FILENO, &saved_) < 0) return;
+        raw_ = true;
+        termios raw = saved_;
+        ::cfmakeraw(&raw);
+        ::tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+    }
+    ~RawTerminal() {
+        if (raw_) ::tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_);
+    }
+    RawTerminal(const RawTerminal&) = delete;
+    RawTerminal& operator=(const RawTerminal&) = delete;
+
+private:
+    termios saved_{};
+    bool raw_ = false;
+};
+
+void copy_window_size(FdView master) {
+    winsize size{};
+    if (::ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0) ::ioctl(master.raw(), TIOCSWINSZ, &size);
+}
+
+class Attendance {
+public:
+    Attendance(sys::OwnedChild child, FdView master) : child_(std::move(child)), master_(master) {}
+    Result<int> run();
+
+private:
+    Result<void> forward_signal(FdView signals);
+    /// False at the end of the source.
+    bool copy(FdView from, FdView to);
+    void drain();
+
+    sys::OwnedChild child_;
+    FdView master_;
+    bool input_open_ = true;
+};
+
+Result<void> Attendance::forward_signal(FdView signals) {
+    signalfd_siginfo info{};
+    if (::read(signals.raw(), &info, sizeof info) != sizeof info) return {};
+    const int number = static_cast<int>(info.ssi_signo);
+    if (number == SIGCHLD) return {};  // the pidfd tells
+    if (number == SIGWINCH && master_.valid()) {
+        copy_window_size(master_);
+        return {};
+    }
+    child_.process().signal(number).ignore();  // it may just have exited
+    return {};
+}
+
+bool Attendance::copy(FdView from, FdView to) {
+    std::array<char, 8192> buffer;
+    const ssize_t n = ::read(from.raw(), buffer.data(), buffer.size());
+    if (n <= 0) return n < 0 && (errno == EINTR || errno == EAGAIN);
+    return sys::write_all(to, {buffer.data(), static_cast<std::size_t>(n)}).has_value();
+}
+
+/// What the terminal still holds when the process is gone.
+void Attendance::drain() {
+    if (!master_.valid()) return;
+    pollfd entry{master_.raw(), POLLIN, 0};
+    while (::poll(&entry, 1, 0) == 1 && (entry.revents & POLLIN) != 0)
+        if (!copy(master_, FdView(STDOUT_FILENO))) return;
+}
+
+Result<int> Attendance::run() {
+    const sigset_t set = forwarded_signals();
+    const Fd signals(::signalfd(-1, &set, SFD_CLOEXEC));
+    if (!signals) return fail_errno("signalfd");
+    std::optional<RawTerminal> raw;
+    if (master_.valid()) {
+        copy_window_size(master_);
+        raw.emplace();
+    }
+    for (;;) {
+        std::array<pollfd, 4> entries{
+            {{child_.process().fd().raw(), POLLIN, 0},
+             {signals.raw(), POLLIN, 0},
+             {master_.raw(), POLLIN, 0},
+             {master_.valid() && input_open_ ? STDIN_FILENO : -1, POLLIN, 0}}};
+        if (::poll(entries.data(), entries.size(), -1) < 0 && errno != EINTR)
+            return fail_errno("poll");
+        if ((entries[1].revents & POLLIN) != 0) TRY(forward_signal(signals));
+        if ((entries[2].revents & POLLIN) != 0) copy(master_, FdView(STDOUT_FILENO));
+        if (entries[3].revents != 0) input_open_ = copy(FdView(STDIN_FILENO), master_);
+        if ((entries[0].revents & POLLIN) != 0) break;
+        // All slaves closed while the process lives on: nothing more to copy.
+        if ((entries[2].revents & (POLLHUP | POLLIN)) == POLLHUP) master_ = FdView();
+    }
+    drain();
+    return TRY(child_.wait()).code;
+}
+
+}  // namespace
+
+Result<void> send_console(const std::string& socket_path, FdView master) {
+    const Fd socket =
+        TRY(sys::connect_unix(socket_path, sys::SocketType::stream).context("--console-socket"));
+    char name[] = "/dev/ptmx";
+    iovec part{name, sizeof name - 1};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int));
+    *reinterpret_cast<int*>(CMSG_DATA(rights)) = master.raw();
+    if (::sendmsg(socket.raw(), &header, MSG_NOSIGNAL) < 0) return fail_errno("--console-socket");
+    return {};
+}
+
+void hold_signals() {
+    const sigset_t set = forwarded_signals();
+    ::sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
+Result<int> attend(sys::OwnedChild child, FdView master) {
+    return Attendance(std::move(child), master).run();
+}
+
+}  // namespace corten::runtime_cli

@@ -1,0 +1,246 @@
+// corten-runtime: an OCI runtime with runc's command line. Here is only the command line; each
+// command is a function in commands.hpp.
+#include "commands.hpp"
+#include "store.hpp"
+
+#include <CLI/CLI.hpp>
+#include <runtime/sealed.hpp>
+
+#include <unistd.h>
+
+#include <functional>
+
+namespace corten::runtime_cli {
+namespace {
+
+using Action = std::function<Result<int>()>;
+
+struct Program {
+    CLI::App app{"runs containers as the Open Container Initiative specifies"};
+    Global global;
+    Action action;
+
+    CLI::App* command(const char* name, const char* help, Action run) {
+        CLI::App* sub = app.add_subcommand(name, help);
+        sub->callback([this, run] { action = run; });
+        return sub;
+    }
+};
+
+void add_globals(Program& program) {
+    auto& global = program.global;
+    global.root = default_root();
+    auto& app = program.app;
+    app.add_option("--root", global.root, "directory for the state of containers");
+    app.add_option("--log", global.log, "log file (default: standard error)");
+    app.add_option("--log-format", global.log_format, "text or json")
+        ->check(CLI::IsMember({"text", "json"}));
+    app.add_flag("--debug", global.debug, "log more");
+    app.add_flag("--systemd-cgroup", global.systemd_cgroup, "let systemd make the cgroup");
+    app.add_option("--rootless", global.rootless, "true, false or auto")
+        ->check(CLI::IsMember({"true", "false", "auto"}));
+    app.add_flag("--timings", global.timings, "print how long each phase took");
+    app.require_subcommand(1);
+}
+
+void add_create_options(CLI::App* sub, CreateOptions& options) {
+    sub->add_option("-b,--bundle", options.bundle, "directory of the bundle (default: here)");
+    sub->add_option("--console-socket", options.console_socket,
+                    "unix socket that gets the terminal");
+    sub->add_option("--pid-file", options.pid_file, "file to write the process id to");
+    sub->add_option("--preserve-fds", options.preserve_fds,
+                    "how many descriptors from 3 on to pass")
+        ->check(CLI::Range(0, 4096));
+    sub->add_flag("--no-pivot", options.no_pivot, "do not use pivot_root");
+    sub->add_flag("--no-new-keyring", options.no_new_keyring, "keep the caller's session keyring");
+    sub->add_option("container-id", options.id)->required();
+}
+
+void add_create_and_run(Program& program) {
+    auto made = std::make_shared<CreateOptions>();
+    add_create_options(program.command("create", "make a container",
+                                       [&program, made] { return create(program.global, *made); }),
+                       *made);
+    auto ran = std::make_shared<CreateOptions>();
+    CLI::App* sub = program.command("run", "make a container and start it",
+                                    [&program, ran] { return run(program.global, *ran); });
+    add_create_options(sub, *ran);
+    sub->add_flag("-d,--detach", ran->detach, "do not wait for its end");
+    sub->add_flag("--keep", ran->keep, "do not delete it at its end");
+    sub->add_flag("--no-subreaper", ran->no_subreaper, "do not adopt orphans");
+}
+
+CLI::App* add_id(CLI::App* sub, std::string& id) {
+    sub->add_option("container-id", id)->required();
+    return sub;
+}
+
+void add_lifecycle(Program& program) {
+    auto id = std::make_shared<std::string>();
+    const auto simple = [&](const char* name, const char* help,
+                            Result<int> (*run)(const Global&, const std::string&)) {
+        add_id(
+            program.command(name, help, [&program, id, run] { return run(program.global, *id); }),
+            *id);
+    };
+    simple("start", "start a container that was made", start);
+    simple("pause", "freeze a container", pause);
+    simple("resume", "thaw a container", resume);
+    simple("state", "print a container's state", state);
+    auto force = std::make_shared<bool>(false);
+    CLI::App* sub = add_id(
+        program.command("delete", "delete a container",
+                        [&program, id, force] { return remove(program.global, *id, *force); }),
+        *id);
+    sub->add_flag("-f,--force", *force, "kill it first; no error when it does not exist");
+    auto signal = std::make_shared<std::string>("SIGTERM");
+    auto all = std::make_shared<bool>(false);
+    sub = add_id(program.command("kill", "send a signal",
+                                 [&program, id, signal, all] {
+                                     return kill(program.global, *id, *signal, *all);
+                                 }),
+                 *id);
+    sub->add_option("signal", *signal);
+    sub->add_flag("-a,--all", *all, "to all processes of the container");
+}
+
+void add_exec(Program& program) {
+    auto options = std::make_shared<ExecOptions>();
+    CLI::App* sub = program.command("exec", "run one more process",
+                                    [&program, options] { return exec(program.global, *options); });
+    sub->add_option("--console-socket", options->console_socket);
+    sub->add_option("--cwd", options->cwd);
+    sub->add_option("-e,--env", options->env)->allow_extra_args(false);
+    sub->add_flag("-t,--tty", options->tty);
+    sub->add_option("-u,--user", options->user, "uid[:gid]");
+    sub->add_option("-g,--additional-gids", options->additional_gids)->allow_extra_args(false);
+    sub->add_option("-p,--process", options->process, "file with the process, as JSON");
+    sub->add_flag("-d,--detach", options->detach);
+    sub->add_option("--pid-file", options->pid_file);
+    sub->add_option("--process-label", options->process_label);
+    sub->add_option("--apparmor", options->apparmor);
+    sub->add_flag("--no-new-privs", options->no_new_privs);
+    sub->add_option("-c,--cap", options->capabilities)->allow_extra_args(false);
+    sub->add_option("--preserve-fds", options->preserve_fds)->check(CLI::Range(0, 4096));
+    sub->add_option("--cgroup", options->cgroup);
+    sub->add_flag("--ignore-paused", options->ignore_paused);
+    add_id(sub, options->id);
+    sub->add_option("command", options->args);
+    // What follows the container's name is its command line, whatever it looks like.
+    sub->positionals_at_end(false)->prefix_command();
+}
+
+void add_listing(Program& program) {
+    auto format = std::make_shared<std::string>("table");
+    auto quiet = std::make_shared<bool>(false);
+    auto id = std::make_shared<std::string>();
+    auto rest = std::make_shared<std::vector<std::string>>();
+    CLI::App* sub = program.command("list", "list containers", [&program, format, quiet] {
+        return list(program.global, *format, *quiet);
+    });
+    sub->add_option("-f,--format", *format, "table or json");
+    sub->add_flag("-q,--quiet", *quiet, "ids only");
+    sub = program.command("ps", "list a container's processes", [&program, format, id, rest] {
+        return processes(program.global, *id, *format, *rest);
+    });
+    sub->add_option("-f,--format", *format, "table or json");
+    add_id(sub, *id);
+    sub->add_option("ps-options", *rest);
+    sub->prefix_command();
+    auto stats = std::make_shared<bool>(false);
+    auto interval = std::make_shared<std::string>("5s");
+    sub = add_id(program.command("events", "show usage and out-of-memory events",
+                                 [&program, id, stats, interval] {
+                                     return events(program.global, *id, *stats, *interval);
+                                 }),
+                 *id);
+    sub->add_flag("--stats", *stats, "print the numbers once");
+    sub->add_option("--interval", *interval, "time between numbers");
+}
+
+void add_update(Program& program) {
+    auto options = std::make_shared<UpdateOptions>();
+    CLI::App* sub =
+        add_id(program.command("update", "change limits",
+                               [&program, options] { return update(program.global, *options); }),
+               options->id);
+    sub->add_option("-r,--resources", options->resources, "file with the limits, as JSON");
+    sub->add_option("--memory", options->memory);
+    sub->add_option("--memory-reservation", options->memory_reservation);
+    sub->add_option("--memory-swap", options->memory_swap);
+    sub->add_option("--kernel-memory", options->kernel_memory);
+    sub->add_option("--cpu-period", options->cpu_period);
+    sub->add_option("--cpu-quota", options->cpu_quota);
+    sub->add_option("--cpu-burst", options->cpu_burst);
+    sub->add_option("--cpu-share", options->cpu_share);
+    sub->add_option("--cpu-rt-period", options->cpu_rt_period);
+    sub->add_option("--cpu-rt-runtime", options->cpu_rt_runtime);
+    sub->add_option("--cpu-idle", options->cpu_idle);
+    sub->add_option("--cpuset-cpus", options->cpuset_cpus);
+    sub->add_option("--cpuset-mems", options->cpuset_mems);
+    sub->add_option("--blkio-weight", options->blkio_weight);
+    sub->add_option("--pids-limit", options->pids_limit);
+    sub->add_option("--l3-cache-schema", options->l3_cache_schema);
+    sub->add_option("--mem-bw-schema", options->mem_bw_schema);
+}
+
+void add_others(Program& program) {
+    auto bundle = std::make_shared<std::string>();
+    auto rootless = std::make_shared<bool>(false);
+    CLI::App* sub = program.command("spec", "write a config.json to begin with",
+                                    [bundle, rootless] { return make_spec(*bundle, *rootless); });
+    sub->add_option("-b,--bundle", *bundle);
+    sub->add_flag("--rootless", *rootless);
+    program.command("features", "print what this runtime can do", [] { return features(); });
+    for (const char* name : {"checkpoint", "restore"})
+        program
+            .command(name, "not available",
+                     [name]() -> Result<int> {
+                         return fail(ErrorKind::unsupported,
+                                     "{} is not supported: this build has no CRIU", name);
+                     })
+            ->allow_extras();
+}
+
+Result<int> run_program(int argc, char** argv) {
+    Program program;
+    add_globals(program);
+    add_create_and_run(program);
+    add_lifecycle(program);
+    add_exec(program);
+    add_listing(program);
+    add_update(program);
+    add_others(program);
+    program.app.set_version_flag("-v,--version",
+                                 fmt::format("corten-runtime version {}\nspec: {}", CORTEN_VERSION,
+                                             oci::runtime_spec_version));
+    try {
+        program.app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return program.app.exit(error) == 0 ? 0 : 1;
+    }
+    const auto& global = program.global;
+    TRY(open_log(global.log, global.log_format == "json" ? LogFormat::json : LogFormat::text,
+                 global.debug));
+    return program.action();
+}
+
+/// exec's failures must differ from what the process itself can return.
+int failure_code(int argc, char** argv) {
+    for (int i = 1; i < argc; ++i)
+        if (std::string_view(argv[i]) == "exec") return 255;
+    return 1;
+}
+
+}  // namespace
+}  // namespace corten::runtime_cli
+
+int main(int argc, char** argv) {
+    using namespace corten;
+    const auto sealed = runtime::run_sealed(argv);
+    if (!sealed) runtime_cli::log_warning(sealed.error().message() + ", ignoring");
+    const auto code = runtime_cli::run_program(argc, argv);
+    if (code) return *code;
+    runtime_cli::log_fatal(code.error().message());
+    return runtime_cli::failure_code(argc, argv);
+}

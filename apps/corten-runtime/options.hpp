@@ -1,0 +1,65 @@
+#pragma once
+// What main() parsed, per command. Defaults are runc's.
+#include "log.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace corten::runtime_cli {
+
+struct Global {
+    std::string root;
+    std::string log;
+    std::string log_format = "text";
+    bool debug = false;
+    bool systemd_cgroup = false;
+    std::string rootless = "auto";
+    bool timings = false;
+};
+
+struct CreateOptions {
+    std::string id;
+    std::string bundle;
+    std::string console_socket;
+    std::string pid_file;
+    int preserve_fds = 0;
+    bool no_pivot = false;
+    bool no_new_keyring = false;
+    bool detach = false;  ///< run only
+    bool keep = false;    ///< run only
+    bool no_subreaper = false;
+};
+
+struct ExecOptions {
+    std::string id;
+    std::vector<std::string> args;
+    std::string console_socket;
+    std::string pid_file;
+    std::string cwd;
+    std::vector<std::string> env;
+    bool tty = false;
+    std::string user;
+    std::vector<std::string> additional_gids;
+    std::string process;  ///< file with a process of the specification
+    bool detach = false;
+    std::string process_label;
+    std::string apparmor;
+    bool no_new_privs = false;
+    std::vector<std::string> capabilities;
+    int preserve_fds = 0;
+    std::string cgroup;
+    bool ignore_paused = false;
+};
+
+struct UpdateOptions {
+    std::string id;
+    std::string resources;
+    std::optional<std::string> memory, memory_reservation, memory_swap, kernel_memory;
+    std::optional<std::string> cpu_period, cpu_quota, cpu_burst, cpu_share, cpu_rt_period,
+        cpu_rt_runtime, cpu_idle, cpuset_cpus, cpuset_mems, blkio_weight, pids_limit;
+    std::optional<std::string> l3_cache_schema, mem_bw_schema;
+};
+
+}  // namespace corten::runtime_cli

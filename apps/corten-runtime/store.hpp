@@ -1,0 +1,110 @@
+#pragma once
+// The state directory: <root>/<id>/ with state.json, the configuration as it was, and, as long as
+// the container waits for its start, the socket on which it waits.
+#include "options.hpp"
+
+#include <base/fd.hpp>
+#include <base/result.hpp>
+#include <oci/runtime_spec.hpp>
+#include <sys/process.hpp>
+
+#include <cgroup/group.hpp>
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace corten::runtime_cli {
+
+/// What is stored.
+struct Record {
+    std::string oci_version;
+    std::string id;
+    std::int32_t pid = 0;
+    std::uint64_t pid_start_time = 0;  ///< in clock ticks since boot: tells a reused number
+    std::string bundle;
+    std::string rootfs;
+    std::string created;  ///< RFC 3339
+    std::string owner;
+    std::string cgroup_path;
+    bool rootless = false;
+    std::map<std::string, std::string> annotations;
+    static constexpr auto fields() {
+        return std::tuple{field("ociVersion", &Record::oci_version),
+                          field("id", &Record::id),
+                          field("pid", &Record::pid),
+                          field("pidStartTime", &Record::pid_start_time),
+                          field("bundle", &Record::bundle),
+                          field("rootfs", &Record::rootfs),
+                          field("created", &Record::created),
+                          field("owner", &Record::owner),
+                          field("cgroupPath", &Record::cgroup_path),
+                          field("rootless", &Record::rootless),
+                          field("annotations", &Record::annotations)};
+    }
+};
+
+enum class Status { creating, created, running, paused, stopped };
+std::string_view to_string(Status status);
+
+/// Letters, digits and "_+-.", as the directory's name and in messages.
+Result<void> check_id(std::string_view id);
+
+std::string default_root();
+
+class Container {
+public:
+    /// not_found: "container does not exist".
+    static Result<Container> load(const Global& global, const std::string& id);
+    static Result<std::vector<std::string>> ids(const Global& global);
+
+    const Record& record() const { return record_; }
+    const std::string& directory() const { return directory_; }
+    std::string start_socket() const { return directory_ + "/start.sock"; }
+
+    Status status() const;
+    bool is_alive() const;
+    /// not_found once it has exited, also when its number is another process' by now.
+    Result<sys::PidRef> process() const;
+    /// Invalid (and no error) when the container has none, or it is gone.
+    cgroup::Group cgroup() const;
+    Result<oci::Spec> spec() const;
+    Result<void> save_spec(const oci::Spec& spec) const;
+    oci::State state() const;
+
+    /// Kills what is left, removes the groups and the directory, runs the poststop hooks.
+    Result<void> destroy() const;
+
+private:
+    friend class Creation;
+    Record record_;
+    std::string directory_;
+};
+
+/// The directory of a container in the making: removed again unless committed.
+class Creation {
+public:
+    /// conflict when the id is taken.
+    static Result<Creation> begin(const Global& global, const std::string& id);
+    Creation(Creation&& other) noexcept
+        : container_(std::move(other.container_)),
+          committed_(std::exchange(other.committed_, true)) {}
+    ~Creation();
+    const std::string& directory() const { return container_.directory_; }
+    std::string start_socket() const { return container_.start_socket(); }
+    /// Writes the record and the configuration; from here on others see the container.
+    Result<Container> commit(Record record, const oci::Spec& spec);
+
+private:
+    Creation() = default;
+    Container container_;
+    bool committed_ = false;
+};
+
+/// The start time of a process, field 22 of /proc/PID/stat. 0 when it is gone or a zombie.
+std::uint64_t process_start_time(pid_t pid);
+
+Result<void> write_pid_file(const std::string& path, pid_t pid);
+
+}  // namespace corten::runtime_cli
