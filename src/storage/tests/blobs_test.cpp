@@ -1,0 +1,116 @@
+#include "support.hpp"
+
+#include <storage/blobs.hpp>
+
+namespace corten::storage {
+namespace {
+
+using namespace testing;
+
+class Blobs : public ::testing::Test {
+protected:
+    BlobStore open() { return BlobStore::open(root_.path()).value(); }
+    std::size_t ingested() { return sys::list_directory(root_ / "ingest").value().size(); }
+    TemporaryDirectory root_;
+};
+
+TEST_F(Blobs, CommitVerifiesAndPublishes) {
+    const BlobStore store = open();
+    auto writer = store.create().value();
+    ASSERT_OK(writer.write("hel"));
+    ASSERT_OK(writer.write("lo"));
+    const std::string digest = sha256_digest("hello");
+    ASSERT_OK(writer.commit(digest, 5));
+    EXPECT_TRUE(store.has(digest));
+    EXPECT_EQ(store.read(digest).value_or("?"), "hello");
+    EXPECT_EQ(store.size(digest).value_or(0), 5u);
+    EXPECT_OK(store.verify(digest));
+    EXPECT_EQ(store.list().value().size(), 1u);
+    EXPECT_EQ(ingested(), 0u);
+    EXPECT_OK(store.remove(digest));
+    EXPECT_OK(store.remove(digest));
+    EXPECT_FALSE(store.has(digest));
+    EXPECT_ERROR(store.open_blob(digest), ErrorKind::not_found);
+}
+
+TEST_F(Blobs, WrongDigestOrSizeIsCorruptAndLeavesNothing) {
+    const BlobStore store = open();
+    for (const bool wrong_size : {true, false}) {
+        auto writer = store.resume(sha256_digest("hello")).value();
+        ASSERT_OK(writer.write("hullo"));
+        if (wrong_size)
+            EXPECT_ERROR(writer.commit(sha256_digest("hullo"), 6), ErrorKind::corrupt);
+        else
+            EXPECT_ERROR(writer.commit(sha256_digest("hello")), ErrorKind::corrupt);
+    }
+    EXPECT_EQ(ingested(), 0u);
+    EXPECT_EQ(store.list().value().size(), 0u);
+}
+
+TEST_F(Blobs, DroppedWriterLeavesNothing) {
+    const BlobStore store = open();
+    {
+        auto writer = store.create().value();
+        ASSERT_OK(writer.write("x"));
+        EXPECT_EQ(ingested(), 1u);
+    }
+    EXPECT_EQ(ingested(), 0u);
+}
+
+TEST_F(Blobs, ResumeGoesOnAfterACrash) {
+    const std::string digest = sha256_digest("hello world");
+    {
+        const BlobStore store = open();
+        auto writer = store.resume(digest).value();
+        ASSERT_OK(writer.write("hello "));
+    }
+    const BlobStore store = open();
+    auto writer = store.resume(digest).value();
+    EXPECT_EQ(writer.size(), 6u);
+    EXPECT_ERROR(store.resume(digest), ErrorKind::conflict);
+    ASSERT_OK(writer.write("world"));
+    ASSERT_OK(writer.commit(digest, 11));
+    EXPECT_EQ(store.read(digest).value_or("?"), "hello world");
+}
+
+TEST_F(Blobs, RestartForgets) {
+    const BlobStore store = open();
+    auto writer = store.resume(sha256_digest("b")).value();
+    ASSERT_OK(writer.write("aaaa"));
+    ASSERT_OK(writer.restart());
+    ASSERT_OK(writer.write("b"));
+    ASSERT_OK(writer.commit(sha256_digest("b"), 1));
+}
+
+TEST_F(Blobs, StartRemovesWhatCannotGoOn) {
+    (void)open();
+    testing::write(root_ / "ingest/anonymous", "x");
+    testing::write(root_ / ("ingest/" + std::string(64, 'a') + ".partial"), "old");
+    ASSERT_EQ(shell("touch -d '30 days ago' " + (root_ / "ingest/*.partial")), 0);
+    testing::write(root_ / ("ingest/" + std::string(64, 'b') + ".partial"), "young");
+    const BlobStore store = open();
+    EXPECT_EQ(ingested(), 1u);
+    EXPECT_EQ(store.remove_partials().value_or(0), 5u);
+    EXPECT_EQ(ingested(), 0u);
+}
+
+TEST_F(Blobs, DigestsAreNoPaths) {
+    const BlobStore store = open();
+    for (const char* bad : {"sha256:../../../etc/passwd", "", "sha256:", "md5:abc"}) {
+        EXPECT_FALSE(store.has(bad));
+        EXPECT_ERROR(store.open_blob(bad), ErrorKind::invalid);
+        EXPECT_ERROR(store.resume(bad), ErrorKind::invalid);
+        EXPECT_ERROR(store.remove(bad), ErrorKind::invalid);
+    }
+}
+
+TEST_F(Blobs, AChangedBlobIsNotRead) {
+    const BlobStore store = open();
+    const std::string digest = store.put("good").value();
+    testing::write(root_ / ("blobs/sha256/" + std::string(digest_hex(digest))), "evil");
+    EXPECT_ERROR(store.read(digest), ErrorKind::corrupt);
+    EXPECT_ERROR(store.verify(digest), ErrorKind::corrupt);
+}
+
+}  // namespace
+}  // namespace corten::storage
