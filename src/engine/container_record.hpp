@@ -4,6 +4,7 @@
 #include <base/clock.hpp>
 #include <base/json.hpp>
 #include <engine/containers.hpp>
+#include <network/types.hpp>
 
 #include <cstdint>
 #include <map>
@@ -81,42 +82,6 @@ struct ContainerSpec {
     }
 };
 
-/// A place on a network that the container has while it runs.
-struct EndpointRecord {
-    std::string network;
-    std::string network_id;
-    std::string endpoint_id;
-    std::string ip;
-    int prefix = 0;
-    std::string gateway;
-    std::string mac;
-    std::string host_interface;
-
-    static constexpr auto fields() {
-        using C = EndpointRecord;
-        return std::tuple{field("network", &C::network),
-                          field("networkId", &C::network_id),
-                          field("endpointId", &C::endpoint_id),
-                          field("ip", &C::ip),
-                          field("prefix", &C::prefix),
-                          field("gateway", &C::gateway),
-                          field("mac", &C::mac),
-                          field("hostInterface", &C::host_interface)};
-    }
-};
-
-struct PublishedPort {
-    std::string port;  ///< "80/tcp"
-    std::string host_ip;
-    std::uint16_t host_port = 0;
-
-    static constexpr auto fields() {
-        using C = PublishedPort;
-        return std::tuple{field("port", &C::port), field("hostIp", &C::host_ip),
-                          field("hostPort", &C::host_port)};
-    }
-};
-
 struct HealthProbe {
     std::int64_t start = 0;  ///< nanoseconds since the epoch
     std::int64_t end = 0;
@@ -155,8 +120,7 @@ struct ContainerState {
     bool stopped_by_user = false;
     std::int64_t restart_delay_ms = 0;
     std::string sandbox_id;
-    std::vector<EndpointRecord> endpoints;
-    std::vector<PublishedPort> ports;
+    std::vector<network::Endpoint> endpoints;  ///< while it runs
     HealthRecord health;
     std::string cgroup_path;
     std::map<std::string, double> timings_ms;  ///< phases of the last start
@@ -175,7 +139,6 @@ struct ContainerState {
                           field("restartDelayMs", &C::restart_delay_ms),
                           field("sandboxId", &C::sandbox_id),
                           field("endpoints", &C::endpoints),
-                          field("ports", &C::ports),
                           field("health", &C::health),
                           field("cgroupPath", &C::cgroup_path),
                           field("timingsMs", &C::timings_ms)};

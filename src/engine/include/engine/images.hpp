@@ -2,6 +2,7 @@
 // Images as the API sees them; src/image and src/storage do the work. `ref` is a reference in any
 // form, an image id or a unique prefix of one.
 #include <apitypes/image.hpp>
+#include <apitypes/system.hpp>
 #include <base/stream.hpp>
 #include <engine/events.hpp>
 
@@ -58,8 +59,8 @@ public:
     Result<std::string> import(const Import& request, const ByteSource& source, const ProgressSink& progress);
     /// An image made from the distribution's own packages: "debian" or "busybox".
     Result<void> bootstrap(std::string_view name, const ProgressSink& progress, FdView cancel);
-    /// Checks credentials with the registry; gives the status text.
-    Result<std::string> login(const RegistryCredentials& credentials);
+    /// Checks credentials with the registry.
+    Result<apitypes::AuthReply> login(const RegistryCredentials& credentials, FdView cancel);
 
 private:
     Context& context_;

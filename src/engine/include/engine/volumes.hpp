@@ -15,6 +15,8 @@ public:
     explicit Volumes(Context& context);
 
     Result<std::vector<apitypes::Volume>> list(const Filters& filters) const;
+    /// The same with sizes and reference counts, which take a walk over all files.
+    Result<std::vector<apitypes::Volume>> list_with_usage() const;
     Result<apitypes::Volume> inspect(std::string_view name) const;
     /// An existing volume of that name is given back as it is.
     Result<apitypes::Volume> create(const apitypes::VolumeCreateRequest& request);

@@ -1,0 +1,51 @@
+#include "container_store.hpp"
+
+#include <array>
+
+namespace corten::engine {
+
+namespace {
+constexpr std::array<std::string_view, 1> schema = {
+    "CREATE TABLE container(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, spec TEXT NOT NULL, "
+    "state TEXT NOT NULL) WITHOUT ROWID"};
+}
+
+Result<ContainerStore> ContainerStore::open(storage::Database& db) {
+    TRY(db.migrate("containers", schema));
+    return ContainerStore(db);
+}
+
+Result<void> ContainerStore::insert(const ContainerSpec& spec, const ContainerState& state) {
+    TRY(db_->execute("INSERT INTO container(id, name, spec, state) VALUES(?, ?, ?, ?)",
+                     {spec.id, spec.name, dump_json(to_json(spec)), dump_json(to_json(state))}));
+    return {};
+}
+
+Result<void> ContainerStore::update_spec(const ContainerSpec& spec) {
+    TRY(db_->execute("UPDATE container SET name = ?, spec = ? WHERE id = ?",
+                     {spec.name, dump_json(to_json(spec)), spec.id}));
+    return {};
+}
+
+Result<void> ContainerStore::update_state(const std::string& id, const ContainerState& state) {
+    TRY(db_->execute("UPDATE container SET state = ? WHERE id = ?", {dump_json(to_json(state)), id}));
+    return {};
+}
+
+Result<void> ContainerStore::remove(const std::string& id) {
+    TRY(db_->execute("DELETE FROM container WHERE id = ?", {id}));
+    return {};
+}
+
+Result<std::vector<std::pair<ContainerSpec, ContainerState>>> ContainerStore::load() {
+    std::vector<std::pair<ContainerSpec, ContainerState>> list;
+    TRY(db_->each("SELECT spec, state FROM container", {}, [&](const storage::Row& row) -> Result<void> {
+        auto spec = TRY(parse_as<ContainerSpec>(row.text_view(0), "container record"));
+        auto state = TRY(parse_as<ContainerState>(row.text_view(1), "container state"));
+        list.emplace_back(std::move(spec), std::move(state));
+        return {};
+    }));
+    return list;
+}
+
+}  // namespace corten::engine

@@ -1,0 +1,62 @@
+#pragma once
+// The engine's parts, each with one owner: this. Constructed by Engine::open() and handed by
+// reference to what needs them; members are destroyed in reverse order, so that what calls others
+// goes first.
+#include "container.hpp"
+#include "container_store.hpp"
+#include "exec_table.hpp"
+#include "host_facts.hpp"
+#include "network_store.hpp"
+#include "probe_table.hpp"
+#include "seccomp_cache.hpp"
+#include "volume_store.hpp"
+
+#include <engine/config.hpp>
+#include <engine/events.hpp>
+#include <image/puller.hpp>
+#include <io/timers.hpp>
+#include <io/worker_pool.hpp>
+#include <network/networks.hpp>
+#include <proto/shim_pump.hpp>
+#include <storage/store.hpp>
+
+#include <atomic>
+#include <memory>
+
+namespace corten::engine {
+
+class Context {
+public:
+    Config config;
+    HostFacts facts;
+    std::string id;  ///< of this daemon, kept in the data root
+
+    std::unique_ptr<storage::Store> store;
+    ContainerStore container_store;
+    VolumeStore volumes;
+    NetworkStore network_store;
+    std::unique_ptr<network::Networks> networks;
+    SeccompCache seccomp;
+    std::unique_ptr<image::Puller> puller;
+
+    EventHub events;
+    ContainerTable containers;
+    ExecTable execs;
+    ProbeTable probes;
+    std::atomic<bool> closing = false;
+    std::mutex prune;  ///< one prune at a time
+
+    io::Timers timers;
+    io::WorkerPool workers{"engine-work", 16};
+    std::unique_ptr<proto::ShimPump> pump;
+
+    std::string files_of(const std::string& id_) const { return config.data_root + "/containers/" + id_; }
+    std::string runtime_directory(const std::string& id_) const { return config.exec_root + "/containers/" + id_; }
+    std::string log_of(const std::string& id_) const { return files_of(id_) + "/" + id_ + "-json.log"; }
+};
+
+/// An event about a container, with the attributes that all of them have.
+void publish_container_event(Context& context, const ContainerSpec& spec, std::string action,
+                             std::map<std::string, std::string> more = {});
+
+}  // namespace corten::engine

@@ -1,0 +1,175 @@
+// What follows when a container's first process has ended, and when a container is removed.
+#include "lifecycle.hpp"
+#include "mount_sources.hpp"
+#include "network_attach.hpp"
+#include "restart_policy.hpp"
+
+#include <base/ids.hpp>
+#include <base/log.hpp>
+#include <sys/file.hpp>
+
+#include <algorithm>
+#include <csignal>
+
+namespace corten::engine::lifecycle {
+
+namespace {
+
+void keep_state(Context& context, Container& container) {
+    const auto kept = context.container_store.update_state(container.id(), container.state());
+    if (!kept) log::error("container {}: {}", short_id(container.id()), kept.error().message());
+}
+
+/// Network first, then `die`, as docker's clients see it.
+void publish_exit(Context& context, const ContainerSpec& spec, const ContainerState& before,
+                  const proto::ExitRecord& record) {
+    for (const auto& endpoint : before.endpoints)
+        context.events.publish(make_event("network", "disconnect", endpoint.network_id,
+                                          {{"container", spec.id}, {"name", endpoint.network_name}, {"type", "bridge"}}));
+    const auto ran = (record.finished_at - before.started_at) / 1'000'000'000;
+    publish_container_event(context, spec, "die",
+                            {{"exitCode", std::to_string(record.code)}, {"execDuration", std::to_string(ran)}});
+}
+
+bool wants_restart(const Context& context, const ContainerSpec& spec, const ContainerState& state, int code) {
+    return !context.closing && should_restart({.policy = spec.host.restart_policy.name,
+                                               .maximum_retries = spec.host.restart_policy.maximum_retry_count,
+                                               .restart_count = state.restart_count,
+                                               .exit_code = code,
+                                               .stopped_by_user = state.stopped_by_user});
+}
+
+void start_again(Context& context, const std::shared_ptr<Container>& container) {
+    if (container->state().status != "restarting") return;
+    const auto started = start(context, container);
+    if (!started) log::warning("restart of {}: {}", container->name(), started.error().message());
+}
+
+void schedule_restart(Context& context, const std::shared_ptr<Container>& container) {
+    const std::chrono::milliseconds delay(container->state().restart_delay_ms);
+    context.timers.after(delay, [&context, container] {
+        context.workers.post([&context, container] { start_again(context, container); });
+    });
+}
+
+/// The new state; true when a restart is due.
+bool record_exit(Context& context, Container& container, const proto::ExitRecord& record) {
+    const auto spec = container.spec();
+    bool again = false;
+    container.change_state([&](ContainerState& state) {
+        again = wants_restart(context, *spec, state, record.code);
+        const std::chrono::nanoseconds ran(record.finished_at - state.started_at);
+        const std::chrono::milliseconds previous(state.restart_delay_ms);
+        state.restart_delay_ms = again ? next_restart_delay(previous, ran).count() : 0;
+        if (again) ++state.restart_count;
+        state.status = again ? "restarting" : "exited";
+        state.pid = 0;
+        state.exit_code = record.code;
+        state.oom_killed = record.oom_killed;
+        state.finished_at = record.finished_at;
+        state.endpoints.clear();
+        state.sandbox_id.clear();
+        if (!state.health.status.empty()) state.health.status = "unhealthy";
+    });
+    keep_state(context, container);
+    return again;
+}
+
+}  // namespace
+
+void handle_exit(Context& context, const std::shared_ptr<Container>& container, const proto::ExitRecord& record) {
+    std::unique_lock operation(container->operation());
+    const auto before = container->state();
+    if (!before.is_running()) return;  // told twice: by event and by the supervisor's end
+    const auto spec = container->spec();
+    leave_networks(context, *spec, before.endpoints);
+    const bool again = record_exit(context, *container, record);
+    publish_exit(context, *spec, before, record);
+    container->notify_exit({.exit_code = record.code, .error = {}});
+    context.execs.erase_of(spec->id);
+    if (again) {
+        release_supervisor(context, *container);
+        drop_shared_memory(context, spec->id);
+        return schedule_restart(context, container);
+    }
+    if (!spec->host.auto_remove) {
+        release_supervisor(context, *container);
+        drop_shared_memory(context, spec->id);
+        return;
+    }
+    operation.unlock();
+    const auto removed = remove(context, container, {.force = true, .volumes = true});
+    if (!removed && removed.error().kind() != ErrorKind::not_found)
+        log::error("remove {}: {}", spec->name, removed.error().message());
+}
+
+namespace {
+
+Result<void> remove_anonymous_volumes(Context& context, const ContainerSpec& spec) {
+    for (const auto& mount : spec.mounts) {
+        if (!mount.anonymous) continue;
+        const auto used_elsewhere = std::ranges::any_of(context.containers.all(), [&](const auto& other) {
+            const auto& mounts = other->spec()->mounts;
+            return other->id() != spec.id && std::ranges::find(mounts, mount.name, &PlannedMount::name) != mounts.end();
+        });
+        if (used_elsewhere) continue;
+        TRY(context.volumes.remove(mount.name));
+        context.events.publish(make_event("volume", "destroy", mount.name, {{"driver", "local"}}));
+    }
+    return {};
+}
+
+Error running_refusal(const ContainerSpec& spec, const ContainerState& state) {
+    const std::string_view advice = state.status == "paused" ? "unpause and then stop the container before removing or force remove"
+                                                             : "stop the container before removing or force remove";
+    return fail(ErrorKind::conflict, "cannot remove container \"/{}\": container is {}: {}", spec.name, state.status, advice);
+}
+
+/// Kills what runs and waits for its end.
+Result<void> end_for_removal(Context& context, const std::shared_ptr<Container>& container) {
+    for (;;) {
+        const auto slot = TRY(container->begin_wait(WaitCondition::not_running));
+        if (!container->state().counts_as_running()) return {};
+        const auto killed = kill(context, container, SIGKILL);
+        if (!killed && killed.error().kind() != ErrorKind::conflict) return killed.error();
+        const FdView fds[] = {slot->done.fd()};
+        if (!TRY(sys::wait_readable(fds, std::chrono::seconds(30))))
+            return fail(ErrorKind::io, "container {} did not end 30 s after SIGKILL", container->id());
+    }
+}
+
+/// Marked on disk before anything of it is gone: what a crash leaves is finished at the next start.
+Result<void> destroy_locked(Context& context, Container& container, bool volumes) {
+    const auto spec = container.spec();
+    container.change_state([](ContainerState& state) { state.status = "removing"; });
+    TRY(context.container_store.update_state(spec->id, container.state()));
+    release_supervisor(context, container);
+    drop_shared_memory(context, spec->id);
+    TRY(context.store->snapshots().remove(spec->id));
+    TRY(sys::remove_tree(context.files_of(spec->id)));
+    if (volumes) TRY(remove_anonymous_volumes(context, *spec));
+    TRY(context.container_store.remove(spec->id));
+    context.containers.erase(spec->id);
+    context.execs.erase_of(spec->id);
+    publish_container_event(context, *spec, "destroy");
+    container.notify_removed();
+    context.workers.post([&context] {
+        if (const auto swept = context.store->sweep(); !swept) log::warning("sweep: {}", swept.error().message());
+    });
+    return {};
+}
+
+}  // namespace
+
+Result<void> remove(Context& context, const std::shared_ptr<Container>& container, const RemoveContainer& request) {
+    const auto state = container->state();
+    if (state.counts_as_running() && !request.force) return running_refusal(*container->spec(), state);
+    if (state.counts_as_running()) TRY(end_for_removal(context, container));
+    std::lock_guard operation(container->operation());
+    if (container->is_removed()) return {};  // --rm was faster
+    if (container->state().counts_as_running())
+        return fail(ErrorKind::conflict, "container {} was started again while it was being removed", container->id());
+    return destroy_locked(context, *container, request.volumes);
+}
+
+}  // namespace corten::engine::lifecycle

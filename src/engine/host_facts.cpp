@@ -1,0 +1,94 @@
+#include "host_facts.hpp"
+
+#include <base/text.hpp>
+#include <sys/file.hpp>
+
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace corten::engine {
+
+const std::vector<std::string>& capability_names() {
+    static const std::vector<std::string> names = {
+        "CAP_CHOWN",           "CAP_DAC_OVERRIDE",   "CAP_DAC_READ_SEARCH",
+        "CAP_FOWNER",          "CAP_FSETID",         "CAP_KILL",
+        "CAP_SETGID",          "CAP_SETUID",         "CAP_SETPCAP",
+        "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST",
+        "CAP_NET_ADMIN",       "CAP_NET_RAW",        "CAP_IPC_LOCK",
+        "CAP_IPC_OWNER",       "CAP_SYS_MODULE",     "CAP_SYS_RAWIO",
+        "CAP_SYS_CHROOT",      "CAP_SYS_PTRACE",     "CAP_SYS_PACCT",
+        "CAP_SYS_ADMIN",       "CAP_SYS_BOOT",       "CAP_SYS_NICE",
+        "CAP_SYS_RESOURCE",    "CAP_SYS_TIME",       "CAP_SYS_TTY_CONFIG",
+        "CAP_MKNOD",           "CAP_LEASE",          "CAP_AUDIT_WRITE",
+        "CAP_AUDIT_CONTROL",   "CAP_SETFCAP",        "CAP_MAC_OVERRIDE",
+        "CAP_MAC_ADMIN",       "CAP_SYSLOG",         "CAP_WAKE_ALARM",
+        "CAP_BLOCK_SUSPEND",   "CAP_AUDIT_READ",     "CAP_PERFMON",
+        "CAP_BPF",             "CAP_CHECKPOINT_RESTORE"};
+    return names;
+}
+
+namespace {
+
+/// The value of "Name:\tvalue" in a file such as /proc/self/status.
+std::string colon_field(std::string_view text, std::string_view name) {
+    for (const auto& line : split(text, '\n'))
+        if (line.starts_with(name) && line.size() > name.size() && line[name.size()] == ':')
+            return std::string(trim(std::string_view(line).substr(name.size() + 1)));
+    return {};
+}
+
+std::vector<std::string> capabilities_of(std::string_view hex_mask) {
+    std::uint64_t mask = 0;
+    std::from_chars(hex_mask.data(), hex_mask.data() + hex_mask.size(), mask, 16);
+    std::vector<std::string> held;
+    const auto& names = capability_names();
+    for (std::size_t i = 0; i < names.size(); ++i)
+        if (mask >> i & 1) held.push_back(names[i]);
+    return held;
+}
+
+std::string pretty_name() {
+    const auto text = sys::read_file("/etc/os-release");
+    if (!text) return "Linux";  // optional by its own specification
+    for (const auto& line : split(*text, '\n')) {
+        const auto [key, value] = split_once(line, '=');
+        if (key != "PRETTY_NAME") continue;
+        std::string_view name = value;
+        if (name.size() >= 2 && name.front() == '"') name = name.substr(1, name.size() - 2);
+        return std::string(name);
+    }
+    return "Linux";
+}
+
+std::string online_list(const std::string& path) {
+    const auto text = sys::read_file(path);
+    return text ? std::string(trim(*text)) : "0";  // a kernel without NUMA has no such file
+}
+
+}  // namespace
+
+Result<HostFacts> HostFacts::read() {
+    HostFacts facts;
+    facts.cgroups = TRY(cgroup::Layout::detect());
+    facts.cpu_count = ::get_nprocs();
+    facts.online_cpus = online_list("/sys/devices/system/cpu/online");
+    facts.online_mems = online_list("/sys/devices/system/node/online");
+    const std::string memory = colon_field(TRY(sys::read_file("/proc/meminfo")), "MemTotal");
+    facts.memory_bytes = TRY(parse_integer(split_once(memory, ' ').first, "MemTotal")) * 1024;
+    const std::string status = TRY(sys::read_file("/proc/self/status"));
+    facts.capabilities = capabilities_of(colon_field(status, "CapPrm"));
+    facts.may_raise_rlimits =
+        std::ranges::find(facts.capabilities, "CAP_SYS_RESOURCE") != facts.capabilities.end();
+    utsname names{};
+    if (::uname(&names) < 0) return fail_errno("uname");
+    facts.kernel_release = names.release;
+    facts.architecture = names.machine;
+    facts.hostname = names.nodename;
+    facts.operating_system = pretty_name();
+    return facts;
+}
+
+}  // namespace corten::engine

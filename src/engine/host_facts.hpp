@@ -1,0 +1,33 @@
+#pragma once
+// What this host allows, looked up once at start.
+#include <base/result.hpp>
+
+#include <cgroup/layout.hpp>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace corten::engine {
+
+struct HostFacts {
+    cgroup::Layout cgroups;
+    int cpu_count = 1;
+    std::string online_cpus;  ///< "0-1"
+    std::string online_mems;  ///< "0"
+    std::int64_t memory_bytes = 0;
+    /// Capabilities the daemon itself may use: "all" cannot be more than that.
+    std::vector<std::string> capabilities;
+    bool may_raise_rlimits = false;  ///< CAP_SYS_RESOURCE
+    std::string kernel_release;
+    std::string operating_system;  ///< PRETTY_NAME of os-release
+    std::string architecture;      ///< uname's, "x86_64"
+    std::string hostname;
+
+    static Result<HostFacts> read();
+};
+
+/// The kernel's names in the order of their numbers, "CAP_CHOWN" first.
+const std::vector<std::string>& capability_names();
+
+}  // namespace corten::engine

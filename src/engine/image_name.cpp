@@ -1,0 +1,34 @@
+#include "image_name.hpp"
+
+#include <base/text.hpp>
+#include <image/reference.hpp>
+
+namespace corten::engine {
+
+namespace {
+
+bool could_be_id(std::string_view text) {
+    return !text.empty() && text.size() <= 64 && is_lower_hex(text);
+}
+
+}  // namespace
+
+Result<storage::ImageName> parse_image_name(std::string_view text) {
+    storage::ImageName name;
+    name.display = text;
+    constexpr std::string_view algorithm = "sha256:";
+    const std::string_view digits = text.starts_with(algorithm) ? text.substr(algorithm.size()) : text;
+    if (could_be_id(digits)) name.id_prefix = digits;
+    if (text.starts_with(algorithm) && !name.id_prefix.empty()) return name;
+    const auto reference = image::Reference::parse(text);
+    if (reference) name.reference = reference->with_default_tag().canonical();
+    else if (name.id_prefix.empty()) return reference.error();
+    return name;
+}
+
+std::string familiar_reference(std::string_view canonical) {
+    const auto reference = image::Reference::parse(canonical);
+    return reference ? reference->familiar() : std::string(canonical);
+}
+
+}  // namespace corten::engine

@@ -1,0 +1,357 @@
+#include "context.hpp"
+#include "image_name.hpp"
+
+#include <base/text.hpp>
+#include <base/units.hpp>
+#include <engine/images.hpp>
+#include <image/bootstrap.hpp>
+#include <image/login.hpp>
+#include <oci/image_spec.hpp>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+namespace corten::engine {
+
+namespace {
+
+std::int64_t unix_time(const std::string& rfc3339_text) {
+    const auto time = parse_rfc3339(rfc3339_text);
+    return time ? unix_seconds(*time) : 0;  // an image may leave it out or write what it likes
+}
+
+apitypes::Strings familiar(const std::vector<std::string>& references) {
+    apitypes::Strings out;
+    for (const auto& reference : references) out.push_back(familiar_reference(reference));
+    return out;
+}
+
+Result<storage::Image> find(const Context& context, std::string_view ref) {
+    const auto found = TRY(context.store->images().resolve(TRY(parse_image_name(ref))));
+    return context.store->images().get(found.id);
+}
+
+void publish_image_event(Context& context, std::string action, const std::string& id, const std::string& name) {
+    auto event = make_event("image", std::move(action), id, {{"name", name}});
+    event.status = event.action;
+    event.id = id;
+    context.events.publish(std::move(event));
+}
+
+apitypes::ImageConfig render_config(const oci::ImageConfig& config) {
+    apitypes::ImageConfig out;
+    out.cmd.list = config.cmd;
+    out.entrypoint.list = config.entrypoint;
+    out.args_escaped = config.args_escaped;
+    if (!config.env.empty()) out.env = config.env;
+    for (const auto& [port, unused] : config.exposed_ports) out.exposed_ports[port];
+    if (!config.volumes.empty()) out.volumes.emplace();
+    for (const auto& [path, unused] : config.volumes) (*out.volumes)[path];
+    if (!config.labels.empty()) out.labels = config.labels;
+    if (!config.on_build.empty()) out.on_build = config.on_build;
+    if (!config.shell.empty()) out.shell.list = config.shell;
+    out.stop_signal = config.stop_signal;
+    out.user = config.user;
+    out.working_dir = config.working_dir;
+    if (const auto& h = config.healthcheck)
+        out.healthcheck = apitypes::HealthConfig{.test = h->test, .interval = h->interval, .timeout = h->timeout,
+                                                 .start_period = h->start_period, .start_interval = h->start_interval,
+                                                 .retries = static_cast<int>(h->retries)};
+    return out;
+}
+
+apitypes::ProgressLine line_of(const image::Progress& event) {
+    apitypes::ProgressLine line;
+    line.status = event.status;
+    line.stream = event.stream;
+    line.id = event.id;
+    if (event.current || (!event.id.empty() && event.status.find("Pulling from") == std::string::npos))
+        line.progress_detail = apitypes::ProgressDetail{.current = event.current.value_or(0), .total = event.total};
+    if (event.aux)
+        line.aux = Json{{"Tag", event.aux->tag}, {"Digest", event.aux->digest}, {"Size", event.aux->size}};
+    return line;
+}
+
+image::ProgressSink sink_of(const ProgressSink& progress) {
+    return [&progress](const image::Progress& event) { progress(line_of(event)); };
+}
+
+image::Credentials credentials_of(const RegistryCredentials& c) {
+    return {.username = c.username, .password = c.password, .identity_token = c.identity_token,
+            .registry_token = {}, .server_address = c.server_address};
+}
+
+/// How many containers use each image.
+std::map<std::string, std::int64_t> users_of_images(const Context& context) {
+    std::map<std::string, std::int64_t> users;
+    for (const auto& container : context.containers.all()) ++users[container->spec()->image_id];
+    return users;
+}
+
+constexpr std::array filter_keys = {"dangling", "label", "label!", "before", "since", "reference", "until"};
+
+bool label_matches(const std::map<std::string, std::string>& labels, const std::string& wanted) {
+    const auto [name, value] = split_once(wanted, '=');
+    const auto found = labels.find(std::string(name));
+    if (found == labels.end()) return false;
+    return wanted.find('=') == std::string::npos || found->second == value;
+}
+
+/// Shell-style match where * stops at a slash.
+bool glob_matches(std::string_view pattern, std::string_view text) {
+    if (pattern.empty()) return text.empty();
+    if (pattern[0] == '*') {
+        for (std::size_t n = 0;; ++n) {
+            if (glob_matches(pattern.substr(1), text.substr(n))) return true;
+            if (n == text.size() || text[n] == '/') return false;
+        }
+    }
+    if (text.empty() || (pattern[0] != '?' && pattern[0] != text[0])) return false;
+    return glob_matches(pattern.substr(1), text.substr(1));
+}
+
+bool reference_matches(const std::vector<std::string>& tags, const std::string& pattern) {
+    return std::ranges::any_of(tags, [&](const std::string& canonical) {
+        const std::string name = familiar_reference(canonical);
+        return glob_matches(pattern, name) || glob_matches(pattern, name.substr(0, name.rfind(':')));
+    });
+}
+
+class ImageFilter {
+public:
+    static Result<ImageFilter> create(const Context& context, const Filters& filters) {
+        ImageFilter out(filters);
+        for (const auto& [key, values] : filters) {
+            if (std::ranges::find(filter_keys, key) == filter_keys.end())
+                return fail(ErrorKind::invalid, "invalid filter '{}'", key);
+            for (const auto& value : values) {
+                if (key == "before") out.before_ = std::min(out.before_, created(TRY(find(context, value))));
+                if (key == "since") out.since_ = std::max(out.since_, created(TRY(find(context, value))));
+                if (key == "until") out.before_ = std::min(out.before_, TRY(until_time(value)));
+            }
+        }
+        return out;
+    }
+
+    bool matches(const storage::Image& image, const oci::Image& document) const {
+        const auto time = unix_time(document.created);
+        if (time >= before_ || time <= since_) return false;
+        const std::map<std::string, std::string> none;
+        const auto& labels = document.config ? document.config->labels : none;
+        return std::ranges::all_of(filters_, [&](const auto& filter) {
+            const auto& [key, values] = filter;
+            const auto label = [&](const std::string& v) { return label_matches(labels, v); };
+            if (key == "label") return std::ranges::all_of(values, label);
+            if (key == "label!") return std::ranges::none_of(values, label);
+            if (key == "reference")
+                return std::ranges::any_of(values, [&](const auto& v) { return reference_matches(image.tags, v); });
+            if (key == "dangling") {
+                const bool wanted = std::ranges::any_of(values, [](const auto& v) { return v == "true" || v == "1"; });
+                return image.tags.empty() == wanted;
+            }
+            return true;
+        });
+    }
+
+private:
+    explicit ImageFilter(const Filters& filters) : filters_(filters) {}
+    static std::int64_t created(const storage::Image& image) {
+        const auto document = oci::parse_image(image.config);
+        return document ? unix_time(document->created) : 0;
+    }
+    static Result<std::int64_t> until_time(const std::string& text) {
+        if (const auto ago = parse_duration(text, "until")) return unix_seconds(now() - *ago);
+        if (const auto time = parse_unix_time(text, "until")) return unix_seconds(*time);
+        return unix_seconds(TRY(parse_rfc3339(text)));
+    }
+
+    const Filters& filters_;
+    std::int64_t before_ = std::numeric_limits<std::int64_t>::max();
+    std::int64_t since_ = std::numeric_limits<std::int64_t>::min();
+};
+
+apitypes::ImageSummary summary(const storage::Image& image, const oci::Image& document) {
+    apitypes::ImageSummary out;
+    out.created = unix_time(document.created);
+    out.id = image.id;
+    if (document.config && !document.config->labels.empty()) out.labels = document.config->labels;
+    out.parent_id = image.parent;
+    out.repo_digests = familiar(image.digests);
+    out.repo_tags = familiar(image.tags);
+    out.size = static_cast<std::int64_t>(image.size);
+    return out;
+}
+
+}  // namespace
+
+Images::Images(Context& context) : context_(context) {}
+
+Result<std::vector<apitypes::ImageSummary>> Images::list(bool all, const Filters& filters, bool shared_size) const {
+    (void)all;  // there are no intermediate images
+    const auto filter = TRY(ImageFilter::create(context_, filters));
+    const auto users = users_of_images(context_);
+    std::map<std::string, std::uint64_t> shared;
+    if (shared_size)
+        for (const auto& usage : TRY(context_.store->images().usage())) shared[usage.id] = usage.shared;
+    std::vector<apitypes::ImageSummary> out;
+    for (const auto& image : TRY(context_.store->images().list())) {
+        const auto document = TRY(oci::parse_image(image.config).context(image.id));
+        if (!filter.matches(image, document)) continue;
+        auto entry = summary(image, document);
+        const auto used = users.find(image.id);
+        entry.containers = used == users.end() ? 0 : used->second;
+        if (shared_size) entry.shared_size = static_cast<std::int64_t>(shared[image.id]);
+        out.push_back(std::move(entry));
+    }
+    std::ranges::sort(out, std::ranges::greater(), &apitypes::ImageSummary::created);
+    return out;
+}
+
+Result<apitypes::ImageInspect> Images::inspect(std::string_view ref) const {
+    const auto image = TRY(find(context_, ref));
+    const auto document = TRY(oci::parse_image(image.config).context(image.id));
+    apitypes::ImageInspect out;
+    out.id = image.id;
+    out.repo_tags = familiar(image.tags);
+    out.repo_digests = familiar(image.digests);
+    out.parent = image.parent;
+    out.comment = document.comment.empty() && !document.history.empty() ? document.history.back().comment : document.comment;
+    out.created = document.created;
+    out.docker_version = document.docker_version;
+    out.author = document.author;
+    out.architecture = document.architecture;
+    out.variant = document.variant;
+    out.os = document.os;
+    out.size = static_cast<std::int64_t>(image.size);
+    out.graph_driver = {.data = apitypes::StringMap{}, .name = std::string(context_.store->driver().name())};
+    out.root_fs.layers = document.rootfs.diff_ids;
+    out.metadata.last_tag_time = rfc3339(image.last_tagged);
+    out.config = document.config ? render_config(*document.config) : apitypes::ImageConfig{};
+    return out;
+}
+
+Result<std::vector<apitypes::HistoryEntry>> Images::history(std::string_view ref) const {
+    const auto image = TRY(find(context_, ref));
+    const auto document = TRY(oci::parse_image(image.config).context(image.id));
+    auto layers = image.chain_id.empty() ? std::vector<storage::Layer>() : TRY(context_.store->layers().chain(image.chain_id));
+    std::vector<apitypes::HistoryEntry> out;
+    // Layers come topmost first, the history lowest first.
+    std::size_t next_layer = 0;
+    for (auto at = document.history.rbegin(); at != document.history.rend(); ++at) {
+        apitypes::HistoryEntry entry{.comment = at->comment, .created = unix_time(at->created), .created_by = at->created_by,
+                                     .id = "<missing>", .size = 0, .tags = {}};
+        if (!at->empty_layer && next_layer < layers.size()) entry.size = static_cast<std::int64_t>(layers[next_layer++].size);
+        out.push_back(std::move(entry));
+    }
+    for (; next_layer < layers.size(); ++next_layer)  // an image whose history says less than it has
+        out.push_back({.comment = {}, .created = 0, .created_by = {}, .id = "<missing>",
+                       .size = static_cast<std::int64_t>(layers[next_layer].size), .tags = {}});
+    if (out.empty()) out.push_back({.comment = {}, .created = unix_time(document.created), .created_by = {}, .id = {}, .size = 0, .tags = {}});
+    out.front().id = image.id;
+    if (!image.tags.empty()) out.front().tags = familiar(image.tags);
+    return out;
+}
+
+Result<void> Images::pull(const PullImage& request, const ProgressSink& progress, FdView cancel) {
+    image::PullRequest pull;
+    pull.reference = TRY(image::Reference::parse(request.reference)).with_default_tag();
+    if (pull.reference.path == "library/scratch" || pull.reference.path == "scratch")
+        return fail(ErrorKind::forbidden, "'scratch' is a reserved name");
+    if (!request.platform.empty()) pull.platform = TRY(oci::parse_platform(request.platform));
+    pull.credentials = credentials_of(request.credentials);
+    const auto result = TRY(context_.puller->pull(pull, sink_of(progress), cancel));
+    publish_image_event(context_, "pull", pull.reference.familiar(), pull.reference.familiar_name());
+    (void)result;
+    return {};
+}
+
+Result<void> Images::tag(std::string_view ref, std::string_view repository, std::string_view tag) {
+    const auto image = TRY(find(context_, ref));
+    auto target = TRY(image::Reference::parse(repository));
+    if (!target.digest.empty()) return fail(ErrorKind::invalid, "refusing to create a tag with a digest reference");
+    if (!tag.empty()) {
+        if (!image::is_valid_tag(tag)) return fail(ErrorKind::invalid, "invalid tag format");
+        target.tag = tag;
+    }
+    target = target.with_default_tag();
+    TRY(context_.store->images().tag(target.canonical(), image.id));
+    publish_image_event(context_, "tag", image.id, target.familiar());
+    return {};
+}
+
+Result<std::vector<apitypes::ImageDeleted>> Images::remove(std::string_view ref, bool force, bool prune_parents) {
+    storage::RemoveImageOptions options{.force = force, .prune_parents = prune_parents, .users = {}};
+    options.users = [this](const std::string& id) {
+        std::vector<storage::ImageUser> users;
+        for (const auto& container : context_.containers.all())
+            if (container->spec()->image_id == id)
+                users.push_back({.container_id = container->id(), .running = container->state().counts_as_running()});
+        return users;
+    };
+    const auto name = TRY(parse_image_name(ref));
+    const auto found = TRY(context_.store->images().resolve(name));
+    const auto removed = TRY(context_.store->images().remove(name, options));
+    std::vector<apitypes::ImageDeleted> out;
+    for (const auto& item : removed) {
+        if (item.untagged) {
+            out.push_back({.untagged = familiar_reference(item.what), .deleted = {}});
+            publish_image_event(context_, "untag", found.id, found.id);
+        } else {
+            out.push_back({.untagged = {}, .deleted = item.what});
+            publish_image_event(context_, "delete", item.what, item.what);
+        }
+    }
+    context_.workers.post([this] { context_.store->sweep().ignore(); });  // the next start sweeps again
+    return out;
+}
+
+Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
+    std::unique_lock prune(context_.prune, std::try_to_lock);
+    if (!prune) return fail(ErrorKind::conflict, "a prune operation is already running");
+    Filters chosen = filters;
+    bool only_dangling = true;
+    if (const auto dangling = filters.find("dangling"); dangling != filters.end())
+        only_dangling = std::ranges::any_of(dangling->second, [](const auto& v) { return v == "true" || v == "1"; });
+    chosen.erase("dangling");
+    if (only_dangling) chosen["dangling"] = {"true"};
+    const auto users = users_of_images(context_);
+    const auto before = TRY(context_.store->images().layers_size());
+    apitypes::ImagesPruned pruned;
+    for (const auto& image : TRY(list(true, chosen))) {
+        if (users.contains(image.id)) continue;
+        auto removed = remove(image.id, true, true);
+        if (!removed) continue;  // taken into use since it was listed
+        if (!pruned.images_deleted) pruned.images_deleted.emplace();
+        for (auto& item : *removed) pruned.images_deleted->push_back(std::move(item));
+    }
+    pruned.space_reclaimed = static_cast<std::int64_t>(before - TRY(context_.store->images().layers_size()));
+    return pruned;
+}
+
+namespace {
+Error not_built(std::string_view what) { return fail(ErrorKind::not_built, "{} is not implemented", what); }
+}  // namespace
+
+Result<void> Images::push(std::string_view, const RegistryCredentials&, const ProgressSink&, FdView) {
+    return not_built("image push");
+}
+Result<void> Images::save(const std::vector<std::string>&, const ByteSink&) const { return not_built("image save"); }
+Result<void> Images::load(const ByteSource&, const ProgressSink&) { return not_built("image load"); }
+Result<std::string> Images::import(const Import&, const ByteSource&, const ProgressSink&) {
+    return not_built("image import");
+}
+
+Result<void> Images::bootstrap(std::string_view name, const ProgressSink& progress, FdView cancel) {
+    const auto made = TRY(image::bootstrap(*context_.store, name, sink_of(progress), cancel));
+    for (const auto& reference : made.references)
+        publish_image_event(context_, "tag", made.image_id, reference);
+    return {};
+}
+
+Result<apitypes::AuthReply> Images::login(const RegistryCredentials& credentials, FdView cancel) {
+    auto result = TRY(image::login(credentials_of(credentials), context_.puller->options(), cancel));
+    return apitypes::AuthReply{.identity_token = std::move(result.identity_token), .status = std::move(result.status)};
+}
+
+}  // namespace corten::engine

@@ -1,0 +1,29 @@
+#pragma once
+// What happens to a container between create and remove. Functions that take a Container lock its
+// operation() themselves unless their name ends in _locked.
+#include "context.hpp"
+
+namespace corten::engine::lifecycle {
+
+Result<void> start(Context& context, const std::shared_ptr<Container>& container);
+Result<void> stop(Context& context, const std::shared_ptr<Container>& container, const StopContainer& request);
+Result<void> restart(Context& context, const std::shared_ptr<Container>& container, const StopContainer& request);
+Result<void> kill(Context& context, const std::shared_ptr<Container>& container, int signal);
+Result<void> pause(Context& context, const std::shared_ptr<Container>& container);
+Result<void> unpause(Context& context, const std::shared_ptr<Container>& container);
+Result<void> remove(Context& context, const std::shared_ptr<Container>& container, const RemoveContainer& request);
+
+/// The container's first process has ended. Runs on a worker thread.
+void handle_exit(Context& context, const std::shared_ptr<Container>& container, const proto::ExitRecord& record);
+
+/// The container's supervisor, started when it does not run yet.
+Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(Context& context, const std::shared_ptr<Container>& container);
+/// What a supervisor's events lead to.
+proto::ShimHandlers supervisor_handlers(Context& context, const std::shared_ptr<Container>& container);
+/// Ends the supervisor of a container that does not run, and waits for its process.
+void release_supervisor(Context& context, Container& container);
+
+/// Brings the database, the supervisors that still run and the host into agreement.
+Result<void> recover(Context& context);
+
+}  // namespace corten::engine::lifecycle

@@ -1,0 +1,30 @@
+#pragma once
+// Resource limits: checks what the user asked for and turns it into the runtime specification's
+// terms. Reads only /dev entries that the user named.
+#include "host_facts.hpp"
+
+#include <apitypes/container_config.hpp>
+#include <oci/runtime_spec.hpp>
+
+#include <vector>
+
+namespace corten::engine {
+
+/// Fills defaults (swap is twice the memory, -1 becomes null) and refuses contradictions, with
+/// docker's texts and kind invalid.
+Result<void> check_limits(apitypes::HostConfig& host, const HostFacts& facts);
+
+/// Cgroup limits without device rules.
+Result<oci::LinuxResources> linux_resources(const apitypes::Resources& limits);
+
+/// Resource limits of the process; soft above hard is invalid.
+Result<std::vector<oci::PosixRlimit>> posix_rlimits(const std::vector<apitypes::Ulimit>& ulimits);
+
+struct DevicePlan {
+    std::vector<oci::LinuxDevice> nodes;
+    std::vector<oci::DeviceRule> rules;
+};
+/// The default rules, --device and --device-cgroup-rule; all host devices for --privileged.
+Result<DevicePlan> plan_devices(const apitypes::HostConfig& host);
+
+}  // namespace corten::engine

@@ -1,0 +1,149 @@
+#include "mount_sources.hpp"
+
+#include <base/log.hpp>
+#include <storage/archive.hpp>
+#include <sys/file.hpp>
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+namespace corten::engine {
+
+Result<std::shared_ptr<Container>> running_container(Context& context, std::string_view ref) {
+    auto container = TRY(context.containers.find(ref));
+    if (!container->state().is_running())
+        return fail(ErrorKind::conflict, "cannot join namespace of a non running container: container {} is {}",
+                    ref, container->state().status);
+    return container;
+}
+
+namespace {
+
+Result<sys::PidRef> live_process(const Container& container) {
+    const auto state = container.state();
+    if (!state.is_running()) return fail(ErrorKind::conflict, "container {} is not running", container.id());
+    return sys::PidRef::open(state.pid);
+}
+
+/// Opens /proc/PID/what, and makes sure that PID still was the container's process when it did.
+Result<Fd> open_of_process(const Container& container, const std::string& what, int flags) {
+    const auto process = TRY(live_process(container));
+    Fd fd = TRY(sys::open(fmt::format("/proc/{}/{}", process.pid(), what), flags));
+    if (process.has_exited() || container.state().pid != process.pid())
+        return fail(ErrorKind::conflict, "container {} is not running", container.id());
+    return fd;
+}
+
+}  // namespace
+
+Result<Fd> open_namespace(const Container& container, std::string_view type) {
+    return open_of_process(container, fmt::format("ns/{}", type), O_RDONLY);
+}
+
+Result<Fd> open_live_root(const Container& container) {
+    return open_of_process(container, "root", O_PATH | O_DIRECTORY);
+}
+
+namespace {
+
+/// A new volume starts with what the image has at its place, owner and mode included.
+Result<void> fill_volume(Context& context, const PlannedMount& mount, FdView root) {
+    const auto image_directory = sys::open_in_root(root, mount.target, O_RDONLY | O_DIRECTORY);
+    if (!image_directory) return {};  // the image has nothing there
+    struct ::stat status {};
+    if (::fstat(image_directory->raw(), &status) < 0) return fail_errno("stat {}", mount.target);
+    const Fd volume = TRY(sys::open(context.volumes.mountpoint(mount.name), O_RDONLY | O_DIRECTORY));
+    auto content = storage::produce([&image_directory](storage::Sink& sink) {
+        return storage::tar_tree(*image_directory, sink, {.nanoseconds = true});
+    });
+    TRY(storage::untar_into(volume, "/", *content));
+    if (::fchown(volume.raw(), status.st_uid, status.st_gid) < 0) return fail_errno("chown volume {}", mount.name);
+    if (::fchmod(volume.raw(), status.st_mode & 07777) < 0) return fail_errno("chmod volume {}", mount.name);
+    return {};
+}
+
+Result<std::string> volume_source(Context& context, const ContainerSpec& spec, const PlannedMount& mount, FdView root) {
+    const auto made = TRY(context.volumes.create({.name = mount.name}));
+    if (made.made) context.events.publish(make_event("volume", "create", mount.name, {{"driver", "local"}}));
+    const std::string mountpoint = context.volumes.mountpoint(mount.name);
+    if (!made.volume.filled && !mount.no_copy) {
+        const bool empty = TRY(sys::list_directory(mountpoint)).empty();
+        if (empty) TRY(fill_volume(context, mount, root).context("fill volume " + mount.name));
+    }
+    if (!made.volume.filled) TRY(context.volumes.mark_filled(mount.name));
+    context.events.publish(make_event("volume", "mount", mount.name,
+                                      {{"container", spec.id},
+                                       {"destination", mount.target},
+                                       {"driver", "local"},
+                                       {"propagation", ""},
+                                       {"read/write", mount.read_only ? "false" : "true"}}));
+    if (mount.subpath.empty()) return mountpoint;
+    return volume_subpath(mountpoint, mount.subpath);
+}
+
+Result<std::string> bind_source(const PlannedMount& mount) {
+    if (sys::exists(mount.source)) return mount.source;
+    if (!mount.create_source)
+        return fail(ErrorKind::invalid,
+                    "invalid mount config for type \"bind\": bind source path does not exist: {}", mount.source);
+    TRY(sys::make_directories(mount.source));
+    return mount.source;
+}
+
+}  // namespace
+
+Result<std::string> volume_subpath(const std::string& mountpoint, const std::string& subpath) {
+    const Fd volume = TRY(sys::open(mountpoint, O_PATH | O_DIRECTORY));
+    const Fd inside = TRY(sys::open_in_root(volume, subpath, O_PATH).context("volume subpath"));
+    char path[4096];
+    const ssize_t length = ::readlink(fmt::format("/proc/self/fd/{}", inside.raw()).c_str(), path, sizeof path);
+    if (length < 0) return fail_errno("resolve volume subpath {}", subpath);
+    return std::string(path, static_cast<std::size_t>(length));
+}
+
+Result<std::vector<ResolvedMount>> mount_sources(Context& context, const ContainerSpec& spec, FdView root) {
+    std::vector<ResolvedMount> out;
+    for (const auto& mount : spec.mounts) {
+        ResolvedMount resolved{.plan = mount, .source = {}};
+        if (mount.type == "volume") resolved.source = TRY(volume_source(context, spec, mount, root));
+        if (mount.type == "bind") resolved.source = TRY(bind_source(mount));
+        out.push_back(std::move(resolved));
+    }
+    return out;
+}
+
+namespace {
+std::string shared_memory_directory(Context& context, const std::string& id) {
+    return context.config.exec_root + "/shm/" + id;
+}
+}  // namespace
+
+Result<std::string> shared_memory_source(Context& context, const ContainerSpec& spec) {
+    if (is_container_mode(spec.host.ipc_mode)) {
+        const auto other = TRY(running_container(context, container_of_mode(spec.host.ipc_mode)));
+        if (other->spec()->host.ipc_mode != "shareable")
+            return fail(ErrorKind::conflict, "can't join IPC of container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+                        other->id());
+        return shared_memory_directory(context, other->id());
+    }
+    if (spec.host.ipc_mode != "shareable") return std::string();
+    const std::string directory = shared_memory_directory(context, spec.id);
+    drop_shared_memory(context, spec.id);
+    TRY(sys::make_directories(directory, 0700));
+    const std::string options = fmt::format("mode=1777,size={}", spec.host.shm_size);
+    if (::mount("shm", directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) < 0)
+        return fail_errno("mount shared memory at {}", directory);
+    return directory;
+}
+
+void drop_shared_memory(Context& context, const std::string& container_id) {
+    const std::string directory = shared_memory_directory(context, container_id);
+    if (!sys::exists(directory)) return;
+    // EINVAL: a crash came between the directory and the mount.
+    if (::umount2(directory.c_str(), MNT_DETACH) < 0 && errno != EINVAL)
+        log::warning("unmount {}: {}, ignoring", directory, errno);
+    ::rmdir(directory.c_str());
+}
+
+}  // namespace corten::engine

@@ -1,0 +1,27 @@
+#pragma once
+// Makes the host's side of a container's mounts: volumes, missing bind sources, shared memory.
+#include "context.hpp"
+#include "spec_builder.hpp"
+
+namespace corten::engine {
+
+/// `root` is the container's root file system, for filling a new volume with what the image has at
+/// its place. Errors: invalid "bind source path does not exist: /x".
+Result<std::vector<ResolvedMount>> mount_sources(Context& context, const ContainerSpec& spec, FdView root);
+
+/// Where /dev/shm comes from when it is shared: a tmpfs of this container for --ipc shareable, the
+/// other one's for --ipc container:X; empty for a private one.
+Result<std::string> shared_memory_source(Context& context, const ContainerSpec& spec);
+/// Takes back what shared_memory_source() mounted.
+void drop_shared_memory(Context& context, const std::string& container_id);
+
+/// "/path" inside a volume for --mount volume-subpath, resolved without leaving the volume.
+Result<std::string> volume_subpath(const std::string& mountpoint, const std::string& subpath);
+
+Result<std::shared_ptr<Container>> running_container(Context& context, std::string_view ref);
+/// A namespace ("pid", "ipc", "net") of a running container's first process.
+Result<Fd> open_namespace(const Container& container, std::string_view type);
+/// The root directory of a running container as its processes see it.
+Result<Fd> open_live_root(const Container& container);
+
+}  // namespace corten::engine

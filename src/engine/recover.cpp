@@ -1,0 +1,168 @@
+// Starting is recovery. The database says what should be, the supervisors' sockets what is.
+#include "health.hpp"
+#include "lifecycle.hpp"
+#include "mount_sources.hpp"
+#include "network_attach.hpp"
+
+#include <base/ids.hpp>
+#include <base/log.hpp>
+#include <cgroup/group.hpp>
+#include <sys/file.hpp>
+
+#include <csignal>
+#include <set>
+
+namespace corten::engine::lifecycle {
+
+namespace {
+
+/// What happened to a container while no daemon looked.
+struct Found {
+    std::shared_ptr<Container> container;
+    std::optional<proto::StateReply> state;  ///< the supervisor's word, if it lives
+};
+
+Result<std::shared_ptr<proto::ShimClient>> connect(Context& context, const std::shared_ptr<Container>& container) {
+    return context.pump->connect(context.runtime_directory(container->id()) + "/shim.sock",
+                                 supervisor_handlers(context, container));
+}
+
+Found look_at(Context& context, const std::shared_ptr<Container>& container) {
+    Found found{.container = container, .state = {}};
+    const auto client = connect(context, container);
+    if (!client) return found;  // no supervisor: the ordinary case of a container that does not run
+    container->set_supervisor(*client, sys::PidRef());
+    const auto state = (*client)->call(proto::StateRequest{});
+    if (state) found.state = *state;
+    else log::warning("supervisor of {}: {}", container->name(), state.error().message());
+    return found;
+}
+
+void adopt_execs(Context& context, Container& container, const proto::StateReply& state) {
+    for (const auto& exec : state.execs) {
+        ExecRecord record;
+        record.id = exec.exec_id;
+        record.container_id = container.id();
+        record.started = true;
+        record.running = exec.running;
+        record.pid = static_cast<int>(exec.pid);
+        if (!exec.running) record.exit_code = exec.code;
+        if (exec.running) container.add_exec(exec.exec_id);
+        context.execs.insert(std::move(record));
+    }
+}
+
+/// The container runs on: its addresses and ports stay its own.
+Result<void> adopt(Context& context, const Found& found) {
+    auto& container = *found.container;
+    container.change_state([&](ContainerState& state) {
+        if (!state.is_running()) state.status = "running";  // the daemon died between start and record
+        state.pid = static_cast<int>(found.state->pid);
+        state.started_at = found.state->started_at;
+    });
+    TRY(context.container_store.update_state(container.id(), container.state()));
+    for (const auto& endpoint : container.state().endpoints) {
+        auto network_namespace = open_namespace(container, "net");
+        TRY(context.networks->adopt(endpoint, network_namespace ? std::move(*network_namespace) : Fd()));
+    }
+    adopt_execs(context, container, *found.state);
+    return {};
+}
+
+/// It ended, or its supervisor did; the exit file or the supervisor knows the code.
+void note_exit(Context& context, const Found& found) {
+    proto::ExitRecord record{.code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
+    if (found.state && found.state->exit) {
+        record = *found.state->exit;
+    } else if (const auto text = sys::read_file(context.runtime_directory(found.container->id()) + "/exit.json")) {
+        if (const auto kept = parse_as<proto::ExitRecord>(*text, "exit file")) record = *kept;
+    }
+    handle_exit(context, found.container, record);
+}
+
+void finish_removal(Context& context, const std::shared_ptr<Container>& container) {
+    const auto removed = remove(context, container, {.force = true, .volumes = true});
+    if (!removed) log::error("finish the removal of {}: {}", container->name(), removed.error().message());
+}
+
+/// Kills the processes of a container that no row names, or whose supervisor died.
+void end_cgroup(Context& context, const std::string& path) {
+    if (path.empty()) return;
+    const auto group = cgroup::Group::open(context.facts.cgroups, path);
+    if (!group || !group->valid()) return;
+    group->kill_all().ignore();  // an empty group has nothing to kill
+    if (const auto removed = group->remove(); !removed) log::warning("remove cgroup {}: {}", path, removed.error().message());
+}
+
+void settle(Context& context, const Found& found) {
+    const auto state = found.container->state();
+    const bool lives = found.state && found.state->status == "running";
+    if (state.status == "removing") return finish_removal(context, found.container);
+    if (lives) {
+        if (const auto adopted = adopt(context, found); !adopted)
+            log::error("adopt {}: {}", found.container->name(), adopted.error().message());
+        return;
+    }
+    if (state.is_running()) {
+        if (!found.state) end_cgroup(context, state.cgroup_path);
+        return note_exit(context, found);
+    }
+    // A supervisor of a start that never happened, or of a container that ended.
+    if (found.state) release_supervisor(context, *found.container);
+    if (found.container->spec()->host.auto_remove && state.started_at != 0) finish_removal(context, found.container);
+}
+
+/// Supervisors, files and snapshots of containers that no row names: a create that was cut short.
+Result<void> remove_orphans(Context& context) {
+    std::set<std::string> known;
+    for (const auto& container : context.containers.all()) known.insert(container->id());
+    for (const auto& key : TRY(context.store->snapshots().list()))
+        if (!known.contains(key)) TRY(context.store->snapshots().remove(key));
+    for (const auto& name : TRY(sys::list_directory(context.config.data_root + "/containers")))
+        if (!known.contains(name)) TRY(sys::remove_tree(context.files_of(name)));
+    for (const auto& name : TRY(sys::list_directory(context.config.exec_root + "/containers"))) {
+        if (known.contains(name)) continue;
+        end_cgroup(context, context.config.cgroup_parent + "/" + name);
+        TRY(sys::remove_tree(context.runtime_directory(name)));
+    }
+    TRY(context.volumes.remove_orphans());
+    return {};
+}
+
+/// always: even when it was stopped by hand; unless-stopped: only when it was not. What the policy
+/// of on-failure means for a daemon that was away nobody can tell: as docker, it is left alone.
+void start_by_policy(Context& context, const std::shared_ptr<Container>& container) {
+    const auto state = container->state();
+    const std::string& policy = container->spec()->host.restart_policy.name;
+    const bool was_restarting = state.status == "restarting";
+    const bool wanted = was_restarting || policy == "always" || (policy == "unless-stopped" && !state.stopped_by_user);
+    if (!wanted || state.is_running() || state.started_at == 0) return;
+    context.workers.post([&context, container] {
+        if (const auto started = start(context, container); !started && started.error().kind() != ErrorKind::not_modified)
+            log::warning("start {}: {}", container->name(), started.error().message());
+    });
+}
+
+}  // namespace
+
+Result<void> recover(Context& context) {
+    for (auto& [spec, state] : TRY(context.container_store.load())) {
+        const std::string name = spec.name;
+        auto container = std::make_shared<Container>(std::move(spec), std::move(state));
+        TRY(context.containers.reserve_name(name, container->id()));
+        context.containers.insert(std::move(container));
+    }
+    for (const auto& container : context.containers.all()) settle(context, look_at(context, container));
+    TRY(context.networks->start());
+    TRY(remove_orphans(context));
+    for (const auto& container : context.containers.all()) {
+        if (container->state().is_running()) begin_health_checks(context, container);
+        start_by_policy(context, container);
+    }
+    context.workers.post([&context] {
+        if (const auto swept = context.store->sweep(); !swept) log::warning("sweep: {}", swept.error().message());
+    });
+    return {};
+}
+
+}  // namespace corten::engine::lifecycle

@@ -1,0 +1,105 @@
+// Starting, listening to and ending the supervisor of a container.
+#include "exec_runner.hpp"
+#include "lifecycle.hpp"
+
+#include <base/ids.hpp>
+#include <base/log.hpp>
+#include <base/text.hpp>
+#include <sys/file.hpp>
+#include <sys/socket.hpp>
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+namespace corten::engine::lifecycle {
+
+namespace {
+
+constexpr int control_fd = 3;
+
+void on_exited(Context& context, const std::shared_ptr<Container>& container, const Json& body) {
+    const auto record = from_json<proto::ExitRecord>(body, "exited event");
+    if (!record) return log::error("container {}: {}", short_id(container->id()), record.error().message());
+    context.workers.post([&context, container, exit = *record] { handle_exit(context, container, exit); });
+}
+
+void on_event(Context& context, const std::shared_ptr<Container>& container, const proto::Event& event) {
+    const auto spec = container->spec();
+    if (event.type == proto::event_exited) {
+        on_exited(context, container, event.body);
+    } else if (event.type == proto::event_exec_exited) {
+        if (const auto exited = from_json<proto::ExecExitedEvent>(event.body, "exec_exited event"))
+            handle_exec_exit(context, *container, *exited);
+    } else if (event.type == proto::event_oom) {
+        publish_container_event(context, *spec, "oom");
+    } else if (event.type == proto::event_detached) {
+        const auto detached = from_json<proto::DetachedEvent>(event.body, "detached event");
+        const bool of_exec = detached && !detached->exec_id.empty();
+        if (of_exec)
+            publish_container_event(context, *spec, "exec_detach", {{"execID", detached->exec_id}});
+        else
+            publish_container_event(context, *spec, "detach");
+    } else if (event.type == proto::event_log_lost) {
+        log::warning("container {}: output could not be logged: {}", short_id(container->id()), event.body.dump());
+    }
+}
+
+/// The supervisor went away by itself: its exit file tells how the container ended, if it got there.
+void on_closed(Context& context, const std::shared_ptr<Container>& container) {
+    if (context.closing) return;
+    proto::ExitRecord record{.code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
+    const auto text = sys::read_file(context.runtime_directory(container->id()) + "/exit.json");
+    if (text)
+        if (const auto kept = parse_as<proto::ExitRecord>(*text, "exit file")) record = *kept;
+    handle_exit(context, container, record);
+}
+
+/// Reaps the supervisor when it is our child; one adopted from an earlier daemon is init's.
+void reap(sys::PidRef process) {
+    if (!process.valid()) return;
+    siginfo_t info{};
+    ::waitid(P_PIDFD, static_cast<id_t>(process.fd().raw()), &info, WEXITED);
+}
+
+}  // namespace
+
+proto::ShimHandlers supervisor_handlers(Context& context, const std::shared_ptr<Container>& container) {
+    return {.on_event = [&context, container](const proto::Event& event) { on_event(context, container, event); },
+            .on_closed =
+                [&context, container] {
+                    context.workers.post([&context, container] { on_closed(context, container); });
+                }};
+}
+
+Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(Context& context,
+                                                             const std::shared_ptr<Container>& container) {
+    if (auto client = container->supervisor(); client && !client->is_closed()) return client;
+    reap(container->take_supervisor_process());
+    const std::string directory = context.runtime_directory(container->id());
+    TRY(sys::make_directories(directory, 0700));
+    TRY(sys::remove_file(directory + "/exit.json"));
+    auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
+    const Fd errors = TRY(sys::open(directory + "/shim.log", O_WRONLY | O_CREAT | O_APPEND, 0600));
+    auto child = TRY(sys::spawn({.program = context.config.shim_program,
+                                 .arguments = {directory},
+                                 .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+                                 .fds = {{errors, STDERR_FILENO}, {theirs, control_fd}},
+                                 .argv0 = "corten-shim",
+                                 .new_session = true}));
+    auto client = TRY(context.pump->add(std::move(ours), supervisor_handlers(context, container)));
+    container->set_supervisor(client, child.detach());
+    return client;
+}
+
+void release_supervisor(Context& context, Container& container) {
+    const auto client = container.supervisor();
+    if (!client) return;
+    context.pump->remove(*client);
+    const auto released = client->call(proto::ReleaseRequest{});
+    if (!released && released.error().kind() != ErrorKind::unavailable)
+        log::warning("container {}: release its supervisor: {}", short_id(container.id()), released.error().message());
+    reap(container.take_supervisor_process());
+    sys::remove_tree(context.runtime_directory(container.id())).ignore();  // recovery removes the rest
+}
+
+}  // namespace corten::engine::lifecycle

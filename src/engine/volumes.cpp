@@ -1,0 +1,168 @@
+#include "context.hpp"
+#include "names.hpp"
+
+#include <base/ids.hpp>
+#include <base/text.hpp>
+#include <engine/volumes.hpp>
+#include <sys/file.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace corten::engine {
+
+namespace {
+
+constexpr std::string_view anonymous_label = "com.docker.volume.anonymous";
+
+apitypes::Volume render(const Context& context, const VolumeRecord& record) {
+    apitypes::Volume out;
+    std::string created = rfc3339(WallTime(std::chrono::seconds(record.created / 1'000'000'000)));
+    out.created_at = std::move(created);
+    out.mountpoint = context.volumes.mountpoint(record.name);
+    out.name = record.name;
+    if (!record.labels.empty()) out.labels = record.labels;
+    if (!record.options.empty()) out.options = record.options;
+    return out;
+}
+
+/// The container that refers to a volume, running or not.
+std::optional<std::string> user_of(const Context& context, const std::string& volume) {
+    for (const auto& container : context.containers.all())
+        for (const auto& mount : container->spec()->mounts)
+            if (mount.type == "volume" && mount.name == volume) return container->id();
+    return {};
+}
+
+/// Volumes that -v made without a name; the engine marks them by their name's form and by the plan.
+bool is_anonymous(const VolumeRecord& record) {
+    return record.labels.contains(std::string(anonymous_label)) || (record.name.size() == 64 && is_lower_hex(record.name));
+}
+
+bool label_matches(const std::map<std::string, std::string>& labels, const std::string& wanted) {
+    const auto [name, value] = split_once(wanted, '=');
+    const auto found = labels.find(std::string(name));
+    if (found == labels.end()) return false;
+    return wanted.find('=') == std::string::npos || found->second == value;
+}
+
+bool is_true(const std::string& value) { return value == "true" || value == "1"; }
+
+bool matches(const Context& context, const VolumeRecord& record, const Filters& filters) {
+    return std::ranges::all_of(filters, [&](const auto& filter) {
+        const auto one = [&](const std::string& value) {
+            if (filter.first == "name") return record.name.find(value) != std::string::npos;
+            if (filter.first == "driver") return value == "local";
+            if (filter.first == "label") return label_matches(record.labels, value);
+            if (filter.first == "label!") return !label_matches(record.labels, value);
+            if (filter.first == "dangling") return is_true(value) == !user_of(context, record.name).has_value();
+            return true;
+        };
+        const bool every = filter.first == "label" || filter.first == "label!";
+        return every ? std::ranges::all_of(filter.second, one) : std::ranges::any_of(filter.second, one);
+    });
+}
+
+Result<void> check_keys(const Filters& filters, std::span<const char* const> known) {
+    for (const auto& [key, values] : filters)
+        if (std::ranges::find(known, key) == known.end()) return fail(ErrorKind::invalid, "invalid filter '{}'", key);
+    return {};
+}
+
+}  // namespace
+
+Volumes::Volumes(Context& context) : context_(context) {}
+
+Result<std::vector<apitypes::Volume>> Volumes::list(const Filters& filters) const {
+    constexpr std::array known = {"dangling", "name", "driver", "label", "label!"};
+    TRY(check_keys(filters, known));
+    std::vector<apitypes::Volume> out;
+    for (const auto& record : TRY(context_.volumes.list()))
+        if (matches(context_, record, filters)) out.push_back(render(context_, record));
+    return out;
+}
+
+namespace {
+
+Result<std::int64_t> tree_size(const std::string& path) {
+    std::int64_t bytes = 0;
+    for (const auto& name : TRY(sys::list_directory(path))) {
+        struct ::stat status {};
+        const std::string entry = path + "/" + name;
+        if (::lstat(entry.c_str(), &status) < 0) continue;  // gone since it was listed
+        bytes += S_ISDIR(status.st_mode) ? TRY(tree_size(entry)) : status.st_size;
+    }
+    return bytes;
+}
+
+}  // namespace
+
+Result<std::vector<apitypes::Volume>> Volumes::list_with_usage() const {
+    auto volumes = TRY(list({}));
+    for (auto& volume : volumes) {
+        std::int64_t users = 0;
+        for (const auto& container : context_.containers.all())
+            users += std::ranges::count(container->spec()->mounts, volume.name, &PlannedMount::name);
+        volume.usage_data = apitypes::VolumeUsage{.ref_count = users, .size = TRY(tree_size(volume.mountpoint))};
+    }
+    return volumes;
+}
+
+Result<apitypes::Volume> Volumes::inspect(std::string_view name) const {
+    const auto record = TRY(context_.volumes.find(std::string(name)));
+    if (!record) return fail(ErrorKind::not_found, "get {}: no such volume", name);
+    return render(context_, *record);
+}
+
+Result<apitypes::Volume> Volumes::create(const apitypes::VolumeCreateRequest& request) {
+    if (!request.driver.empty() && request.driver != "local")
+        return fail(ErrorKind::not_found, "volume driver \"{}\" is not installed: only \"local\" is built in", request.driver);
+    if (!apitypes::items(request.driver_opts).empty())
+        return fail(ErrorKind::not_built, "options of the local volume driver (type, device, o, size) are not implemented");
+    VolumeRecord wanted{.name = request.name, .created = 0, .labels = apitypes::items(request.labels), .options = {}, .filled = false};
+    if (wanted.name.empty()) {
+        wanted.name = random_id();
+        wanted.labels[std::string(anonymous_label)] = "";
+    }
+    TRY(check_volume_name(wanted.name));
+    const auto made = TRY(context_.volumes.create(std::move(wanted)));
+    if (made.made) context_.events.publish(make_event("volume", "create", made.volume.name, {{"driver", "local"}}));
+    return render(context_, made.volume);
+}
+
+Result<void> Volumes::remove(std::string_view name, bool force) {
+    const auto record = TRY(context_.volumes.find(std::string(name)));
+    if (!record) {
+        if (force) return {};
+        return fail(ErrorKind::not_found, "get {}: no such volume", name);
+    }
+    if (const auto user = user_of(context_, record->name))
+        return fail(ErrorKind::conflict, "remove {}: volume is in use - [{}]", name, *user);
+    TRY(context_.volumes.remove(record->name));
+    context_.events.publish(make_event("volume", "destroy", record->name, {{"driver", "local"}}));
+    return {};
+}
+
+Result<apitypes::VolumesPruned> Volumes::prune(const Filters& filters) {
+    constexpr std::array known = {"label", "label!", "all"};
+    TRY(check_keys(filters, known));
+    std::unique_lock prune(context_.prune, std::try_to_lock);
+    if (!prune) return fail(ErrorKind::conflict, "a prune operation is already running");
+    Filters chosen = filters;
+    const auto all = filters.find("all");
+    const bool named_too = all != filters.end() && std::ranges::any_of(all->second, is_true);
+    chosen.erase("all");
+    apitypes::VolumesPruned pruned;
+    for (const auto& record : TRY(context_.volumes.list())) {
+        if (!named_too && !is_anonymous(record)) continue;
+        if (!matches(context_, record, chosen)) continue;
+        const auto size = tree_size(context_.volumes.mountpoint(record.name)).value_or(0);
+        if (!remove(record.name, false)) continue;  // in use
+        if (!pruned.volumes_deleted) pruned.volumes_deleted.emplace();
+        pruned.volumes_deleted->push_back(record.name);
+        pruned.space_reclaimed += size;
+    }
+    return pruned;
+}
+
+}  // namespace corten::engine
