@@ -130,9 +130,10 @@ private:
             std::string_view path = changes_[i].path;
             for (auto slash = path.rfind('/'); slash > 0; slash = path.rfind('/')) {
                 path = path.substr(0, slash);
-                if (!known.emplace(path).second) break;
-                changes_.push_back({std::string(path), ChangeKind::modified});
-                path = std::string_view(*known.find(path));
+                const auto [entry, fresh] = known.emplace(path);
+                if (!fresh) break;
+                path = *entry;  // what it was a view of moves when changes_ grows
+                changes_.push_back({*entry, ChangeKind::modified});
             }
         }
     }

@@ -291,7 +291,8 @@ TEST_F(Unpack, VeryDeepTreesNeedNoStack) {
     ASSERT_OK(unpack(TarText().file(path + "leaf", "x").finish()));
     EXPECT_OK(remove_at(root_fd_, "d"));
     EXPECT_FALSE(present(in("d")));
-    EXPECT_ERROR(unpack(TarText().file(std::string(70'000, 'x'), "x").finish()), ErrorKind::corrupt);
+    EXPECT_ERROR(unpack(TarText().file(std::string(70'000, 'x'), "x").finish()),
+                 ErrorKind::corrupt);
 }
 
 TEST_F(Unpack, SparseFilesKeepTheirHoles) {
