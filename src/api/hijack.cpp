@@ -1,0 +1,76 @@
+#include "hijack.hpp"
+
+#include "errors.hpp"
+
+#include <base/log.hpp>
+#include <sys/file.hpp>
+
+#include <fcntl.h>
+
+namespace corten::api {
+
+namespace {
+
+constexpr std::string_view raw_type = "application/vnd.docker.raw-stream";
+constexpr std::string_view framed_type = "application/vnd.docker.multiplexed-stream";
+
+/// Best effort: the client may have gone, and there is nobody else to tell.
+void say(const Fd& socket, const Error& error, bool tty) {
+    const std::string line = error.message() + "\r\n";
+    http::make_socket_stream(Fd(::fcntl(socket.raw(), F_DUPFD_CLOEXEC, 0)))
+        ->write(tty ? line : frame(1, line), std::chrono::seconds(5))
+        .ignore();
+}
+
+}  // namespace
+
+std::string frame(int stream, std::string_view bytes) {
+    const auto size = static_cast<std::uint32_t>(bytes.size());
+    std::string out{static_cast<char>(stream), 0, 0, 0};
+    for (const int shift : {24, 16, 8, 0}) out += static_cast<char>(size >> shift);
+    out += bytes;
+    return out;
+}
+
+std::string hijack_head(const Call& call, bool tty, CopyHeaders copy) {
+    std::string head;
+    if (call.request.headers.contains("Upgrade")) {
+        const bool framed = !tty && call.version >= ApiVersion{1, 42};
+        head = fmt::format(
+            "HTTP/1.1 101 UPGRADED\r\nContent-Type: {}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n",
+            framed ? framed_type : raw_type);
+    } else {
+        head = fmt::format("HTTP/1.1 200 OK\r\nContent-Type: {}\r\n", raw_type);
+    }
+    if (copy == CopyHeaders::yes) call.answer.headers().append_to(head);
+    return head + "\r\n";
+}
+
+Result<void> connect_stream(Call& call, engine::Attachment& attachment, CopyHeaders copy) {
+    const bool tty = attachment.tty();
+    auto taken = TRY(call.answer.hijack(hijack_head(call, tty, copy)));
+    const Fd ours(::fcntl(taken.socket.raw(), F_DUPFD_CLOEXEC, 0));
+    if (!ours) return fail_errno("dup");
+    auto connected = attachment.connect({std::move(taken.socket), std::move(taken.early)});
+    if (!connected.has_value()) {
+        log::error("{} {}: {}", call.request.method, call.request.path,
+                   connected.error().message());
+        say(ours, connected.error(), tty);
+    }
+    return {};
+}
+
+Result<void> answer_raw_error(Call& call, const Error& error) {
+    const int status = status_of(error.kind());
+    TRY(call.answer.hijack(fmt::format("HTTP/1.1 {} {}\r\nContent-Type: {}\r\n\r\n{}\r\n", status,
+                                       http::reason_of(status), raw_type, error.message())));
+    return {};
+}
+
+Result<void> answer_error_as_output(Call& call, const Error& error, bool tty) {
+    const auto taken = TRY(call.answer.hijack(hijack_head(call, tty, CopyHeaders::yes)));
+    say(taken.socket, error, tty);
+    return {};
+}
+
+}  // namespace corten::api

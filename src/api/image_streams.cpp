@@ -1,0 +1,118 @@
+// Images on their way in and out: pull, push, save, load, import.
+#include "credentials.hpp"
+#include "progress.hpp"
+#include "router.hpp"
+#include "tar_body.hpp"
+
+#include <apitypes/system.hpp>
+#include <base/text.hpp>
+
+#include <array>
+
+namespace corten::api {
+
+namespace {
+
+/// fromImage and tag as one reference; the tag may be a digest.
+std::string pulled_reference(const Call& call) {
+    const auto image = call.text("fromImage");
+    const auto tag = call.text("tag");
+    if (tag.empty()) return image;
+    return image + (tag.find(':') != std::string::npos ? "@" : ":") + tag;
+}
+
+Result<void> pull(Call& call) {
+    ProgressStream progress(call.answer);
+    const FdView gone = TRY(call.gone());
+    return progress.finish(call.engine.images().pull({.reference = pulled_reference(call),
+                                                      .platform = call.text("platform"),
+                                                      .credentials = registry_credentials(call)},
+                                                     progress.sink(), gone));
+}
+
+Result<void> import(Call& call) {
+    const auto source = call.text("fromSrc");
+    if (source != "-")
+        return fail(ErrorKind::not_built,
+                    "importing from a URL ({}) is not built: fetch it and import it from "
+                    "standard input",
+                    source);
+    ProgressStream progress(call.answer);
+    const engine::Images::Import request{.repository = call.text("repo"),
+                                         .tag = call.text("tag"),
+                                         .message = call.text("message"),
+                                         .changes = call.request.query.all("changes"),
+                                         .platform = call.text("platform")};
+    auto id = call.engine.images().import(request, call.request.body(), progress.sink());
+    if (!id.has_value()) return progress.finish(std::move(id).error());
+    progress.write({.status = *id});
+    return progress.finish({});
+}
+
+Result<void> create(Call& call) {
+    return call.text("fromImage").empty() ? import(call) : pull(call);
+}
+
+Result<void> push(Call& call) {
+    std::string reference = call.name();
+    if (const auto tag = call.text("tag"); !tag.empty()) reference += ":" + tag;
+    // Old clients send a body of credentials; the header is what counts.
+    ProgressStream progress(call.answer);
+    const FdView gone = TRY(call.gone());
+    return progress.finish(
+        call.engine.images().push(reference, registry_credentials(call), progress.sink(), gone));
+}
+
+Result<void> save(Call& call, const std::vector<std::string>& names) {
+    return stream_body(call, "application/x-tar", [&](const ByteSink& sink) {
+        return call.engine.images().save(names, sink);
+    });
+}
+
+Result<void> save_several(Call& call) {
+    // Repeated, or one list with commas.
+    std::vector<std::string> names;
+    for (const auto& value : call.request.query.all("names"))
+        for (auto& name : split(value, ','))
+            if (!name.empty()) names.push_back(std::move(name));
+    if (names.empty()) return fail(ErrorKind::invalid, "no images to save: give names");
+    return save(call, names);
+}
+
+Result<void> save_one(Call& call) {
+    return save(call, {call.name()});
+}
+
+Result<void> load(Call& call) {
+    ProgressStream progress(call.answer);
+    const bool quiet = call.flag("quiet");
+    const auto sink = [&](const apitypes::ProgressLine& line) {
+        if (!quiet || !line.progress_detail) progress.write(line);
+    };
+    return progress.finish(call.engine.images().load(call.request.body(), sink));
+}
+
+constexpr std::array routes{
+    Route{"POST", "/images/create", create},   Route{"POST", "/images/load", load},
+    Route{"GET", "/images/get", save_several}, Route{"GET", "/images/{}/get", save_one},
+    Route{"POST", "/images/{}/push", push},
+};
+
+}  // namespace
+
+engine::RegistryCredentials registry_credentials(const Call& call) {
+    const auto decoded = base64_decode(call.request.headers.get_or("X-Registry-Auth", ""));
+    if (!decoded.has_value() || decoded->empty() || !check_depth(*decoded).has_value()) return {};
+    const auto auth = parse_as<apitypes::AuthConfig>(*decoded, "X-Registry-Auth");
+    if (!auth.has_value()) return {};
+    return {.username = auth->username,
+            .password = auth->password,
+            .identity_token = auth->identity_token,
+            .server_address = auth->server_address};
+}
+
+std::span<const Route> image_stream_routes() {
+    return routes;
+}
+
+}  // namespace corten::api

@@ -1,0 +1,58 @@
+// Images: what is there, names, removal.
+#include "router.hpp"
+#include "shapes.hpp"
+
+#include <array>
+
+namespace corten::api {
+
+namespace {
+
+Result<void> list(Call& call) {
+    auto filters = TRY(call.filters());
+    // Before filters there was `filter`, a reference.
+    if (const auto reference = call.text("filter"); !reference.empty())
+        filters["reference"].push_back(reference);
+    auto images =
+        TRY(call.engine.images().list(call.flag("all"), filters, call.flag("shared-size")));
+    for (auto& image : images) shape(image, call.version);
+    return call.reply(200, images);
+}
+
+Result<void> inspect(Call& call) {
+    return call.reply_json(
+        200, shaped_json(TRY(call.engine.images().inspect(call.name())), call.version));
+}
+
+Result<void> history(Call& call) {
+    return call.reply(200, TRY(call.engine.images().history(call.name())));
+}
+
+Result<void> tag(Call& call) {
+    TRY(call.engine.images().tag(call.name(), call.text("repo"), call.text("tag")));
+    return call.reply_empty(201);
+}
+
+Result<void> remove(Call& call) {
+    const bool prune_parents = !call.flag("noprune");
+    return call.reply(
+        200, TRY(call.engine.images().remove(call.name(), call.flag("force"), prune_parents)));
+}
+
+Result<void> prune(Call& call) {
+    return call.reply(200, TRY(call.engine.images().prune(TRY(call.filters()))));
+}
+
+constexpr std::array routes{
+    Route{"GET", "/images/json", list},       Route{"POST", "/images/prune", prune},
+    Route{"GET", "/images/{}/json", inspect}, Route{"GET", "/images/{}/history", history},
+    Route{"POST", "/images/{}/tag", tag},     Route{"DELETE", "/images/{}", remove},
+};
+
+}  // namespace
+
+std::span<const Route> image_routes() {
+    return routes;
+}
+
+}  // namespace corten::api
