@@ -1,4 +1,6 @@
 #include "limited_source.hpp"
+#include "reader_source.hpp"
+#include "records.hpp"
 
 #include <base/clock.hpp>
 #include <image/builder.hpp>
@@ -27,6 +29,8 @@ Result<std::string> store_image(storage::Store& store, storage::Source& archive,
     TRY(lease.add_layer(layer.chain_id));
     image.rootfs.diff_ids = {layer.diff_id};
     auto change = TRY(store.db().begin());
+    auto records = TRY(Records::open(store.db()));
+    TRY(records.set_tar_size(layer.diff_id, tar.count()));
     const auto id =
         TRY(store.images().put({.config = dump_json(to_json(image)), .chain_id = layer.chain_id}));
     for (const auto& reference : references) TRY(store.images().tag(reference, id));
@@ -34,7 +38,7 @@ Result<std::string> store_image(storage::Store& store, storage::Source& archive,
     return id;
 }
 
-Result<std::string> import_image(storage::Store& store, storage::Source& archive,
+Result<std::string> import_image(storage::Store& store, const ByteSource& archive,
                                  const ImportRequest& request, const BuildOptions& options) {
     oci::Image image = new_image();
     if (request.platform) {
@@ -48,7 +52,8 @@ Result<std::string> import_image(storage::Store& store, storage::Source& archive
     image.history.push_back({.created = image.created, .comment = image.comment});
     std::vector<std::string> references;
     if (!request.reference.empty()) references.push_back(request.reference);
-    return store_image(store, archive, std::move(image), references, options);
+    ReaderSource source(archive);
+    return store_image(store, source, std::move(image), references, options);
 }
 
 }  // namespace corten::image

@@ -33,7 +33,7 @@ public:
         return next_++;
     }
     /// True for the first error.
-    bool put(std::size_t index, Result<storage::PendingLayer> result) {
+    bool put(std::size_t index, Result<FetchedLayer> result) {
         std::lock_guard lock(mutex_);
         const bool first_error = !result && !failed_;
         if (first_error) error_ = result.error();
@@ -42,7 +42,7 @@ public:
         changed_.notify_all();
         return first_error;
     }
-    Result<storage::PendingLayer> take(std::size_t index) {
+    Result<FetchedLayer> take(std::size_t index) {
         std::unique_lock lock(mutex_);
         changed_.wait(lock, [&] { return failed_ || results_[index].has_value(); });
         // One that was finished before another failed is worth keeping.
@@ -53,7 +53,7 @@ public:
 private:
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::vector<std::optional<Result<storage::PendingLayer>>> results_;
+    std::vector<std::optional<Result<FetchedLayer>>> results_;
     std::size_t next_ = 0;
     bool failed_ = false;
     std::optional<Error> error_;
@@ -115,7 +115,7 @@ Result<PullResult> PullJob::pull() {
         if (chain.error().kind() != ErrorKind::no_space) TRY(lease.keep_for(keep_after_failure));
         return std::move(chain).error();
     }
-    const bool updated = TRY(record(resolved, work.config, *chain));
+    const bool updated = TRY(record(resolved, work, *chain));
     return finish(resolved, updated);
 }
 
@@ -159,8 +159,8 @@ BlobEvents PullJob::events_for(const oci::Descriptor& layer) {
     return {.received = received, .complete = complete};
 }
 
-Result<storage::PendingLayer> PullJob::fetch_layer(const std::vector<Session*>& sessions,
-                                                   const oci::Descriptor& layer) {
+Result<FetchedLayer> PullJob::fetch_layer(const std::vector<Session*>& sessions,
+                                          const oci::Descriptor& layer) {
     const SlotGuard slot(slots_);
     if (cancel_.is_set()) return fail(ErrorKind::cancelled, "context canceled");
     BlobSource blob(sessions, layer, events_for(layer));
@@ -173,7 +173,8 @@ Result<storage::PendingLayer> PullJob::fetch_layer(const std::vector<Session*>& 
     // Bytes that are not a layer at all are usually not the blob that was asked for: its digest is
     // the better message. Otherwise what follows the compressed stream still belongs to the digest.
     if (unpacked || unpacked.error().kind() == ErrorKind::corrupt) TRY(drain(*download));
-    return unpacked;
+    if (!unpacked) return std::move(unpacked).error();
+    return FetchedLayer{*std::move(unpacked), tar.count()};
 }
 
 Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
@@ -200,16 +201,17 @@ Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
         std::string parent = plan.present > 0 ? plan.chain_ids[plan.present - 1] : std::string();
         for (std::size_t i = plan.present; i < layers.size(); ++i) {
             const std::string id(oci::short_digest(layers[i].digest));
-            auto pending = TRY(results.take(i - plan.present));
+            auto fetched = TRY(results.take(i - plan.present));
             feed_.publish({.status = "Extracting",
                            .id = id,
                            .current = layers[i].size,
                            .total = layers[i].size});
             TRY(store_.layers()
-                    .commit(std::move(pending), parent, plan.diff_ids[i])
+                    .commit(std::move(fetched.pending), parent, plan.diff_ids[i])
                     .context("layer " + layers[i].digest));
             parent = plan.chain_ids[i];
             TRY(lease.add_layer(parent));
+            TRY(record_layer(layers[i], plan.diff_ids[i], fetched.tar_size));
             say("Pull complete", id);
         }
         return parent;
@@ -220,11 +222,21 @@ Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
     return chain;
 }
 
-Result<bool> PullJob::record(const Resolved& resolved, const std::string& config,
+Result<void> PullJob::record_layer(const oci::Descriptor& layer, const std::string& diff_id,
+                                   std::uint64_t tar_size) {
+    auto records = TRY(Records::open(store_.db()));
+    TRY(records.set_tar_size(diff_id, tar_size));
+    return records.add_origin(diff_id, {.repository = request_.reference.name(),
+                                        .digest = layer.digest,
+                                        .size = layer.size,
+                                        .media_type = layer.media_type});
+}
+
+Result<bool> PullJob::record(const Resolved& resolved, const Plan& plan,
                              const std::string& chain_id) {
     auto change = TRY(store_.db().begin());
     const std::string id =
-        TRY(store_.images().put({.config = config,
+        TRY(store_.images().put({.config = plan.config,
                                  .manifest = resolved.manifest.bytes,
                                  .manifest_digest = resolved.manifest.digest,
                                  .manifest_media_type = resolved.image.media_type,

@@ -3,6 +3,7 @@
 // clients as asked for it.
 #include "blob_source.hpp"
 #include "feed.hpp"
+#include "records.hpp"
 #include "resolve.hpp"
 
 #include <image/puller.hpp>
@@ -14,6 +15,11 @@ namespace corten::image {
 
 /// Bounds the layers in work over all pulls.
 using Slots = std::counting_semaphore<>;
+
+struct FetchedLayer {
+    storage::PendingLayer pending;
+    std::uint64_t tar_size = 0;
+};
 
 class PullJob {
 public:
@@ -29,10 +35,11 @@ private:
     Result<PullResult> pull();
     Result<Plan> plan(const Resolved& resolved, storage::Lease& lease);
     Result<std::string> fetch_layers(Resolved& resolved, const Plan& plan, storage::Lease& lease);
-    Result<storage::PendingLayer> fetch_layer(const std::vector<Session*>& sessions,
-                                              const oci::Descriptor& layer);
-    Result<bool> record(const Resolved& resolved, const std::string& config,
-                        const std::string& chain_id);
+    Result<FetchedLayer> fetch_layer(const std::vector<Session*>& sessions,
+                                     const oci::Descriptor& layer);
+    Result<bool> record(const Resolved& resolved, const Plan& plan, const std::string& chain_id);
+    Result<void> record_layer(const oci::Descriptor& layer, const std::string& diff_id,
+                              std::uint64_t tar_size);
     Result<bool> record_references(const Resolved& resolved, const std::string& id);
     PullResult finish(const Resolved& resolved, bool updated);
     void say(std::string status, std::string id = {});

@@ -3,6 +3,7 @@
 #include <base/sync.hpp>
 #include <base/text.hpp>
 #include <image/puller.hpp>
+#include <sys/file.hpp>
 
 #include <array>
 #include <list>
@@ -27,6 +28,16 @@ std::string key_of(const PullRequest& request) {
                                    request.platform ? oci::to_string(*request.platform) : "",
                                    c.username, c.password, c.identity_token, c.registry_token},
         std::string_view("\0", 1));
+}
+
+/// What loads and bootstraps of a killed daemon left; what cannot be removed now is tried again at
+/// the next start.
+void remove_leftovers(const std::string& root) {
+    const auto names = sys::list_directory(root);
+    if (!names) return;
+    for (const auto& name : *names)
+        if (name == "bootstrap" || name.starts_with("load-"))
+            sys::remove_tree(root + "/" + name).ignore();
 }
 
 constexpr auto look_for_cancel = std::chrono::milliseconds(100);
@@ -70,7 +81,9 @@ public:
     Impl(storage::Store& store, PullOptions options)
         : store_(store),
           options_(std::move(options)),
-          slots_(static_cast<std::ptrdiff_t>(std::max<std::size_t>(options_.downloads, 1))) {}
+          slots_(static_cast<std::ptrdiff_t>(std::max<std::size_t>(options_.downloads, 1))) {
+        remove_leftovers(store_.root());
+    }
 
     Result<PullResult> pull(const PullRequest& request, const ProgressSink& progress,
                             FdView cancel) {

@@ -1,5 +1,6 @@
 #pragma once
 // Images that are made here, not pulled: import, bootstrap, load.
+#include <base/stream.hpp>
 #include <oci/image_spec.hpp>
 #include <storage/store.hpp>
 
@@ -29,7 +30,7 @@ struct ImportRequest {
     std::optional<oci::Platform> platform;
 };
 /// `docker import`: gives the id.
-Result<std::string> import_image(storage::Store& store, storage::Source& archive,
+Result<std::string> import_image(storage::Store& store, const ByteSource& archive,
                                  const ImportRequest& request, const BuildOptions& options = {});
 
 }  // namespace corten::image

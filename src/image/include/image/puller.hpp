@@ -43,7 +43,8 @@ struct PullResult {
     bool updated = false;  ///< false: the reference named this image before
 };
 
-/// Thread-safe. Pulls of the same reference that come while one runs share it.
+/// Thread-safe. Pulls of the same reference that come while one runs share it. There is one per
+/// store: made at start, it also removes what a killed daemon left of loads and bootstraps.
 class Puller {
 public:
     Puller(storage::Store& store, PullOptions options);

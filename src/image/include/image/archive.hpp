@@ -1,0 +1,30 @@
+#pragma once
+// `docker save` and `docker load`: archives of images in docker's layout of engine 25 and newer,
+// which is an OCI image layout with docker's manifest.json beside it.
+#include <base/stream.hpp>
+#include <image/progress.hpp>
+#include <storage/store.hpp>
+
+#include <string>
+#include <vector>
+
+namespace corten::image {
+
+/// Writes the images that `names` mean (references or ids) as one tar with layers uncompressed. A
+/// name without a tag means all tags of the repository. not_found before a byte is written.
+Result<void> save(storage::Store& store, const std::vector<std::string>& names,
+                  const ByteSink& sink);
+
+struct LoadOptions {
+    std::uint64_t most_unpacked_bytes = std::uint64_t{1} << 40;  ///< of one layer's tar
+    bool quiet = true;                                           ///< no "Loading layer" events
+};
+
+/// Takes docker's archives of all ages and OCI image layouts, also gzip, zstd, xz or bzip2. The
+/// archive is spooled below the store's root. Progress ends in a stream line per image, "Loaded
+/// image: name:tag\n". Gives the ids.
+Result<std::vector<std::string>> load(storage::Store& store, const ByteSource& archive,
+                                      const ProgressSink& progress,
+                                      const LoadOptions& options = {});
+
+}  // namespace corten::image
