@@ -47,6 +47,9 @@ void on_event(Context& context, const std::shared_ptr<Container>& container, con
 /// The supervisor went away by itself: its exit file tells how the container ended, if it got there.
 void on_closed(Context& context, const std::shared_ptr<Container>& container) {
     if (context.closing) return;
+    // The end of an earlier run's supervisor says nothing about this run.
+    const auto current = container->supervisor();
+    if (!current || !current->is_closed()) return;
     proto::ExitRecord record{.code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
     const auto text = sys::read_file(context.runtime_directory(container->id()) + "/exit.json");
     if (text)
@@ -94,8 +97,8 @@ Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(Context& context,
 void release_supervisor(Context& context, Container& container) {
     const auto client = container.supervisor();
     if (!client) return;
-    context.pump->remove(*client);
     const auto released = client->call(proto::ReleaseRequest{});
+    context.pump->remove(*client);
     if (!released && released.error().kind() != ErrorKind::unavailable)
         log::warning("container {}: release its supervisor: {}", short_id(container.id()), released.error().message());
     reap(container.take_supervisor_process());
