@@ -46,6 +46,8 @@ OwnedChild::~OwnedChild() {
 }
 
 Result<ExitStatus> OwnedChild::wait() {
+    // Without this, waitpid would take any child of ours.
+    if (!process_.valid()) return fail(ErrorKind::internal, "there is no process to wait for");
     int status = 0;
     pid_t reaped = -1;
     do {

@@ -61,7 +61,12 @@ public:
     OwnedChild() = default;
     explicit OwnedChild(PidRef process) : process_(std::move(process)) {}
     OwnedChild(OwnedChild&&) noexcept = default;
-    OwnedChild& operator=(OwnedChild&&) noexcept = default;
+    /// What was owned before is killed and reaped.
+    OwnedChild& operator=(OwnedChild&& other) noexcept {
+        const OwnedChild old(std::move(*this));
+        process_ = std::move(other.process_);
+        return *this;
+    }
     /// Kills with SIGKILL and reaps, when still owned.
     ~OwnedChild();
 
