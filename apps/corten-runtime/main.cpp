@@ -106,8 +106,13 @@ void add_lifecycle(Program& program) {
 
 void add_exec(Program& program) {
     auto options = std::make_shared<ExecOptions>();
-    CLI::App* sub = program.command("exec", "run one more process",
-                                    [&program, options] { return exec(program.global, *options); });
+    CLI::App* sub = program.command("exec", "run one more process", nullptr);
+    // From the command's first word on everything is the command's, whatever it looks like.
+    sub->prefix_command()->callback([&program, sub, options] {
+        const auto rest = sub->remaining();
+        options->args.insert(options->args.end(), rest.begin(), rest.end());
+        program.action = [&program, options] { return exec(program.global, *options); };
+    });
     sub->add_option("--console-socket", options->console_socket);
     sub->add_option("--cwd", options->cwd);
     sub->add_option("-e,--env", options->env)->allow_extra_args(false);
@@ -126,8 +131,6 @@ void add_exec(Program& program) {
     sub->add_flag("--ignore-paused", options->ignore_paused);
     add_id(sub, options->id);
     sub->add_option("command", options->args);
-    // What follows the container's name is its command line, whatever it looks like.
-    sub->positionals_at_end(false)->prefix_command();
 }
 
 void add_listing(Program& program) {
@@ -140,13 +143,17 @@ void add_listing(Program& program) {
     });
     sub->add_option("-f,--format", *format, "table or json");
     sub->add_flag("-q,--quiet", *quiet, "ids only");
-    sub = program.command("ps", "list a container's processes", [&program, format, id, rest] {
-        return processes(program.global, *id, *format, *rest);
+    sub = program.command("ps", "list a container's processes", nullptr);
+    sub->prefix_command()->callback([&program, sub, format, id, rest] {
+        const auto more = sub->remaining();
+        rest->insert(rest->end(), more.begin(), more.end());
+        program.action = [&program, format, id, rest] {
+            return processes(program.global, *id, *format, *rest);
+        };
     });
     sub->add_option("-f,--format", *format, "table or json");
     add_id(sub, *id);
     sub->add_option("ps-options", *rest);
-    sub->prefix_command();
     auto stats = std::make_shared<bool>(false);
     auto interval = std::make_shared<std::string>("5s");
     sub = add_id(program.command("events", "show usage and out-of-memory events",

@@ -63,14 +63,7 @@ private:
     Result<void> wait_and_enter();
     Result<void> wait_for_start();
     Result<void> ask(Signal question);
-    /// What is still needed after the wait for the start; all else of the caller's is closed.
-    std::vector<int> needed_descriptors() const {
-        std::vector<int> fds{control_.raw()};
-        if (plan_.start_listener) fds.push_back(plan_.start_listener.raw());
-        const auto& seccomp = plan_.process.seccomp;
-        if (seccomp && seccomp->listener) fds.push_back(seccomp->listener.raw());
-        return fds;
-    }
+    Result<void> keep_only_needed_descriptors();
     void lap(const char* phase) {
         const auto now = Clock::now();
         timings_ += fmt::format("{} {}\n", phase, (now - last_).count());
@@ -106,6 +99,7 @@ Result<void> Init::prepare() {
     if (::setsid() < 0 && errno != EPERM) return fail_errno("setsid");
     TRY(build_tree());
     TRY(settle_in_root());
+    TRY(keep_only_needed_descriptors());
     return report_ready();
 }
 
@@ -226,12 +220,25 @@ Result<void> Init::settle_in_root() {
     return {};
 }
 
+/// While the container waits for its start it already holds nothing else of the host's.
+Result<void> Init::keep_only_needed_descriptors() {
+    TRY(apply_stdio(plan_.process.stdio, plan_.process.process.user));
+    std::vector<int> kept{control_.raw()};
+    if (plan_.start_listener) kept.push_back(plan_.start_listener.raw());
+    if (console_.master) kept.push_back(console_.master.raw());
+    const auto& seccomp = plan_.process.seccomp;
+    if (seccomp && seccomp->listener) kept.push_back(seccomp->listener.raw());
+    TRY(seal_descriptors(plan_.process.preserve_fds, kept));
+    // Closed by number: their owners must not close what takes these numbers next.
+    for (Fd* closed : {&root_, &proc_, &console_.slave}) (void)closed->release();
+    return {};
+}
+
 Result<void> Init::report_ready() {
     std::vector<FdView> fds;
     if (console_.master) fds.emplace_back(console_.master);
     TRY(send(control_, Signal::ready, timings_, fds));
     console_.master.reset();
-    proc_.reset();
     return {};
 }
 
@@ -249,10 +256,6 @@ Result<void> Init::wait_for_start() {
 
 Result<void> Init::wait_and_enter() {
     if (plan_.start_listener || !plan_.die_with_parent) ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
-    // The streams are taken over before the wait: the caller's numbers 0 to 2 may be the channel's
-    // peer's log, and in the container they are the container's.
-    TRY(apply_stdio(plan_.process.stdio, plan_.process.process.user));
-    TRY(seal_descriptors(plan_.process.preserve_fds, needed_descriptors()));
     TRY(wait_for_start());
     if (plan_.spec.hooks) {
         const oci::State state{.oci_version = plan_.spec.oci_version,
