@@ -1,0 +1,244 @@
+#include "names.hpp"
+#include "records.hpp"
+#include "resolve.hpp"
+#include "upload.hpp"
+
+#include <image/pusher.hpp>
+#include <storage/compression.hpp>
+
+#include <atomic>
+#include <mutex>
+
+namespace corten::image {
+
+namespace {
+
+constexpr std::size_t uploads = 3;
+constexpr auto progress_interval = std::chrono::milliseconds(100);
+
+struct LayerToPush {
+    std::string chain_id;
+    std::string diff_id;
+    std::uint64_t tar_size = 0;  ///< 0 when it is not known
+
+    std::string id() const { return std::string(oci::short_digest(diff_id)); }
+};
+
+/// Tells the client from several threads, one at a time.
+class Reporter {
+public:
+    explicit Reporter(const ProgressSink& sink) : sink_(sink) {}
+    void tell(const Progress& event) {
+        std::lock_guard lock(mutex_);
+        sink_(event);
+    }
+
+private:
+    const ProgressSink& sink_;
+    std::mutex mutex_;
+};
+
+/// Counts the tar's bytes on their way into the compressor.
+class ReportingSink final : public storage::Sink {
+public:
+    ReportingSink(storage::Sink& out, Reporter& reporter, const LayerToPush& layer)
+        : out_(out), reporter_(reporter), layer_(layer) {}
+    Result<void> write(std::string_view bytes) override {
+        count_ += bytes.size();
+        const auto now = std::chrono::steady_clock::now();
+        if (now - last_ >= progress_interval) {
+            last_ = now;
+            reporter_.tell({.status = "Pushing",
+                            .id = layer_.id(),
+                            .current = static_cast<std::int64_t>(count_),
+                            .total = static_cast<std::int64_t>(layer_.tar_size)});
+        }
+        return out_.write(bytes);
+    }
+
+private:
+    storage::Sink& out_;
+    Reporter& reporter_;
+    const LayerToPush& layer_;
+    std::uint64_t count_ = 0;
+    std::chrono::steady_clock::time_point last_{};
+};
+
+class PushJob {
+public:
+    PushJob(storage::Store& store, Records records, Session& session, Reporter& reporter)
+        : store_(store), records_(records), session_(session), reporter_(reporter) {}
+
+    Result<void> run(const NamedImage& image, const Reference& reference) {
+        const auto stored = TRY(store_.images().get(image.id));
+        const auto layers = TRY(plan(stored));
+        for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer)
+            reporter_.tell({.status = "Preparing", .id = layer->id()});
+        const auto blobs = TRY(push_layers(layers));
+        TRY(Uploader(session_).put(stored.config, stored.id).context("image config"));
+        return push_manifest(stored, blobs, reference);
+    }
+
+private:
+    Result<std::vector<LayerToPush>> plan(const storage::Image& image) {
+        const auto document = TRY(oci::parse_image(image.config));
+        std::vector<LayerToPush> layers;
+        std::string chain;
+        for (const auto& diff_id : document.rootfs.diff_ids) {
+            chain = storage::chain_id(chain, diff_id);
+            layers.push_back({chain, diff_id, TRY(records_.tar_size(diff_id)).value_or(0)});
+        }
+        return layers;
+    }
+
+    /// All layers, some at a time; the first error ends it.
+    Result<std::vector<oci::Descriptor>> push_layers(const std::vector<LayerToPush>& layers) {
+        std::vector<oci::Descriptor> blobs(layers.size());
+        std::atomic<std::size_t> next = 0;
+        Sync<std::optional<Error>> failure;
+        const auto work = [&] {
+            for (std::size_t i = next++; i < layers.size(); i = next++) {
+                auto pushed = push_layer(layers[i]);
+                if (pushed) {
+                    blobs[i] = *std::move(pushed);
+                    continue;
+                }
+                next = layers.size();
+                failure.with([&](auto& first) {
+                    if (!first) first = std::move(pushed).error();
+                });
+            }
+        };
+        std::vector<std::thread> threads;
+        for (std::size_t i = 0; i < std::min(uploads, layers.size()); ++i)
+            threads.emplace_back(work);
+        for (auto& thread : threads) thread.join();
+        if (auto error = failure.with([](auto& first) { return first; })) return *error;
+        return blobs;
+    }
+
+    /// The blob that holds the layer in the target repository, once it is there.
+    Result<oci::Descriptor> push_layer(const LayerToPush& layer) {
+        const auto origins = TRY(records_.origins(layer.diff_id));
+        for (const auto& origin : origins)
+            if (const auto status = TRY(reuse(origin)); !status.empty()) {
+                reporter_.tell({.status = status, .id = layer.id()});
+                TRY(remember(layer, origin));
+                return descriptor_of(origin);
+            }
+        const auto blob = TRY(send(layer));
+        const LayerOrigin origin{.digest = blob.digest,
+                                 .size = blob.size,
+                                 .media_type = std::string(oci::media::docker_layer_gzip)};
+        TRY(remember(layer, origin));
+        reporter_.tell({.status = "Pushed", .id = layer.id()});
+        return descriptor_of(origin);
+    }
+
+    /// "" when the blob of `origin` cannot serve.
+    Result<std::string> reuse(const LayerOrigin& origin) {
+        const Reference& target = session_.repository();
+        const auto from = TRY(Reference::parse(origin.repository));
+        Uploader uploader(session_);
+        if (TRY(uploader.has(origin.digest))) return std::string("Layer already exists");
+        if (from.domain != target.domain || from.path == target.path) return std::string();
+        if (TRY(uploader.mount(origin.digest, from.path))) return "Mounted from " + from.path;
+        return std::string();
+    }
+
+    Result<UploadedBlob> send(const LayerToPush& layer) {
+        return Uploader(session_)
+            .stream([&](storage::Sink& out) -> Result<void> {
+                const auto gzip = TRY(storage::Compressor::create(storage::Compression::gzip, out));
+                ReportingSink tar(*gzip, reporter_, layer);
+                TRY(store_.layers().write_tar(layer.chain_id, tar));
+                return gzip->finish();
+            })
+            .context("layer " + layer.id());
+    }
+
+    Result<void> remember(const LayerToPush& layer, LayerOrigin origin) {
+        origin.repository = session_.repository().name();
+        return records_.add_origin(layer.diff_id, origin);
+    }
+
+    static oci::Descriptor descriptor_of(const LayerOrigin& origin) {
+        return {.media_type = origin.media_type, .digest = origin.digest, .size = origin.size};
+    }
+
+    /// The manifest the image came with, when every blob is the one it names; else a new one.
+    static std::pair<std::string, std::string> manifest_for(
+        const storage::Image& image, const std::vector<oci::Descriptor>& blobs) {
+        if (!image.manifest.empty()) {
+            const auto parsed = oci::parse_manifest(image.manifest, image.manifest_media_type);
+            const auto* known = parsed ? std::get_if<oci::Manifest>(&*parsed) : nullptr;
+            if (known && std::ranges::equal(known->layers, blobs, {}, &oci::Descriptor::digest,
+                                            &oci::Descriptor::digest))
+                return {image.manifest, known->media_type};
+        }
+        const bool docker = std::ranges::all_of(blobs, [](const oci::Descriptor& blob) {
+            return blob.media_type == oci::media::docker_layer_gzip;
+        });
+        oci::Manifest manifest;
+        manifest.media_type = docker ? oci::media::docker_manifest : oci::media::oci_manifest;
+        manifest.config = {
+            .media_type = std::string(docker ? oci::media::docker_config : oci::media::oci_config),
+            .digest = image.id,
+            .size = static_cast<std::int64_t>(image.config.size())};
+        manifest.layers = blobs;
+        for (auto& layer : manifest.layers)
+            if (!docker && layer.media_type == oci::media::docker_layer_gzip)
+                layer.media_type = oci::media::oci_layer_gzip;
+        return {dump_json(to_json(manifest)), manifest.media_type};
+    }
+
+    Result<void> push_manifest(const storage::Image& image,
+                               const std::vector<oci::Descriptor>& blobs,
+                               const Reference& reference) {
+        auto [text, type] = manifest_for(image, blobs);
+        const std::string digest = storage::sha256_digest(text);
+        const auto size = static_cast<std::int64_t>(text.size());
+        Call call{.method = "PUT",
+                  .target = session_.path("manifests/" + reference.tag),
+                  .body = std::move(text)};
+        call.headers.set("Content-Type", type);
+        auto answer = TRY(session_.request(call));
+        if (answer.status() / 100 != 2)
+            return plain_error(read_refusal(answer)).context("manifest " + reference.familiar());
+        TRY(store_.images().tag(reference.name() + "@" + digest, image.id));
+        reporter_.tell(
+            {.status = fmt::format("{}: digest: {} size: {}", reference.tag, digest, size)});
+        reporter_.tell({.aux = Progress::Pushed{reference.tag, digest, size}});
+        return {};
+    }
+
+    storage::Store& store_;
+    Records records_;
+    Session& session_;
+    Reporter& reporter_;
+};
+
+}  // namespace
+
+Result<void> push(storage::Store& store, const std::string& name, const Credentials& credentials,
+                  const PullOptions& options, const ProgressSink& progress, FdView cancel) {
+    const auto target = TRY(Reference::parse(name));
+    if (!target.digest.empty()) return fail(ErrorKind::invalid, "cannot push a digest reference");
+    auto images = find_images(store, name);
+    if (!images || images->empty() || images->front().references.empty())
+        return fail(ErrorKind::not_found, "An image does not exist locally with the tag: {}",
+                    target.familiar_name());
+    Transport transport(transport_options(options, cancel));
+    RegistryConfig config = options.registry;
+    config.mirrors.clear();  // they are for reading
+    auto sessions = open_sessions(transport, config, target, credentials, "pull,push");
+    Reporter reporter(progress);
+    reporter.tell({.status = fmt::format("The push refers to repository [{}]", target.name())});
+    TRY(with_first_reachable<void>(sessions, [](Session& session) { return session.ping(); }));
+    PushJob job(store, TRY(Records::open(store.db())), *sessions.front(), reporter);
+    for (const auto& image : *images)
+        for (const auto& reference : image.references) TRY(job.run(image, reference));
+    return {};
+}
+
+}  // namespace corten::image
