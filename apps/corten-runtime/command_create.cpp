@@ -40,12 +40,12 @@ Result<std::string> absolute_bundle(const std::string& bundle) {
     return std::string(resolved);
 }
 
-Result<oci::Spec> read_spec(const std::string& bundle) {
+Result<std::string> read_configuration(const std::string& bundle) {
     const auto path = bundle + "/config.json";
-    const auto text = sys::read_file(path);
+    auto text = sys::read_file(path);
     if (!text && text.error().number() == ENOENT)
         return fail(ErrorKind::not_found, "JSON specification file {} not found", path);
-    return oci::parse_spec(TRY(std::move(text)));
+    return text;
 }
 
 /// "slice:prefix:name" is for the systemd driver.
@@ -121,8 +121,8 @@ runtime::LaunchRequest request_for(const Global& global, const CreateOptions& op
     request.no_pivot = options.no_pivot;
     request.no_new_keyring = options.no_new_keyring;
     request.tolerate_cgroup_errors = is_rootless(global);
-    if (spec.linux_section.seccomp)
-        request.seccomp_program = cached_filter(global, *spec.linux_section.seccomp);
+    auto& seccomp = request.spec.linux_section.seccomp;
+    if (seccomp) request.seccomp_program = cached_filter(global, *seccomp);
     return request;
 }
 
@@ -148,7 +148,8 @@ void print_timings(const Global& global, const runtime::Created& created) {
 Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool detached) {
     TRY(check_id(options.id));
     const auto bundle = TRY(absolute_bundle(options.bundle));
-    auto spec = TRY(read_spec(bundle));
+    const auto configuration = TRY(read_configuration(bundle));
+    auto spec = TRY(oci::parse_spec(configuration));
     TRY(oci::validate(spec));
     TRY(check_terminal(spec, options, detached));
     spec.linux_section.cgroups_path = TRY(cgroup_path(global, spec, options.id));
@@ -171,7 +172,8 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
         created.console_master.reset();
     }
     TRY(write_pid_file(options.pid_file, created.init.process().pid()));
-    auto container = TRY(creation.commit(record_of(created, spec, options.id, bundle), spec));
+    auto container =
+        TRY(creation.commit(record_of(created, spec, options.id, bundle), configuration));
     undo.commit();
     return Made{std::move(created), std::move(container), std::move(spec)};
 }
@@ -198,7 +200,9 @@ void let_go(runtime::Created& created) {
 Result<int> run_attended(const CreateOptions& options, Made made) {
     Fd master = std::move(made.created.console_master);
     const auto code = attend(std::move(made.created.init), master);
-    if (!options.keep) TRY(made.container.destroy());
+    if (!options.keep)
+        TRY(made.container.destroy(made.spec.hooks ? made.spec.hooks->poststop
+                                                   : std::vector<oci::Hook>()));
     return code;
 }
 

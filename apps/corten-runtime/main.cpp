@@ -4,10 +4,13 @@
 #include "store.hpp"
 
 #include <CLI/CLI.hpp>
+#include <base/text.hpp>
 #include <runtime/sealed.hpp>
 
+#include <malloc.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <functional>
 
 namespace corten::runtime_cli {
@@ -209,15 +212,42 @@ void add_others(Program& program) {
             ->allow_extras();
 }
 
+bool lists_word(std::string_view list, std::string_view word) {
+    const auto words = split(list, ' ');
+    return std::ranges::find(words, word) != words.end();
+}
+
+/// The first word that is no option, nor the value of one that stands before the command.
+std::string_view command_of(int argc, char** argv) {
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view word = argv[i];
+        if (!word.starts_with('-')) return word;
+        const bool takes_value =
+            word == "--root" || word == "--log" || word == "--log-format" || word == "--rootless";
+        if (takes_value) ++i;
+    }
+    return "";
+}
+
+/// Only what can be called: describing all commands takes longer than most of them.
+void add_commands(Program& program, std::string_view name) {
+    const std::pair<std::string_view, void (*)(Program&)> groups[] = {
+        {"create run", add_create_and_run},
+        {"start pause resume state delete kill", add_lifecycle},
+        {"exec", add_exec},
+        {"list ps events", add_listing},
+        {"update", add_update},
+        {"spec features checkpoint restore", add_others}};
+    const bool known = std::ranges::any_of(
+        groups, [&](const auto& group) { return lists_word(group.first, name); });
+    for (const auto& [names, add] : groups)
+        if (!known || lists_word(names, name)) add(program);
+}
+
 Result<int> run_program(int argc, char** argv) {
     Program program;
     add_globals(program);
-    add_create_and_run(program);
-    add_lifecycle(program);
-    add_exec(program);
-    add_listing(program);
-    add_update(program);
-    add_others(program);
+    add_commands(program, command_of(argc, argv));
     program.app.set_version_flag("-v,--version",
                                  fmt::format("corten-runtime version {}\nspec: {}", CORTEN_VERSION,
                                              oci::runtime_spec_version));
@@ -232,11 +262,9 @@ Result<int> run_program(int argc, char** argv) {
     return program.action();
 }
 
-/// exec's failures must differ from what the process itself can return.
-int failure_code(int argc, char** argv) {
-    for (int i = 1; i < argc; ++i)
-        if (std::string_view(argv[i]) == "exec") return 255;
-    return 1;
+/// These put a process of ours into a container.
+bool enters_container(std::string_view command) {
+    return command == "create" || command == "run" || command == "exec";
 }
 
 }  // namespace
@@ -244,10 +272,17 @@ int failure_code(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     using namespace corten;
-    const auto sealed = runtime::run_sealed(argv);
-    if (!sealed) runtime_cli::log_warning(sealed.error().message() + ", ignoring");
+    const auto command = runtime_cli::command_of(argc, argv);
+    if (runtime_cli::enters_container(command)) {
+        const auto sealed = runtime::run_sealed(argv);
+        if (!sealed) runtime_cli::log_warning(sealed.error().message() + ", ignoring");
+    }
+    // Memory is never given back before the end, which comes soon.
+    ::mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    ::mallopt(M_TOP_PAD, 512 << 10);
     const auto code = runtime_cli::run_program(argc, argv);
     if (code) return *code;
     runtime_cli::log_fatal(code.error().message());
-    return runtime_cli::failure_code(argc, argv);
+    // exec's failures must differ from what the process itself can return.
+    return command == "exec" ? 255 : 1;
 }

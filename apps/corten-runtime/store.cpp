@@ -142,18 +142,26 @@ oci::State Container::state() const {
 }
 
 Result<void> Container::destroy() const {
+    const auto text = sys::read_file(directory_ + "/config.json").value_or("");
+    // Reading a configuration takes longer than the rest, and few have such hooks.
+    if (text.find("poststop") == std::string::npos) return destroy({});
+    const auto configuration = oci::parse_spec(text);
+    const bool hooks = configuration && configuration->hooks;
+    return destroy(hooks ? configuration->hooks->poststop : std::vector<oci::Hook>());
+}
+
+Result<void> Container::destroy(const std::vector<oci::Hook>& poststop) const {
     const auto group = cgroup();
     if (group.valid()) {
         TRY(group.kill_all());
         TRY(group.remove());
     }
-    const auto configuration = spec();
     TRY(sys::remove_tree(directory_));
-    if (!configuration || !configuration->hooks) return {};
+    if (poststop.empty()) return {};
     auto ended = state();
     ended.status = "stopped";
     ended.pid = 0;
-    auto hooks = runtime::run_hooks(configuration->hooks->poststop, "poststop", ended);
+    auto hooks = runtime::run_hooks(poststop, "poststop", ended);
     // The specification: an error of these is logged and the deletion goes on.
     if (!hooks) log_warning(hooks.error().message());
     return {};
@@ -178,9 +186,9 @@ Creation::~Creation() {
     if (!committed_) sys::remove_tree(directory()).ignore();  // the first error is the one to tell
 }
 
-Result<Container> Creation::commit(Record record, const oci::Spec& spec) {
+Result<Container> Creation::commit(Record record, std::string_view configuration) {
     container_.record_ = std::move(record);
-    TRY(container_.save_spec(spec));
+    TRY(sys::write_file_atomic(directory() + "/config.json", configuration, 0600));
     TRY(sys::write_file_atomic(directory() + "/state.json", dump_json(to_json(container_.record_)),
                                0600));
     committed_ = true;

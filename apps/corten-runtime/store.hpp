@@ -75,6 +75,8 @@ public:
 
     /// Kills what is left, removes the groups and the directory, runs the poststop hooks.
     Result<void> destroy() const;
+    /// The same for whoever has the hooks at hand.
+    Result<void> destroy(const std::vector<oci::Hook>& poststop) const;
 
 private:
     friend class Creation;
@@ -93,8 +95,8 @@ public:
     ~Creation();
     const std::string& directory() const { return container_.directory_; }
     std::string start_socket() const { return container_.start_socket(); }
-    /// Writes the record and the configuration; from here on others see the container.
-    Result<Container> commit(Record record, const oci::Spec& spec);
+    /// Writes the record and the configuration's text; from here on others see the container.
+    Result<Container> commit(Record record, std::string_view configuration);
 
 private:
     Creation() = default;
