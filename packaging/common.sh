@@ -32,11 +32,12 @@ install_packages() {
     [ -z "$made" ] || rm -f "$policy"
 }
 
-# build PRESET: configures and compiles; says how long it took.
+# build PRESET [TARGET…]: configures and compiles; says how long it took.
 build() {
+    local preset=$1; shift
     local began=$SECONDS
-    say "building preset $1 with $(nproc) jobs"
-    cmake --preset "$1" -S "$root" > /dev/null
-    cmake --build "$root/build/$1"
+    say "building preset $preset with $(nproc) jobs"
+    cmake --preset "$preset" -S "$root" > /dev/null
+    cmake --build "$root/build/$preset" ${1:+--target "$@"}
     echo "built in $((SECONDS - began)) s"
 }

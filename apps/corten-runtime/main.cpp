@@ -110,7 +110,8 @@ void add_lifecycle(Program& program) {
 void add_exec(Program& program) {
     auto options = std::make_shared<ExecOptions>();
     CLI::App* sub = program.command("exec", "run one more process", nullptr);
-    // From the command's first word on everything is the command's, whatever it looks like.
+    // The first word after the container's name, and all that follows, is the command, whatever it
+    // looks like: it must not be declared, or options among it would be taken for ours.
     sub->prefix_command()->callback([&program, sub, options] {
         const auto rest = sub->remaining();
         options->args.insert(options->args.end(), rest.begin(), rest.end());
@@ -133,7 +134,6 @@ void add_exec(Program& program) {
     sub->add_option("--cgroup", options->cgroup);
     sub->add_flag("--ignore-paused", options->ignore_paused);
     add_id(sub, options->id);
-    sub->add_option("command", options->args);
 }
 
 void add_listing(Program& program) {
@@ -156,7 +156,6 @@ void add_listing(Program& program) {
     });
     sub->add_option("-f,--format", *format, "table or json");
     add_id(sub, *id);
-    sub->add_option("ps-options", *rest);
     auto stats = std::make_shared<bool>(false);
     auto interval = std::make_shared<std::string>("5s");
     sub = add_id(program.command("events", "show usage and out-of-memory events",

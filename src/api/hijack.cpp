@@ -22,6 +22,11 @@ void say(const Fd& socket, const Error& error, bool tty) {
         .ignore();
 }
 
+std::string head_for(const Call& call, bool tty, CopyHeaders copy) {
+    return hijack_head(call.request.headers.contains("Upgrade"), tty, call.version,
+                       copy == CopyHeaders::yes ? call.answer.headers() : http::Headers());
+}
+
 }  // namespace
 
 std::string frame(int stream, std::string_view bytes) {
@@ -32,23 +37,23 @@ std::string frame(int stream, std::string_view bytes) {
     return out;
 }
 
-std::string hijack_head(const Call& call, bool tty, CopyHeaders copy) {
+std::string hijack_head(bool upgrade, bool tty, ApiVersion version, const http::Headers& copied) {
     std::string head;
-    if (call.request.headers.contains("Upgrade")) {
-        const bool framed = !tty && call.version >= ApiVersion{1, 42};
+    if (upgrade) {
+        const bool framed = !tty && version >= ApiVersion{1, 42};
         head = fmt::format(
             "HTTP/1.1 101 UPGRADED\r\nContent-Type: {}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n",
             framed ? framed_type : raw_type);
     } else {
         head = fmt::format("HTTP/1.1 200 OK\r\nContent-Type: {}\r\n", raw_type);
     }
-    if (copy == CopyHeaders::yes) call.answer.headers().append_to(head);
+    copied.append_to(head);
     return head + "\r\n";
 }
 
 Result<void> connect_stream(Call& call, engine::Attachment& attachment, CopyHeaders copy) {
     const bool tty = attachment.tty();
-    auto taken = TRY(call.answer.hijack(hijack_head(call, tty, copy)));
+    auto taken = TRY(call.answer.hijack(head_for(call, tty, copy)));
     const Fd ours(::fcntl(taken.socket.raw(), F_DUPFD_CLOEXEC, 0));
     if (!ours) return fail_errno("dup");
     auto connected = attachment.connect({std::move(taken.socket), std::move(taken.early)});
@@ -68,7 +73,7 @@ Result<void> answer_raw_error(Call& call, const Error& error) {
 }
 
 Result<void> answer_error_as_output(Call& call, const Error& error, bool tty) {
-    const auto taken = TRY(call.answer.hijack(hijack_head(call, tty, CopyHeaders::yes)));
+    const auto taken = TRY(call.answer.hijack(head_for(call, tty, CopyHeaders::yes)));
     say(taken.socket, error, tty);
     return {};
 }

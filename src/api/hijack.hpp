@@ -10,8 +10,9 @@ enum class CopyHeaders {
 };
 
 /// The exact head of the answer: 101 for a client that asked to upgrade, else 200 and a body that
-/// lasts until the connection ends.
-std::string hijack_head(const Call& call, bool tty, CopyHeaders copy);
+/// lasts until the connection ends. Since 1.42 the type says whether output is framed.
+std::string hijack_head(bool upgrade, bool tty, ApiVersion version,
+                        const http::Headers& copied = {});
 
 /// Answers with success and hands the socket to the attachment.
 Result<void> connect_stream(Call& call, engine::Attachment& attachment, CopyHeaders copy);

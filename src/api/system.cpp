@@ -72,9 +72,12 @@ Result<void> prune_build_cache(Call& call) {
 }
 
 constexpr std::array routes{
-    Route{"HEAD", "/_ping", ping_head}, Route{"GET", "/_ping", ping},
-    Route{"GET", "/info", info},        Route{"GET", "/version", version},
-    Route{"POST", "/auth", login},      Route{"GET", "/system/df", disk_usage},
+    Route{"HEAD", "/_ping", ping_head},
+    Route{"GET", "/_ping", ping},
+    Route{"GET", "/info", info},
+    Route{"GET", "/version", version},
+    Route{"POST", "/auth", login},
+    Route{"GET", "/system/df", disk_usage},
     Route{"POST", "/build/prune", prune_build_cache},
 };
 

@@ -32,6 +32,7 @@ bool is_path_component(std::string_view text) {
         }
         const auto end = std::min(text.find_first_not_of("._-", i), text.size());
         const std::string_view gap = text.substr(i, end - i);
+        if (gap.empty()) return false;
         const bool dashes = gap.find_first_not_of('-') == gap.npos;
         if (!dashes && gap != "." && gap != "_" && gap != "__") return false;
         i = end;

@@ -11,7 +11,6 @@ namespace corten::cli {
 
 namespace {
 
-constexpr std::size_t least_width = 10;
 constexpr std::size_t gap = 3;
 
 bool starts_character(char c) {
@@ -60,7 +59,7 @@ std::size_t display_width(std::string_view text) {
     return static_cast<std::size_t>(std::ranges::count_if(text, starts_character));
 }
 
-std::string align_columns(std::string_view rows) {
+std::string align_columns(std::string_view rows, std::size_t least_width) {
     std::vector<std::vector<std::string>> lines;
     std::vector<std::size_t> widths;
     for (const std::string& line : split(rows, '\n')) {
@@ -129,7 +128,7 @@ std::string local_time(std::int64_t unix_seconds) {
     return std::string(text, length);
 }
 
-std::string quoted(std::string_view text) {
+std::string go_quoted(std::string_view text) {
     return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

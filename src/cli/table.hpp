@@ -10,8 +10,8 @@
 
 namespace corten::cli {
 
-/// Aligns cells separated by tabs, rows by line breaks: columns at least 10 wide, 3 apart.
-std::string align_columns(std::string_view rows);
+/// Aligns cells separated by tabs, rows by line breaks: columns at least so wide, 3 apart.
+std::string align_columns(std::string_view rows, std::size_t least_width = 10);
 
 /// What a list shows.
 struct ListFormat {
@@ -36,6 +36,6 @@ std::string time_ago(std::int64_t unix_seconds);
 /// "2026-11-24 08:28:50 +0000 UTC" in the local zone, as Go prints times.
 std::string local_time(std::int64_t unix_seconds);
 /// Go's %q.
-std::string quoted(std::string_view text);
+std::string go_quoted(std::string_view text);
 
 }  // namespace corten::cli

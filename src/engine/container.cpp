@@ -111,7 +111,7 @@ void Container::notify_removed() {
     inner_.with([&](Inner& inner) {
         inner.removed = true;
         for (const auto& slot : inner.waits) {
-            slot->result.with([&](WaitResult& r) { r = {inner.state.exit_code, inner.state.error}; });
+            slot->result.with([&](WaitResult& r) { r = {inner.state.exit_code, {}}; });
             slot->done.set();
         }
         inner.waits.clear();

@@ -96,7 +96,30 @@ Result<void> Execs::resize(std::string_view exec_id, std::uint16_t rows, std::ui
     }
 }
 
+namespace {
+
+/// Clients ask for the exit code the moment their stream ends, which can be before the exit's event
+/// was handled here; the supervisor itself knows.
+void refresh(Context& context, const ExecRecord& exec) {
+    if (!exec.running) return;
+    const auto container = context.containers.find(exec.container_id);
+    if (!container) return;
+    const auto supervisor = (*container)->supervisor();
+    if (!supervisor) return;
+    const auto state = supervisor->call(proto::StateRequest{});
+    if (!state) return;  // it is going away: its exit is on its way to us
+    for (const auto& known : state->execs)
+        if (known.exec_id == exec.id && !known.running)
+            context.execs.change(exec.id, [&](ExecRecord& record) {
+                record.running = false;
+                record.exit_code = known.code;
+            });
+}
+
+}  // namespace
+
 Result<apitypes::ExecInspect> Execs::inspect(std::string_view exec_id) const {
+    refresh(context_, TRY(context_.execs.find(exec_id)));
     const auto exec = TRY(context_.execs.find(exec_id));
     apitypes::ExecInspect out;
     out.id = exec.id;

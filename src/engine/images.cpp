@@ -4,8 +4,11 @@
 #include <base/text.hpp>
 #include <base/units.hpp>
 #include <engine/images.hpp>
+#include <image/archive.hpp>
 #include <image/bootstrap.hpp>
+#include <image/builder.hpp>
 #include <image/login.hpp>
+#include <image/pusher.hpp>
 #include <oci/image_spec.hpp>
 
 #include <algorithm>
@@ -329,17 +332,42 @@ Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
     return pruned;
 }
 
-namespace {
-Error not_built(std::string_view what) { return fail(ErrorKind::not_built, "{} is not implemented", what); }
-}  // namespace
-
-Result<void> Images::push(std::string_view, const RegistryCredentials&, const ProgressSink&, FdView) {
-    return not_built("image push");
+Result<void> Images::push(std::string_view ref, const RegistryCredentials& credentials,
+                          const ProgressSink& progress, FdView cancel) {
+    TRY(image::push(*context_.store, std::string(ref), credentials_of(credentials),
+                    context_.puller->options(), sink_of(progress), cancel));
+    publish_image_event(context_, "push", std::string(ref), familiar_reference(ref));
+    return {};
 }
-Result<void> Images::save(const std::vector<std::string>&, const ByteSink&) const { return not_built("image save"); }
-Result<void> Images::load(const ByteSource&, const ProgressSink&) { return not_built("image load"); }
-Result<std::string> Images::import(const Import&, const ByteSource&, const ProgressSink&) {
-    return not_built("image import");
+
+Result<void> Images::save(const std::vector<std::string>& refs, const ByteSink& sink) const {
+    return image::save(*context_.store, refs, sink);
+}
+
+Result<void> Images::load(const ByteSource& source, const ProgressSink& progress) {
+    const image::LoadOptions options{.most_unpacked_bytes = context_.config.most_unpacked_bytes};
+    for (const auto& id : TRY(image::load(*context_.store, source, sink_of(progress), options)))
+        publish_image_event(context_, "load", id, id);
+    return {};
+}
+
+Result<std::string> Images::import(const Import& request, const ByteSource& source,
+                                   const ProgressSink& progress) {
+    image::ImportRequest import{.message = request.message, .changes = request.changes};
+    if (!request.repository.empty()) {
+        auto target = TRY(image::Reference::parse(request.repository));
+        if (!request.tag.empty()) target.tag = request.tag;
+        if (!target.tag.empty() && !image::is_valid_tag(target.tag))
+            return fail(ErrorKind::invalid, "invalid tag format");
+        import.reference = target.with_default_tag().canonical();
+    }
+    if (!request.platform.empty()) import.platform = TRY(oci::parse_platform(request.platform));
+    const auto id =
+        TRY(image::import_image(*context_.store, source, import,
+                                {.most_unpacked_bytes = context_.config.most_unpacked_bytes}));
+    sink_of(progress)({.status = id});
+    publish_image_event(context_, "import", id, id);
+    return id;
 }
 
 Result<void> Images::bootstrap(std::string_view name, const ProgressSink& progress, FdView cancel) {

@@ -102,8 +102,8 @@ private:
     }
 
     Result<void> open_root() {
-        const auto access = spec_->host.readonly_rootfs ? storage::Access::read_only : storage::Access::read_write;
-        root_ = TRY(context_.store->snapshots().mount(container_->id(), access));
+        // Writable also for --read-only: the runtime makes missing mount points before it closes it.
+        root_ = TRY(context_.store->snapshots().mount(container_->id()));
         std::vector<std::string> groups = apitypes::items(spec_->host.group_add);
         user_ = TRY(resolve_user(root_, spec_->config.user, groups));
         mounts_ = TRY(mount_sources(context_, *spec_, root_));
@@ -228,7 +228,9 @@ Result<void> check_startable(const Container& container) {
     return {};
 }
 
+/// Nobody who waits for an exit is told, because there was none: the starter gets the error.
 void record_failure(Context& context, Container& container, const Error& error) {
+    const bool was_restarting = container.state().status == "restarting";
     container.change_state([&](ContainerState& state) {
         state.exit_code = failure_code(error);
         state.error = error.message();
@@ -237,7 +239,7 @@ void record_failure(Context& context, Container& container, const Error& error) 
     });
     const auto kept = context.container_store.update_state(container.id(), container.state());
     if (!kept) log::error("container {}: {}", short_id(container.id()), kept.error().message());
-    container.notify_exit({.exit_code = failure_code(error), .error = error.message()});
+    if (was_restarting) container.notify_exit({.exit_code = failure_code(error), .error = error.message()});
 }
 
 }  // namespace

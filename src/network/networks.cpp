@@ -5,6 +5,8 @@
 #include <base/ids.hpp>
 #include <base/log.hpp>
 
+#include <netinet/in.h>
+
 #include <cerrno>
 
 namespace corten::network {
@@ -317,7 +319,6 @@ Result<void> publish_in(Rules& r, Endpoint& endpoint, const std::vector<PortRequ
     const auto chosen = TRY(r.ports.hold(endpoint.id, wanted));
     const auto mappings = TRY(mappings_of(endpoint, chosen));
     auto added = r.firewall.add(mappings);
-    if (added) added = forget_udp_flows(mappings);
     if (!added) r.ports.release(endpoint.id);
     TRY(std::move(added));
     auto& known = r.mappings[endpoint.id];
@@ -344,18 +345,31 @@ Result<void> Networks::publish(Endpoint& endpoint, std::string_view name,
         done = s.reload_rules();
         if (done) done = attempt();
     }
+    if (done) s.forget_flows(TRY(mappings_of(endpoint, endpoint.ports)));
     return std::move(done).context(fmt::format(
         "driver failed programming external connectivity on endpoint {} ({})", name, endpoint.id));
 }
 
+void Networks::State::forget_flows(std::vector<Mapping> mappings) {
+    const bool udp = std::ranges::any_of(
+        mappings, [](const Mapping& mapping) { return mapping.protocol == IPPROTO_UDP; });
+    if (!udp) return;
+    // Off the way: the kernel walks its whole table for it, 4 ms with a quarter million buckets.
+    reaper.add({.after = [mappings = std::move(mappings)] {
+        if (auto done = forget_udp_flows(mappings); !done)
+            log::warning("forget UDP flows: {}, ignoring", done.error().message());
+    }});
+}
+
 namespace {
 
-Result<void> unpublish(Rules& r, const std::string& endpoint_id) {
+/// Gives what was published.
+Result<std::vector<Mapping>> unpublish(Rules& r, const std::string& endpoint_id) {
     r.ports.release(endpoint_id);
-    const auto known = r.mappings.extract(endpoint_id);
-    if (known.empty()) return {};
+    auto known = r.mappings.extract(endpoint_id);
+    if (known.empty()) return std::vector<Mapping>();
     TRY(r.firewall.remove(known.mapped()));
-    return forget_udp_flows(known.mapped());
+    return std::move(known.mapped());
 }
 
 }  // namespace
@@ -364,7 +378,10 @@ void Networks::release(const Endpoint& endpoint) {
     State& s = *state_;
     auto done = s.rules.with([&](Rules& r) { return unpublish(r, endpoint.id); });
     // What is left in the table goes with its next replacement at the latest.
-    if (!done) log::warning("unpublish {}: {}, ignoring", endpoint.id, done.error().message());
+    if (done)
+        s.forget_flows(std::move(*done));
+    else
+        log::warning("unpublish {}: {}, ignoring", endpoint.id, done.error().message());
     if (auto remains = s.forget(endpoint)) s.reaper.add(std::move(*remains));
 }
 

@@ -87,6 +87,8 @@ struct Networks::State {
                                const Plug& plug, const std::string& host_interface);
     /// Takes the endpoint out; its address is given back when its interface is gone.
     std::optional<Remains> forget(const Endpoint& endpoint);
+    /// In the background, before or after the ports are translated anew.
+    void forget_flows(std::vector<Mapping> mappings);
     void keep_inside(const std::string& container_id, Rtnl inside);
     Inside inside_of(std::string_view container_id) const;
     bool has_default_route(const std::string& container_id) const;

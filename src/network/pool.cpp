@@ -131,6 +131,7 @@ Result<void> delete_interfaces(const std::vector<Remains>& all) {
     Rtnl host = TRY(Rtnl::open());
     std::vector<int> indices;
     for (const auto& remains : all) {
+        if (remains.host_interface.empty()) continue;
         const auto index = host.index_of(remains.host_interface);
         if (index)
             indices.push_back(*index);

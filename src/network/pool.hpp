@@ -60,7 +60,7 @@ private:
     std::jthread thread_;
 };
 
-/// What is left of a sandbox when its container is gone.
+/// What is left of a sandbox when its container is gone, or other work that can wait.
 struct Remains {
     std::string host_interface;          ///< deleted; one that is gone already is fine
     std::shared_ptr<Sync<Rtnl>> inside;  ///< closed

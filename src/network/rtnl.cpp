@@ -1,6 +1,7 @@
 #include "rtnl.hpp"
 
 #include <endian.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -57,7 +58,11 @@ Link link_of(const sys::NetlinkMessage& message) {
     link.mtu = attributes.u32(IFLA_MTU).value_or(0);
     link.master = static_cast<int>(attributes.u32(IFLA_MASTER).value_or(0));
     link.alias = attributes.text(IFLA_IFALIAS).value_or("");
-    link.kind = attributes.nested(IFLA_LINKINFO).text(IFLA_INFO_KIND).value_or("");
+    const auto info = attributes.nested(IFLA_LINKINFO);
+    link.kind = info.text(IFLA_INFO_KIND).value_or("");
+    const auto port_state = info.nested(IFLA_INFO_SLAVE_DATA).find(IFLA_BRPORT_STATE);
+    link.forwards =
+        port_state && !port_state->empty() && port_state->front() == std::byte{BR_STATE_FORWARDING};
     if (const auto mac = attributes.find(IFLA_ADDRESS); mac && mac->size() == link.mac.bytes.size())
         std::memcpy(link.mac.bytes.data(), mac->data(), mac->size());
     link.stats = stats_of(attributes);

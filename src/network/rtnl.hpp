@@ -18,8 +18,10 @@ struct Link {
     MacAddress mac;
     std::uint32_t mtu = 0;
     bool up = false;
-    int master = 0;    ///< index of the bridge it hangs on; 0 for none
-    std::string kind;  ///< "bridge", "veth"; empty for hardware and loopback
+    bool forwards = false;  ///< a bridge port that lets packets pass
+    int master = 0;         ///< index of the bridge it hangs on; 0 for none
+    bool forwards = false;  ///< a bridge port that passes packets on already
+    std::string kind;       ///< "bridge", "veth"; empty for hardware and loopback
     std::string alias;
     InterfaceStats stats;
 };
@@ -88,10 +90,6 @@ public:
 
     /// Without the kernel's global lock; not_found when there is none of that name.
     Result<int> index_of(const std::string& name) const { return socket_.interface_index(name); }
-    /// Without the lock: up, and so is the other end.
-    Result<bool> is_running(const std::string& name) const {
-        return socket_.interface_running(name);
-    }
     /// nullopt when there is none of that name.
     Result<std::optional<Link>> find(const std::string& name);
     Result<std::vector<Link>> links();

@@ -79,14 +79,16 @@ void bring_up(RtnlBatch& batch, const Plug& plug, int index) {
     if (plug.gateway) batch.add_default_route(*plug.gateway, index);
 }
 
-/// The kernel tells a bridge of a port's carrier by a worker, a moment after the inner end came up.
-/// What is sent before is lost, and a lost ARP request
-/// costs a second.
-Result<void> wait_until_running(const Rtnl& host, const std::string& name) {
+/// The kernel tells a bridge of a port's carrier by a worker, a moment after the inner end came up;
+/// since 6.8 at once when somebody asks for the link, as here. What is sent before is lost, and a
+/// lost ARP request costs a second.
+Result<void> wait_until_forwarding(Rtnl& host, const std::string& name) {
     constexpr auto pause = std::chrono::microseconds(200);
     constexpr int attempts = 250;
     for (int attempt = 0; attempt < attempts; ++attempt) {
-        if (TRY(host.is_running(name))) return {};
+        const auto link = TRY(host.find(name));
+        if (!link) return fail(ErrorKind::io, "interface {} vanished", name);
+        if (link->forwards) return {};
         std::this_thread::sleep_for(pause);
     }
     return {};  // a bridge that is down: the container starts all the same, as with docker
@@ -115,7 +117,7 @@ Result<MadeSandbox> make_here(const std::optional<Plug>& plug, const Sysctls& sy
     TRY(write_sysctls(sysctls));
     watch.lap(times.sysctl);
     TRY(made.inside.execute(std::move(batch)));
-    if (plug) TRY(wait_until_running(host, made.host_interface));
+    if (plug) TRY(wait_until_forwarding(host, made.host_interface));
     watch.lap(times.address);
     made.times = times;
     return made;
@@ -144,7 +146,7 @@ Result<std::string> plug_in(const Plug& plug, FdView network_namespace) {
     RtnlBatch batch;
     bring_up(batch, plug, TRY(inside.index_of(plug.interface)));
     TRY(inside.execute(std::move(batch)));
-    TRY(wait_until_running(host, name));
+    TRY(wait_until_forwarding(host, name));
     return name;
 }
 

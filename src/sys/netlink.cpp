@@ -171,30 +171,18 @@ Result<NetlinkSocket> NetlinkSocket::open_in(FdView network_namespace, int proto
     return std::move(*socket);
 }
 
-namespace {
-
-/// Any socket takes these, and they are about its namespace.
-Result<ifreq> ask_interface(FdView socket, unsigned long question, const std::string& name) {
+Result<int> NetlinkSocket::interface_index(const std::string& name) const {
     ifreq request{};
     if (name.size() >= sizeof request.ifr_name)
         return fail(ErrorKind::invalid, "interface name {} is too long", name);
     std::memcpy(request.ifr_name, name.c_str(), name.size() + 1);
-    if (::ioctl(socket.raw(), question, &request) < 0) {
+    // Any socket takes this question, and it is about the socket's namespace.
+    if (::ioctl(fd_.raw(), SIOCGIFINDEX, &request) < 0) {
         const int number = errno;
         const auto kind = number == ENODEV ? ErrorKind::not_found : ErrorKind::io;
         return Error::from_errno(number, fmt::format("interface {}", name)).with_kind(kind);
     }
-    return request;
-}
-
-}  // namespace
-
-Result<int> NetlinkSocket::interface_index(const std::string& name) const {
-    return TRY(ask_interface(fd_, SIOCGIFINDEX, name)).ifr_ifindex;
-}
-
-Result<bool> NetlinkSocket::interface_running(const std::string& name) const {
-    return (TRY(ask_interface(fd_, SIOCGIFFLAGS, name)).ifr_flags & IFF_RUNNING) != 0;
+    return request.ifr_ifindex;
 }
 
 Result<void> NetlinkSocket::send(NetlinkRequest& request) {

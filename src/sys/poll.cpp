@@ -56,6 +56,12 @@ void Event::set() const {
     [[maybe_unused]] const auto written = ::write(fd_.raw(), &one, sizeof one);
 }
 
+void Event::clear() const {
+    std::uint64_t count = 0;
+    // Fails only when it was not set.
+    [[maybe_unused]] const auto got = ::read(fd_.raw(), &count, sizeof count);
+}
+
 bool Event::is_set() const {
     pollfd entry{fd_.raw(), POLLIN, 0};
     return ::poll(&entry, 1, 0) == 1;

@@ -233,6 +233,7 @@ TEST_F(NetworksTest, UdpFlowFollowsThePort) {
     networks.release(a.endpoints.at(0));
     auto moved = networks.publish(b.endpoints.at(0), "b", wanted);
     ASSERT_TRUE(moved) << moved.error().message();
+    networks.wait_idle();
     ASSERT_EQ(::send(client.raw(), "2", 1, 0), 1);
     EXPECT_TRUE(readable(second, 400));
 }

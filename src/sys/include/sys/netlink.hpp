@@ -122,12 +122,10 @@ public:
     Result<void> dump(const NetlinkRequest& request,
                       const std::function<void(const NetlinkMessage&)>& visit);
 
-    /// Two questions about an interface of the socket's namespace that the kernel answers without
-    /// its global lock (rtnl), which everybody who makes or deletes an interface holds for long.
-    /// not_found when there is none of that name.
+    /// The number of an interface in the socket's namespace; not_found when there is none of that
+    /// name. Without the kernel's global lock (rtnl), which who deletes an interface holds for
+    /// long.
     Result<int> interface_index(const std::string& name) const;
-    /// Up, and the other end of it too.
-    Result<bool> interface_running(const std::string& name) const;
 
 private:
     explicit NetlinkSocket(Fd fd) : fd_(std::move(fd)) {}

@@ -20,11 +20,12 @@ Result<std::optional<std::size_t>> wait_readable(std::span<const FdView> fds,
 /// False after `timeout`.
 Result<bool> wait_writable(FdView fd, std::optional<Milliseconds> timeout = {});
 
-/// A flag that other threads can wait on by descriptor: readable from set() on, for ever.
+/// A flag that other threads can wait on by descriptor: readable from set() to clear().
 class Event {
 public:
     static Result<Event> create();
     void set() const;
+    void clear() const;
     bool is_set() const;
     FdView fd() const { return fd_; }
 

@@ -1,0 +1,660 @@
+// The tree of all verbs.
+#include "command.hpp"
+#include "create_flags.hpp"
+#include "verbs.hpp"
+
+#include <base/text.hpp>
+
+#include <algorithm>
+
+namespace corten::cli {
+
+namespace {
+
+using enum FlagKind;
+
+constexpr Flag format_flag{"format", 'f', text, "Go template, or json"};
+constexpr Flag list_format_flag{
+    "format", 0, text, "table, json, a Go template, or 'table TEMPLATE' for columns of your own"};
+constexpr Flag filter_flag{"filter", 'f', list, "Show only what fits, as key=value", "filter"};
+constexpr Flag full_flag{"no-trunc", 0, toggle, "Do not shorten anything"};
+constexpr Flag ids_flag{"quiet", 'q', toggle, "Show ids only"};
+constexpr Flag sure_flag{"force", 'f', toggle, "Do not ask"};
+constexpr Flag platform_flag{"platform", 0, text, "Platform, e.g. linux/arm64"};
+constexpr Flag detach_keys_flag{
+    "detach-keys", 0, text, "Keys that leave the container running", "", "ctrl-p,ctrl-q"};
+
+constexpr Flag start_flags[] = {
+    {"attach", 'a', toggle, "Show its output, pass signals on, and wait for its end"},
+    detach_keys_flag,
+    {"interactive", 'i', toggle, "Attach its stdin too"},
+};
+constexpr Flag attach_flags[] = {
+    detach_keys_flag,
+    {"no-stdin", 0, toggle, "Do not attach stdin"},
+    {"sig-proxy", 0, toggle, "Pass signals on to the process", "", "true"},
+};
+constexpr Flag exec_flags[] = {
+    {"detach", 'd', toggle, "Run in the background"},
+    detach_keys_flag,
+    {"env", 'e', list, "Variable to set: NAME=value, or NAME to pass yours on"},
+    {"env-file", 0, list, "File of variables, one a line"},
+    {"interactive", 'i', toggle, "Pass stdin on"},
+    {"privileged", 0, toggle, "Give the command all capabilities"},
+    {"tty", 't', toggle, "Give it a terminal"},
+    {"user", 'u', text, "User to run as: name|uid[:group|gid]"},
+    {"workdir", 'w', text, "Working directory inside"},
+};
+constexpr Flag stop_flags[] = {
+    {"signal", 's', text, "Signal that asks it to end (the image's, or SIGTERM)"},
+    {"timeout", 't', integer, "Seconds until it is killed; -1 waits for ever"},
+    {"time", 0, integer, "", "", "", "timeout"},
+};
+constexpr Flag kill_flags[] = {{"signal", 's', text, "Signal to send (SIGKILL when not given)"}};
+constexpr Flag rm_flags[] = {
+    {"force", 'f', toggle, "Kill it first when it runs"},
+    {"link", 'l', toggle, "Remove the link of that name, not the container"},
+    {"volumes", 'v', toggle, "Remove its anonymous volumes too"},
+};
+constexpr Flag ps_flags[] = {
+    {"all", 'a', toggle, "Show stopped containers too"},
+    filter_flag,
+    list_format_flag,
+    {"last", 'n', integer, "Show the N newest, whatever their state", "", "-1"},
+    {"latest", 'l', toggle, "Show the newest one, whatever its state"},
+    full_flag,
+    ids_flag,
+    {"size", 's', toggle, "Show how much was written"},
+};
+constexpr Flag log_flags[] = {
+    {"details", 0, toggle, "Show the labels and variables that were logged"},
+    {"follow", 'f', toggle, "Go on as more is written"},
+    {"since", 0, text, "Only from this time on: 2026-01-02T15:04:05Z, or 42m for that long ago"},
+    {"tail", 'n', text, "Number of last lines", "", "all"},
+    {"timestamps", 't', toggle, "Show when each line was written"},
+    {"until", 0, text, "Only up to this time"},
+};
+constexpr Flag stats_flags[] = {
+    {"all", 'a', toggle, "Show stopped containers too"},
+    list_format_flag,
+    {"no-stream", 0, toggle, "Show once and end"},
+    full_flag,
+};
+constexpr Flag cp_flags[] = {
+    {"archive", 'a', toggle, "Keep user and group"},
+    {"follow-link", 'L', toggle, "Copy what a symlink points to"},
+    {"quiet", 'q', toggle, "Do not tell what was copied"},
+};
+constexpr Flag commit_flags[] = {
+    {"author", 'a', text, "Who made it"},
+    {"change", 'c', list, "Dockerfile instruction to apply, e.g. CMD [\"sh\"]"},
+    {"message", 'm', text, "What was changed"},
+    {"pause", 'p', toggle, "Freeze the container meanwhile", "", "true"},
+};
+constexpr Flag output_flags[] = {{"output", 'o', text, "File to write to, instead of stdout"}};
+constexpr Flag save_flags[] = {{"output", 'o', text, "File to write to, instead of stdout"},
+                               platform_flag};
+constexpr Flag load_flags[] = {{"input", 'i', text, "File to read, instead of stdin"},
+                               platform_flag,
+                               {"quiet", 'q', toggle, "Do not show progress"}};
+constexpr Flag import_flags[] = {
+    {"change", 'c', list, "Dockerfile instruction to apply, e.g. CMD [\"sh\"]"},
+    {"message", 'm', text, "Comment of the image"},
+    platform_flag,
+};
+constexpr Flag inspect_flags[] = {
+    format_flag,
+    {"size", 's', toggle, "Tell how much a container has written"},
+    {"type", 0, text, "Kind of object: container, image, network, volume"},
+};
+constexpr Flag container_inspect_flags[] = {format_flag,
+                                            {"size", 's', toggle, "Tell how much it has written"}};
+constexpr Flag image_inspect_flags[] = {format_flag, platform_flag};
+constexpr Flag network_inspect_flags[] = {format_flag, {"verbose", 'v', toggle, "Tell more"}};
+constexpr Flag volume_inspect_flags[] = {format_flag};
+constexpr Flag prune_flags[] = {{"filter", 0, list, "Only what fits, as key=value", "filter"},
+                                sure_flag};
+constexpr Flag prune_all_flags[] = {
+    {"all", 'a', toggle, "Remove what is unused, named or not"},
+    {"filter", 0, list, "Only what fits, as key=value", "filter"},
+    sure_flag,
+};
+constexpr Flag system_prune_flags[] = {
+    {"all", 'a', toggle, "Remove all unused images, not only dangling ones"},
+    {"filter", 0, list, "Only what fits, as key=value", "filter"},
+    sure_flag,
+    {"volumes", 0, toggle, "Remove anonymous volumes too"},
+};
+constexpr Flag explain_flags[] = {{"format", 'f', text, "tree, or json for programs", "", "tree"}};
+
+constexpr Flag pull_flags[] = {
+    {"all-tags", 'a', toggle, "Get every tag of the repository"},
+    platform_flag,
+    {"quiet", 'q', toggle, "Do not show progress"},
+};
+constexpr Flag images_flags[] = {
+    {"all", 'a', toggle, "Show intermediate images too"},
+    {"digests", 0, toggle, "Show digests"},
+    filter_flag,
+    list_format_flag,
+    full_flag,
+    ids_flag,
+};
+constexpr Flag rmi_flags[] = {
+    {"force", 'f', toggle, "Remove it although a container uses it"},
+    {"no-prune", 0, toggle, "Keep parents that have no name"},
+};
+constexpr Flag history_flags[] = {
+    list_format_flag,
+    {"human", 'H', toggle, "Sizes and dates for people", "", "true"},
+    full_flag,
+    ids_flag,
+};
+constexpr Flag search_flags[] = {
+    filter_flag, list_format_flag, {"limit", 0, integer, "Most results"}, full_flag};
+constexpr Flag bootstrap_flags[] = {{"quiet", 'q', toggle, "Do not show progress"}};
+
+constexpr Flag network_ls_flags[] = {filter_flag, list_format_flag, full_flag, ids_flag};
+constexpr Flag network_create_flags[] = {
+    {"attachable", 0, toggle, "Let containers be attached by hand"},
+    {"aux-address", 0, list, "Address that something else uses, as name=address", "map"},
+    {"driver", 'd', text, "Driver", "", "bridge"},
+    {"gateway", 0, list, "Address of the bridge in the subnet"},
+    {"internal", 0, toggle, "No way out of the network"},
+    {"ip-range", 0, list, "Part of the subnet to give addresses from"},
+    {"ipam-driver", 0, text, "Driver that gives out addresses", "", "default"},
+    {"ipam-opt", 0, list, "Option of that driver, as key=value", "map"},
+    {"ipv4", 0, toggle, "IPv4 addresses", "", "true"},
+    {"ipv6", 0, toggle, "IPv6 addresses"},
+    {"label", 0, list, "Label, as key=value"},
+    {"opt", 'o', list, "Option of the driver, as key=value", "map"},
+    {"scope", 0, text, "Scope of the network"},
+    {"subnet", 0, list, "Subnet, e.g. 10.8.0.0/24"},
+    {"config-from", 0, text, "", "", "", "", "it is for swarm services"},
+    {"config-only", 0, toggle, "", "", "", "", "it is for swarm services"},
+    {"ingress", 0, toggle, "", "", "", "", "it is for swarm services"},
+};
+constexpr Flag connect_flags[] = {
+    {"alias", 0, list, "Name of the container on the network"},
+    {"driver-opt", 0, list, "Option of the driver, as key=value"},
+    {"gw-priority", 0, integer, "The network with the highest gives the default route"},
+    {"ip", 0, text, "IPv4 address"},
+    {"ip6", 0, text, "IPv6 address"},
+    {"link", 0, list, "Container to link to, as name[:alias]"},
+    {"link-local-ip", 0, list, "Link-local address"},
+};
+constexpr Flag disconnect_flags[] = {{"force", 'f', toggle, "Even if the container is broken"}};
+constexpr Flag network_rm_flags[] = {{"force", 'f', toggle, "Be content when there is none"}};
+
+constexpr Flag volume_ls_flags[] = {
+    filter_flag, list_format_flag, {"quiet", 'q', toggle, "Show names only"}};
+constexpr Flag volume_create_flags[] = {
+    {"driver", 'd', text, "Driver", "", "local"},
+    {"label", 0, list, "Label, as key=value"},
+    {"name", 0, text, "Name (also without the flag)"},
+    {"opt", 'o', list, "Option of the driver, as key=value", "map"},
+};
+constexpr Flag volume_rm_flags[] = {{"force", 'f', toggle, "Be content when there is none"}};
+
+constexpr Flag version_flags[] = {format_flag, {"client", 0, toggle, "Do not ask the daemon"}};
+constexpr Flag info_flags[] = {format_flag};
+constexpr Flag event_flags[] = {
+    filter_flag,
+    {"format", 0, text, "Go template, or json"},
+    {"since", 0, text, "Show past events from this time on"},
+    {"until", 0, text, "End at this time"},
+};
+constexpr Flag df_flags[] = {list_format_flag};
+constexpr Flag login_flags[] = {
+    {"password", 'p', text, "Password (others may see it; better --password-stdin)"},
+    {"password-stdin", 0, toggle, "Read the password from stdin"},
+    {"username", 'u', text, "User name"},
+};
+
+constexpr const char* names_usage = "[OPTIONS] CONTAINER [CONTAINER...]";
+constexpr const char* one_usage = "[OPTIONS] CONTAINER";
+
+// One definition for each verb that stands in two places, e.g. `ps` and `container ls`.
+Command run_command() {
+    return {"run",
+            "Create a container from an image and run it",
+            "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+            run_flags(),
+            1,
+            any_number,
+            verb_run,
+            "corten run -it --rm debian bash  # A shell that leaves nothing behind\n"
+            "corten run -d --name web -p 8080:80 -v site:/www nginx  # A server with a volume\n"
+            "corten run --rm -m 256m --cpus 0.5 --network none busybox sha256sum /etc/passwd"
+            "  # A job with limits and without network",
+            FlagOrder::before_arguments};
+}
+Command create_command() {
+    return {
+        "create",
+        "Create a container without starting it",
+        "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        create_flags(),
+        1,
+        any_number,
+        verb_create,
+        "corten create --name job busybox date  # To be started later with: corten start -a job",
+        FlagOrder::before_arguments};
+}
+Command update_command() {
+    return {"update",    "Change limits and restart policy of containers",
+            names_usage, update_flags(),
+            1,           any_number,
+            verb_update, "corten update -m 512m --memory-swap 1g web  # More memory, at once"};
+}
+
+constexpr Command exec_command = {
+    "exec",
+    "Run a command in a running container",
+    "[OPTIONS] CONTAINER COMMAND [ARG...]",
+    exec_flags,
+    2,
+    any_number,
+    verb_exec,
+    "corten exec -it web sh  # A shell beside the server\n"
+    "corten exec -u root -w /etc web ls -l  # Another user and directory",
+    FlagOrder::before_arguments};
+constexpr Command ps_command = {
+    "ps",
+    "List containers",
+    "[OPTIONS]",
+    ps_flags,
+    0,
+    0,
+    verb_ps,
+    "corten ps -a  # All, stopped ones too\n"
+    "corten ps --filter status=exited --format '{{.Names}}: {{.Status}}'  # In your own words"};
+constexpr Command start_command = {
+    "start",     "Start containers that were stopped or only created",
+    names_usage, start_flags,
+    1,           any_number,
+    verb_start,  "corten start -ai job  # Start and attach"};
+constexpr Command attach_command = {
+    "attach",    "Attach the terminal to a running container",   one_usage, attach_flags, 1, 1,
+    verb_attach, "corten attach web  # Leave with Ctrl-P Ctrl-Q"};
+constexpr Command stop_command = {
+    "stop",      "Ask containers to end, then kill them",
+    names_usage, stop_flags,
+    1,           any_number,
+    verb_stop,   "corten stop -t 2 web db  # At most 2 seconds to clean up"};
+constexpr Command kill_command = {
+    "kill",    "Send a signal to containers",     names_usage, kill_flags, 1, any_number,
+    verb_kill, "corten kill -s HUP web  # Reload"};
+constexpr Command restart_command = {
+    "restart",    "Stop and start containers", names_usage, stop_flags, 1, any_number,
+    verb_restart, "corten restart web"};
+constexpr Command pause_command = {
+    "pause",    "Freeze containers", "CONTAINER [CONTAINER...]", {}, 1,
+    any_number, verb_pause,          "corten pause web"};
+constexpr Command unpause_command = {
+    "unpause",    "Let frozen containers go on", "CONTAINER [CONTAINER...]", {}, 1, any_number,
+    verb_unpause, "corten unpause web"};
+constexpr Command wait_command = {"wait",
+                                  "Wait until containers end, and print their exit codes",
+                                  "CONTAINER [CONTAINER...]",
+                                  {},
+                                  1,
+                                  any_number,
+                                  verb_wait,
+                                  "corten wait job"};
+constexpr Command logs_command = {
+    "logs",    "Show what a container has written",
+    one_usage, log_flags,
+    1,         1,
+    verb_logs, "corten logs -f --tail 20 web  # The last lines, and what comes"};
+constexpr Command top_command = {
+    "top",    "Show the processes of a container", "CONTAINER [ps OPTIONS]",   {}, 1, any_number,
+    verb_top, "corten top web -o pid,user,args",   FlagOrder::before_arguments};
+constexpr Command stats_command = {"stats",
+                                   "Show what containers use, as it changes",
+                                   "[OPTIONS] [CONTAINER...]",
+                                   stats_flags,
+                                   0,
+                                   any_number,
+                                   verb_stats,
+                                   "corten stats --no-stream  # Once, for all that run"};
+constexpr Command port_command = {"port",
+                                  "Show published ports",
+                                  "CONTAINER [PRIVATE_PORT[/PROTO]]",
+                                  {},
+                                  1,
+                                  2,
+                                  verb_port,
+                                  "corten port web 80  # Where is port 80?"};
+constexpr Command rename_command = {
+    "rename",    "Give a container another name", "CONTAINER NEW_NAME", {}, 2, 2,
+    verb_rename, "corten rename web old-web"};
+constexpr Command rm_command = {
+    "rm",        "Remove containers",
+    names_usage, rm_flags,
+    1,           any_number,
+    verb_rm,     "corten rm -fv web  # Even if it runs, with its anonymous volumes",
+    {},          "remove"};
+constexpr Command cp_command = {
+    "cp",
+    "Copy files into or out of a container",
+    "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n[OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+    cp_flags,
+    2,
+    2,
+    verb_cp,
+    "corten cp web:/etc/nginx ./conf  # Out\n"
+    "corten cp index.html web:/www/  # In"};
+constexpr Command diff_command = {
+    "diff",    "Show what changed in a container's files",        "CONTAINER", {}, 1, 1,
+    verb_diff, "corten diff web  # A added, C changed, D deleted"};
+constexpr Command commit_command = {"commit",
+                                    "Make an image of a container's changes",
+                                    "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
+                                    commit_flags,
+                                    1,
+                                    2,
+                                    verb_commit,
+                                    "corten commit -m 'with vim' box mybox:2"};
+constexpr Command export_command = {"export",    "Write a container's files as a tar archive",
+                                    one_usage,   output_flags,
+                                    1,           1,
+                                    verb_export, "corten export -o box.tar box"};
+constexpr Command explain_command = {
+    "explain",
+    "Show all that the engine did to this machine for a container",
+    one_usage,
+    explain_flags,
+    1,
+    1,
+    verb_explain,
+    "corten explain web  # Interfaces, rules, processes, cgroups, mounts, files\n"
+    "corten explain --format json web  # The same for programs"};
+
+constexpr Command pull_command = {
+    "pull",
+    "Get an image from a registry",
+    "[OPTIONS] NAME[:TAG|@DIGEST]",
+    pull_flags,
+    1,
+    1,
+    verb_pull,
+    "corten pull debian:12\n"
+    "corten pull localhost:5000/team/app:1.2  # From another registry"};
+constexpr Command push_command = {
+    "push",    "Send an image to a registry",       "[OPTIONS] NAME[:TAG]", pull_flags, 1, 1,
+    verb_push, "corten push localhost:5000/app:1.2"};
+constexpr Command images_command = {
+    "images",
+    "List images",
+    "[OPTIONS] [REPOSITORY[:TAG]]",
+    images_flags,
+    0,
+    1,
+    verb_images,
+    "corten images --filter dangling=true -q  # Ids of nameless images"};
+constexpr Command tag_command = {"tag",
+                                 "Give an image another name",
+                                 "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",
+                                 {},
+                                 2,
+                                 2,
+                                 verb_tag,
+                                 "corten tag app:1.2 localhost:5000/app:1.2"};
+constexpr Command rmi_command = {
+    "rmi",      "Remove images", "[OPTIONS] IMAGE [IMAGE...]", rmi_flags, 1,
+    any_number, verb_rmi,        "corten rmi app:1.1 app:1.2"};
+constexpr Command history_command = {
+    "history",    "Show how an image was made",      "[OPTIONS] IMAGE", history_flags, 1, 1,
+    verb_history, "corten history --no-trunc debian"};
+constexpr Command save_command = {"save",
+                                  "Write images as a tar archive",
+                                  "[OPTIONS] IMAGE [IMAGE...]",
+                                  save_flags,
+                                  1,
+                                  any_number,
+                                  verb_save,
+                                  "corten save -o app.tar app:1.2"};
+constexpr Command load_command = {
+    "load",    "Load images from a tar archive", "[OPTIONS]", load_flags, 0, 0,
+    verb_load, "corten load -i app.tar"};
+constexpr Command import_command = {"import",
+                                    "Make an image of a tar archive of files",
+                                    "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
+                                    import_flags,
+                                    1,
+                                    2,
+                                    verb_import,
+                                    "corten import rootfs.tar mybase:1"};
+constexpr Command search_command = {
+    "search",    "Search Docker Hub for images",  "[OPTIONS] TERM", search_flags, 1, 1,
+    verb_search, "corten search --limit 5 debian"};
+
+constexpr Command inspect_command = {
+    "inspect",
+    "Show everything about an object",
+    "[OPTIONS] NAME|ID [NAME|ID...]",
+    inspect_flags,
+    1,
+    any_number,
+    verb_inspect,
+    "corten inspect -f '{{.State.Pid}}' web\n"
+    "corten inspect -f '{{range .Mounts}}{{.Destination}} {{end}}' web"};
+constexpr Command version_command = {"version",
+                                     "Show the versions of command and daemon",
+                                     "[OPTIONS]",
+                                     version_flags,
+                                     0,
+                                     0,
+                                     verb_version,
+                                     "corten version --client"};
+constexpr Command info_command = {
+    "info",      "Show what the daemon knows about itself and the machine",
+    "[OPTIONS]", info_flags,
+    0,           0,
+    verb_info,   "corten info -f '{{.Driver}} {{.CgroupVersion}}'"};
+constexpr Command events_command = {
+    "events",    "Show what happens, as it happens",
+    "[OPTIONS]", event_flags,
+    0,           0,
+    verb_events, "corten events --since 10m --filter type=container --filter event=die"};
+constexpr Command login_command = {"login",
+                                   "Log in to a registry",
+                                   "[OPTIONS] [SERVER]",
+                                   login_flags,
+                                   0,
+                                   1,
+                                   verb_login,
+                                   "corten login -u me --password-stdin localhost:5000 < secret"};
+constexpr Command logout_command = {
+    "logout",    "Forget the credentials of a registry", "[SERVER]", {}, 0, 1,
+    verb_logout, "corten logout localhost:5000"};
+
+constexpr Command renamed(Command command, const char* name, const char* aliases = "") {
+    command.name = name;
+    command.aliases = aliases;
+    return command;
+}
+
+std::span<const Command> container_commands() {
+    static const Command commands[] = {
+        attach_command,
+        commit_command,
+        cp_command,
+        create_command(),
+        diff_command,
+        exec_command,
+        explain_command,
+        export_command,
+        {"inspect", "Show everything about containers", names_usage, container_inspect_flags, 1,
+         any_number, verb_container_inspect},
+        kill_command,
+        logs_command,
+        renamed(ps_command, "ls", "list ps"),
+        pause_command,
+        port_command,
+        {"prune", "Remove all stopped containers", "[OPTIONS]", prune_flags, 0, 0,
+         verb_container_prune},
+        rename_command,
+        restart_command,
+        rm_command,
+        run_command(),
+        start_command,
+        stats_command,
+        stop_command,
+        top_command,
+        unpause_command,
+        update_command(),
+        wait_command};
+    return commands;
+}
+
+constexpr Command image_commands[] = {
+    {"bootstrap", "Make an image from the distribution's own packages, without a registry",
+     "[OPTIONS] debian|busybox", bootstrap_flags, 1, 1, verb_image_bootstrap,
+     "corten image bootstrap debian  # Then: corten run -it debian bash"},
+    history_command,
+    import_command,
+    {"inspect", "Show everything about images", "[OPTIONS] IMAGE [IMAGE...]", image_inspect_flags,
+     1, any_number, verb_image_inspect},
+    load_command,
+    renamed(images_command, "ls", "list"),
+    {"prune", "Remove unused images", "[OPTIONS]", prune_all_flags, 0, 0, verb_image_prune},
+    pull_command,
+    push_command,
+    renamed(rmi_command, "rm", "remove"),
+    save_command,
+    tag_command,
+};
+
+constexpr Command network_commands[] = {
+    {"connect", "Connect a container to a network", "[OPTIONS] NETWORK CONTAINER", connect_flags, 2,
+     2, verb_network_connect},
+    {"create", "Create a network", "[OPTIONS] NETWORK", network_create_flags, 1, 1,
+     verb_network_create, "corten network create --subnet 10.8.0.0/24 backend"},
+    {"disconnect", "Disconnect a container from a network", "[OPTIONS] NETWORK CONTAINER",
+     disconnect_flags, 2, 2, verb_network_disconnect},
+    {"inspect", "Show everything about networks", "[OPTIONS] NETWORK [NETWORK...]",
+     network_inspect_flags, 1, any_number, verb_network_inspect},
+    {"ls", "List networks", "[OPTIONS]", network_ls_flags, 0, 0, verb_network_ls, "", {}, "list"},
+    {"prune", "Remove unused networks", "[OPTIONS]", prune_flags, 0, 0, verb_network_prune},
+    {"rm",
+     "Remove networks",
+     "NETWORK [NETWORK...]",
+     network_rm_flags,
+     1,
+     any_number,
+     verb_network_rm,
+     "",
+     {},
+     "remove"},
+};
+
+constexpr Command volume_commands[] = {
+    {"create", "Create a volume", "[OPTIONS] [VOLUME]", volume_create_flags, 0, 1,
+     verb_volume_create, "corten volume create --label keep=yes data"},
+    {"inspect", "Show everything about volumes", "[OPTIONS] VOLUME [VOLUME...]",
+     volume_inspect_flags, 1, any_number, verb_volume_inspect},
+    {"ls", "List volumes", "[OPTIONS]", volume_ls_flags, 0, 0, verb_volume_ls, "", {}, "list"},
+    {"prune", "Remove unused volumes", "[OPTIONS]", prune_all_flags, 0, 0, verb_volume_prune},
+    {"rm",
+     "Remove volumes",
+     "[OPTIONS] VOLUME [VOLUME...]",
+     volume_rm_flags,
+     1,
+     any_number,
+     verb_volume_rm,
+     "",
+     {},
+     "remove"},
+};
+
+constexpr Command system_commands[] = {
+    {"df", "Show how much space is used", "[OPTIONS]", df_flags, 0, 0, verb_df},
+    events_command,
+    info_command,
+    {"prune", "Remove what is not used", "[OPTIONS]", system_prune_flags, 0, 0, verb_system_prune},
+};
+
+constexpr Command group(const char* name, const char* summary, std::span<const Command> children) {
+    return {.name = name, .summary = summary, .children = children};
+}
+
+constexpr Flag root_flags[] = {
+    {"config", 0, text, "Directory of your configuration"},
+    {"host", 'H', text, "Where the daemon is: unix://PATH, tcp://HOST:PORT"},
+    {"tls", 0, toggle, "Speak TLS to the daemon"},
+    {"tlscacert", 0, text, "File of the authorities to trust"},
+    {"tlscert", 0, text, "File of your certificate"},
+    {"tlskey", 0, text, "File of your key"},
+    {"tlsverify", 0, toggle, "Speak TLS and check the daemon's certificate"},
+    {"version", 'v', toggle, "Print the version and end"},
+};
+
+}  // namespace
+
+std::span<const Flag> global_flags() {
+    return root_flags;
+}
+
+std::span<const Command> all_commands() {
+    static const Command commands[] = {
+        attach_command,
+        commit_command,
+        group("container", "Manage containers", container_commands()),
+        cp_command,
+        create_command(),
+        diff_command,
+        events_command,
+        exec_command,
+        explain_command,
+        export_command,
+        history_command,
+        group("image", "Manage images", image_commands),
+        images_command,
+        import_command,
+        info_command,
+        inspect_command,
+        kill_command,
+        load_command,
+        login_command,
+        logout_command,
+        logs_command,
+        group("network", "Manage networks", network_commands),
+        pause_command,
+        port_command,
+        ps_command,
+        pull_command,
+        push_command,
+        rename_command,
+        restart_command,
+        rm_command,
+        rmi_command,
+        run_command(),
+        save_command,
+        search_command,
+        start_command,
+        stats_command,
+        stop_command,
+        group("system", "Manage the engine", system_commands),
+        tag_command,
+        top_command,
+        unpause_command,
+        update_command(),
+        version_command,
+        group("volume", "Manage volumes", volume_commands),
+        wait_command};
+    return commands;
+}
+
+const Command* find_command(std::span<const Command> commands, std::string_view name) {
+    const auto has_name = [name](const Command& command) {
+        if (name == command.name) return true;
+        const auto aliases = split(command.aliases, ' ');
+        return std::ranges::find(aliases, name) != aliases.end();
+    };
+    const auto found = std::ranges::find_if(commands, has_name);
+    return found == commands.end() ? nullptr : &*found;
+}
+
+}  // namespace corten::cli

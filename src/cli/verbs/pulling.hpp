@@ -1,0 +1,25 @@
+#pragma once
+// Pulling, for `pull` itself and for `run` and `create` when an image is missing.
+#include "../context.hpp"
+#include "../reference.hpp"
+
+namespace corten::cli {
+
+struct PullOptions {
+    std::string platform;
+    bool all_tags = false;
+    bool quiet = false;
+    bool to_standard_error = false;  ///< `run` keeps its standard output for the container
+};
+
+Result<void> pull_image(Context& context, const ImageName& name, const PullOptions& options);
+
+/// Shows the lines of a reply that reports progress, to standard output or error.
+Result<void> show_progress(Reply reply, bool to_standard_error, bool quiet);
+
+/// Header X-Registry-Auth for a registry, from the user's configuration ("docker.io" is stored
+/// under its old address).
+Result<std::string> registry_auth(Context& context, const std::string& domain);
+std::string credentials_key(const std::string& domain);
+
+}  // namespace corten::cli

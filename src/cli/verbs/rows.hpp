@@ -1,0 +1,34 @@
+#pragma once
+// Pieces of the lists that several verbs print.
+#include "../context.hpp"
+
+#include <base/json.hpp>
+
+#include <string>
+
+namespace corten::cli {
+
+/// One container as `ps` shows it, with the members that a template can name.
+Json container_row(const Json& container, bool shorten);
+/// The rows of one image: one for each tag, or one "<none>".
+std::vector<Json> image_rows(const Json& image, bool shorten, bool with_digests);
+
+/// "0.0.0.0:8080->80/tcp, 9000-9001/tcp": neighbouring ports are shown as a range.
+std::string ports_text(const Json& ports);
+
+/// "sha256:abcdef..." to its first 12 digits.
+std::string short_image_id(std::string_view id);
+
+/// --format, or what the user's configuration sets for this list.
+Result<std::string> format_or_configured(Context& context, const FlagValues& flags,
+                                         const char* setting);
+
+/// Prints objects as `inspect` does: an indented list, or the template for each.
+Result<int> print_inspected(const std::vector<Json>& objects, const std::string& format);
+
+/// Gets each object by its path and prints them; those that are missing are errors at the end.
+Result<int> inspect_each(Context& context, const ParsedLine& line,
+                         const std::function<std::string(const std::string&)>& path_of,
+                         http::Query query = {});
+
+}  // namespace corten::cli

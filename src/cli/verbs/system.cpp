@@ -1,0 +1,260 @@
+// version, events, system df, system prune.
+#include "../table.hpp"
+#include "../verbs.hpp"
+#include "rows.hpp"
+
+#include <base/clock.hpp>
+#include <base/text.hpp>
+#include <base/units.hpp>
+
+#include <algorithm>
+
+namespace corten::cli {
+
+namespace {
+
+Json client_version() {
+    return {{"Version", CORTEN_VERSION},
+            {"ApiVersion", "1.51"},
+            {"Os", "linux"},
+            {"Arch", CORTEN_ARCHITECTURE},
+            {"Compiler", "clang " __clang_version__}};
+}
+
+std::string client_text(const Json& client) {
+    return fmt::format(
+        "Client: Corten\n Version:           {}\n API version:       {}\n"
+        " OS/Arch:           {}/{}\n Compiler:          {}\n",
+        client.value("Version", ""), client.value("ApiVersion", ""), client.value("Os", ""),
+        client.value("Arch", ""), client.value("Compiler", ""));
+}
+
+std::string component_text(const Json& component) {
+    std::string out = fmt::format(" {}:\n", component.value("Name", ""));
+    out += fmt::format("  {:<17}{}\n", "Version:", component.value("Version", ""));
+    const Json details = component.value("Details", Json::object());
+    for (const auto& [key, value] : details.items())
+        if (value.is_string())
+            out += fmt::format("  {:<17}{}\n", key + ":", value.get<std::string>());
+    return out;
+}
+
+std::string server_text(const Json& server) {
+    std::string out = "\nServer:";
+    const std::string platform =
+        server.contains("Platform") ? server["Platform"].value("Name", "") : "";
+    out += platform.empty() ? "\n" : " " + platform + "\n";
+    for (const Json& component : server.value("Components", Json::array()))
+        out += component_text(component);
+    return out;
+}
+
+std::string event_text(const Json& event) {
+    const Json& actor = event["Actor"];
+    std::vector<std::string> attributes;
+    for (const auto& [key, value] : actor["Attributes"].items())
+        attributes.push_back(key + "=" + value.get<std::string>());
+    std::ranges::sort(attributes);
+    const WallTime time{std::chrono::nanoseconds(event.value("timeNano", std::int64_t{0}))};
+    std::string text = fmt::format("{} {} {} {}", rfc3339_padded(time), event.value("Type", ""),
+                                   event.value("Action", ""), actor.value("ID", ""));
+    return attributes.empty() ? text : text + " (" + join(attributes, ", ") + ")";
+}
+
+struct Usage {
+    std::int64_t total = 0;
+    std::int64_t active = 0;
+    std::int64_t size = 0;
+    std::int64_t reclaimable = 0;
+};
+
+std::int64_t number(const Json& object, const char* name) {
+    const auto found = object.find(name);
+    return found != object.end() && found->is_number() ? found->get<std::int64_t>() : 0;
+}
+
+const Json& list_of(const Json& object, const char* name) {
+    static const Json none = Json::array();
+    const auto found = object.find(name);
+    return found != object.end() && found->is_array() ? *found : none;
+}
+
+Usage image_usage(const Json& df) {
+    Usage usage{.size = number(df, "LayersSize")};
+    std::int64_t used = 0;
+    for (const Json& image : list_of(df, "Images")) {
+        ++usage.total;
+        if (number(image, "Containers") <= 0) continue;
+        ++usage.active;
+        const auto shared = number(image, "SharedSize");
+        if (number(image, "Size") != -1 && shared != -1) used += number(image, "Size") - shared;
+    }
+    // What images in use share counts as used, too.
+    usage.reclaimable = usage.active > 0 && usage.active == usage.total ? 0 : usage.size - used;
+    return usage;
+}
+
+Usage container_usage(const Json& df) {
+    Usage usage;
+    for (const Json& container : list_of(df, "Containers")) {
+        ++usage.total;
+        const std::string state = container.value("State", "");
+        const bool active = state == "running" || state == "paused" || state == "restarting";
+        usage.active += active;
+        usage.size += number(container, "SizeRw");
+        if (!active) usage.reclaimable += number(container, "SizeRw");
+    }
+    return usage;
+}
+
+Usage volume_usage(const Json& df) {
+    Usage usage;
+    for (const Json& volume : list_of(df, "Volumes")) {
+        ++usage.total;
+        const Json data = volume.value("UsageData", Json::object());
+        if (!data.is_object() || number(data, "Size") < 0) continue;
+        usage.size += number(data, "Size");
+        if (number(data, "RefCount") > 0)
+            ++usage.active;
+        else
+            usage.reclaimable += number(data, "Size");
+    }
+    return usage;
+}
+
+Usage cache_usage(const Json& df) {
+    Usage usage;
+    for (const Json& entry : list_of(df, "BuildCache")) {
+        ++usage.total;
+        if (entry.value("InUse", false))
+            ++usage.active;
+        else if (!entry.value("Shared", false))
+            usage.reclaimable += number(entry, "Size");
+        usage.size += entry.value("Shared", false) ? 0 : number(entry, "Size");
+    }
+    return usage;
+}
+
+Json usage_row(std::string_view type, const Usage& usage) {
+    std::string reclaimable = human_size(static_cast<double>(usage.reclaimable));
+    if (usage.size > 0) reclaimable += fmt::format(" ({}%)", usage.reclaimable * 100 / usage.size);
+    return {{"Active", std::to_string(usage.active)},
+            {"Reclaimable", reclaimable},
+            {"Size", human_size(static_cast<double>(usage.size))},
+            {"TotalCount", std::to_string(usage.total)},
+            {"Type", type}};
+}
+
+Result<std::int64_t> prune(Client& client, const std::string& path, const Json& filters,
+                           const char* deleted, std::string_view title) {
+    http::Query query;
+    query.add("filters", dump_json(filters));
+    const Json reply = TRY(client.post(path, query));
+    if (!list_of(reply, deleted).empty()) {
+        print(fmt::format("{}:\n", title));
+        for (const Json& entry : list_of(reply, deleted)) {
+            if (entry.is_string())
+                print_line(entry.get<std::string>());
+            else if (entry.contains("Untagged"))
+                print_line("untagged: " + entry.value("Untagged", ""));
+            else
+                print_line("deleted: " + entry.value("Deleted", ""));
+        }
+        print("\n");
+    }
+    return number(reply, "SpaceReclaimed");
+}
+
+std::string prune_warning(bool all, bool volumes) {
+    std::string out =
+        "WARNING! This will remove:\n  - all stopped containers\n"
+        "  - all networks not used by at least one container\n";
+    if (volumes) out += "  - all anonymous volumes not used by at least one container\n";
+    out += all ? "  - all images without at least one container associated to them\n"
+               : "  - all dangling images\n";
+    return out + "\nAre you sure you want to continue?";
+}
+
+}  // namespace
+
+Result<int> verb_version(Context& context, const ParsedLine& line) {
+    Json all = {{"Client", client_version()}, {"Server", nullptr}};
+    std::optional<Error> failure;
+    if (!line.flags.on("client")) {
+        auto server = TRY(context.client())->get("/version");
+        if (server)
+            all["Server"] = std::move(*server);
+        else
+            failure = server.error();
+    }
+    const std::string& format = line.flags.text("format");
+    if (!format.empty()) {
+        if (failure) return *failure;
+        const auto parsed = TRY(Template::parse(format == "json" ? "{{json .}}" : format)
+                                    .context("template parsing error"));
+        print(TRY(parsed.execute(all).context("template parsing error")) + "\n");
+        return 0;
+    }
+    print(client_text(all["Client"]));
+    if (failure) return *failure;
+    if (all["Server"].is_object()) print(server_text(all["Server"]));
+    return 0;
+}
+
+Result<int> verb_events(Context& context, const ParsedLine& line) {
+    http::Query query;
+    if (line.flags.given("filter"))
+        query.add("filters", TRY(encode_filters(line.flags.list("filter"))));
+    if (line.flags.given("since"))
+        query.add("since", TRY(time_parameter(line.flags.text("since"))));
+    if (line.flags.given("until"))
+        query.add("until", TRY(time_parameter(line.flags.text("until"))));
+    const std::string& format = line.flags.text("format");
+    std::optional<Template> parsed;
+    if (!format.empty())
+        parsed = TRY(Template::parse(format == "json" ? "{{json .}}" : format)
+                         .context("Error parsing format"));
+    Reply reply = TRY(TRY(context.client())->open({.path = "/events", .query = std::move(query)}));
+    TRY(reply.each_line([&](const Json& event) -> Result<bool> {
+        print_line(parsed ? TRY(parsed->execute(event)) : event_text(event));
+        return true;
+    }));
+    return 0;
+}
+
+Result<int> verb_df(Context& context, const ParsedLine& line) {
+    const Json df = TRY(TRY(context.client())->get("/system/df"));
+    const std::vector<Json> rows = {
+        usage_row("Images", image_usage(df)), usage_row("Containers", container_usage(df)),
+        usage_row("Local Volumes", volume_usage(df)), usage_row("Build Cache", cache_usage(df))};
+    print(TRY(render_list({.format = line.flags.text("format"),
+                           .table = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t"
+                                    "{{.Reclaimable}}",
+                           .headers = {{"Type", "TYPE"},
+                                       {"TotalCount", "TOTAL"},
+                                       {"Active", "ACTIVE"},
+                                       {"Size", "SIZE"},
+                                       {"Reclaimable", "RECLAIMABLE"}}},
+                          rows)));
+    return 0;
+}
+
+Result<int> verb_system_prune(Context& context, const ParsedLine& line) {
+    const bool all = line.flags.on("all");
+    const bool volumes = line.flags.on("volumes");
+    if (!line.flags.on("force") && !confirm(prune_warning(all, volumes))) return 0;
+    const Json filters = TRY(parse_json(TRY(encode_filters(line.flags.list("filter"))), "filters"));
+    Client& client = *TRY(context.client());
+    std::int64_t space =
+        TRY(prune(client, "/containers/prune", filters, "ContainersDeleted", "Deleted Containers"));
+    TRY(prune(client, "/networks/prune", filters, "NetworksDeleted", "Deleted Networks"));
+    if (volumes)
+        space += TRY(prune(client, "/volumes/prune", filters, "VolumesDeleted", "Deleted Volumes"));
+    Json images = filters;
+    images["dangling"] = {{all ? "false" : "true", true}};
+    space += TRY(prune(client, "/images/prune", images, "ImagesDeleted", "Deleted Images"));
+    print_line("Total reclaimed space: " + human_size(static_cast<double>(space)));
+    return 0;
+}
+
+}  // namespace corten::cli

@@ -1,0 +1,170 @@
+"""Nothing that an image contains changes the sandbox's policy or touches a path of the host.
+
+Each test is a way in which some engine was once left: the numbers are the CVEs'.
+"""
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from support import images, paths
+from support.engines import BOX
+
+
+@pytest.fixture
+def make(registry, docker, box_tar, request):
+    """Pulls an image of the base layer, further entries, and settings; returns its reference."""
+    def build(*entries, **settings):
+        layers = [box_tar, images.tar(entries)] if entries else [box_tar]
+        name = "hostile/" + hashlib.sha1(request.node.name.encode()).hexdigest()[:12]
+        reference = registry.push(name, "1", images.image(layers, **settings))
+        docker.ok("pull", reference)
+        return reference
+    return build
+
+
+@pytest.fixture
+def marked(engine):
+    """A folder of the host with a file in it that no container may see or change."""
+    folder = engine.folder("hidden-")
+    (folder / "mark").write_text("the host's")
+    yield folder
+    assert sorted(p.name for p in folder.iterdir()) == ["mark"] and (folder / "mark").read_text() == "the host's"
+
+
+UP = "../" * 16
+
+
+@pytest.mark.parametrize("number", range(3, 16))
+def test_working_directory_is_no_descriptor_of_the_host(docker, marked, number):
+    """2024-21626: a descriptor of the host that leaks into the child gives its directory away."""
+    done = docker.run("run", "--rm", "-w", f"/proc/self/fd/{number}", BOX, "cat", f"{UP}{str(marked)[1:]}/mark")
+    assert done.code != 0 and "the host's" not in done.out
+
+
+def test_exec_working_directory_is_no_descriptor_of_the_host(docker, marked):
+    docker.ok("run", "-d", "--name", "fds", BOX, "sleep", "600")
+    for number in range(3, 16):
+        done = docker.run("exec", "-w", f"/proc/self/fd/{number}", "fds", "cat", f"{UP}{str(marked)[1:]}/mark")
+        assert done.code != 0 and "the host's" not in done.out
+
+
+@pytest.mark.parametrize("name", ["proc", "sys", "dev"])
+def test_mount_point_that_is_a_link(docker, make, registry, marked, name):
+    """2019-19921, 2023-27561: /proc as a symbolic link makes the runtime mount somewhere else."""
+    layer = images.tar([e for e in images.busybox_entries() if e.name != name] + [images.symlink(name, str(marked))])
+    reference = registry.push(f"hostile/link-{name}", "1", images.image([layer]))
+    docker.ok("pull", reference)
+    before = Path("/proc/self/mountinfo").read_text()
+    done = docker.run("run", "--rm", reference, "sh", "-c", "cat /proc/self/attr/current > /dev/null; echo ran")
+    assert done.code in (0, 1, 125, 126, 127)
+    assert {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()} <= {line.split()[4] for line in before.splitlines()}
+
+
+@pytest.mark.parametrize("name", ["etc/hosts", "etc/resolv.conf", "etc/hostname"])
+def test_generated_file_over_a_link(docker, make, marked, name):
+    """2021-30465 in its plain form: the target of a mount is a link that leads out."""
+    reference = make(images.symlink(name, f"{UP}{str(marked)[1:]}/created"))
+    done = docker.run("run", "--rm", reference, "echo", "ran")
+    assert done.code in (0, 125, 126, 127)
+
+
+@pytest.mark.parametrize("target", ["/link/sub", "/link", "/link/../up"])
+def test_volume_over_a_link(docker, make, marked, target):
+    reference = make(images.symlink("link", f"{UP}{str(marked)[1:]}"))
+    docker.run("run", "--rm", "-v", f"vol:{target}", reference, "sh", "-c", f"touch {target}/from-inside")
+    docker.run("run", "--rm", "--tmpfs", target, reference, "sh", "-c", f"touch {target}/from-inside")
+
+
+def test_volume_of_the_image_over_a_link(docker, make, marked):
+    reference = make(images.symlink("link", f"{UP}{str(marked)[1:]}"), Volumes={"/link/data": {}, f"/{UP}{str(marked)[1:]}": {}})
+    docker.run("run", "--rm", reference, "sh", "-c", "touch /link/data/x; echo ran")
+
+
+def test_working_directory_over_a_link(docker, make, marked):
+    reference = make(images.symlink("link", f"{UP}{str(marked)[1:]}"), WorkingDir="/link/made")
+    docker.run("run", "--rm", reference, "touch", "here")
+
+
+@pytest.mark.parametrize("link", ["etc/passwd", "etc/group"])
+def test_user_database_that_is_a_link(docker, make, engine, link):
+    """The file is read inside the container: the host's users are not found."""
+    folder = engine.folder("users-")
+    (folder / "db").write_text("intruder:x:4711:\n" if "group" in link else "intruder:x:4711:4711::/:/bin/sh\n")
+    reference = make(images.symlink(link, f"{UP}{str(folder)[1:]}/db"))
+    user = "0:intruder" if "group" in link else "intruder"
+    docker.fails("run", "--rm", "-u", user, reference, "id", says="(?i)unable to find|no matching|no such file")
+
+
+def test_numeric_user_is_a_number(docker, make):
+    """2016-3697: a user whose name is a number must not give another uid."""
+    reference = make(images.text("etc/passwd", "1000:x:0:0:root:/root:/bin/sh\n"), User="1000")
+    assert docker.ok("run", "--rm", reference, "id", "-u") == "1000"
+
+
+def test_settings_that_only_look_like_policy(docker, make):
+    """An image cannot ask for what only `run` may give."""
+    reference = make(Privileged=True, CapAdd=["ALL"], HostConfig={"Privileged": True, "Binds": ["/:/host"], "NetworkMode": "host", "PidMode": "host"},
+                     Labels={"privileged": "true", "io.kubernetes.cri.sandbox": "x", "org.opencontainers.image.base.name": "../../.."},
+                     NetworkMode="host", SecurityOpt=["seccomp=unconfined"])
+    out = docker.ok("run", "--rm", reference, "sh", "-c", "cat /proc/self/status; ls /; readlink /proc/self/ns/net")
+    assert "CapEff:\t00000000a80425fb" in out and "Seccomp:\t2" in out and "\nhost\n" not in out
+    assert os.readlink("/proc/self/ns/net") not in out
+
+
+def programs() -> dict:
+    return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in paths.BIN.glob("corten*") if p.is_file()}
+
+
+def test_the_runtime_cannot_be_overwritten(docker, make):
+    """2019-5736: an image whose program is the runtime itself, and a process that writes to it."""
+    before = programs()
+    reference = make(Entrypoint=["/proc/self/exe"], cmd=("--version",))
+    docker.run("run", "--rm", reference)
+    docker.ok("run", "-d", "--name", "writer", BOX, "sh", "-c",
+              "while :; do for p in /proc/[0-9]*/exe; do [ $p = /proc/1/exe ] || (echo x > $p) 2>/dev/null; done; done")
+    for _ in range(5):
+        docker.run("exec", "writer", "/proc/self/exe", "true")
+        docker.run("exec", "writer", "true")
+    assert programs() == before
+    assert docker.ok("exec", "writer", "echo", "well") == "well"
+
+
+def test_environment_of_the_image_stays_inside(docker, make):
+    """A preloaded library of the image must never meet a process of ours outside, nor a health check's helper."""
+    reference = make(env=["LD_PRELOAD=/evil.so", "LD_LIBRARY_PATH=/evil", "GCONV_PATH=/evil", "PATH=/evil:/bin", "DOCKER_HOST=x", "NOTIFY_SOCKET=/x"])
+    assert "LD_PRELOAD=/evil.so" in docker.ok("run", "--rm", reference, "env")
+    docker.ok("run", "-d", "--name", "quiet", reference, "sleep", "600")
+    parent = int(Path(f"/proc/{docker.inspect('quiet', 'State.Pid')}/stat").read_text().rpartition(")")[2].split()[1])
+    assert b"/evil" not in Path(f"/proc/{parent}/environ").read_bytes()
+
+
+@pytest.mark.parametrize("env", [["NOEQUALS"], ["=x"], ["A=" + "x" * 100000], ["A\nB=c"]], ids=["no value", "no name", "100 kB", "newline"])
+def test_odd_environment(docker, make, env):
+    reference = make(env=env)
+    done = docker.run("run", "--rm", reference, "echo", "ran")
+    assert done.code in (0, 125, 126, 127) and (done.code != 0 or done.out == "ran\n")
+
+
+def test_image_of_many_labels_and_long_history(docker, make):
+    reference = make(Labels={f"label.{n}": "x" * 100 for n in range(5000)}, 
+                     history=[{"created_by": "base"}] + [{"created_by": "x" * 1000, "empty_layer": True}] * 1000)
+    assert docker.ok("run", "--rm", reference, "echo", "ran") == "ran"
+    assert len(docker.inspect(reference, "Config.Labels")) == 5000
+
+
+def test_set_user_id_and_no_new_privileges(docker, make, box_tar):
+    """With no-new-privileges a set-user-ID program of the image gives nothing."""
+    reference = make(images.Entry("root/busybox", data=Path("/bin/busybox").read_bytes(), mode=0o4755), images.directory("root", 0o755))
+    flags = ("-u", "1000", "--entrypoint", "/root/busybox")
+    inside = ("cat", "/proc/self/status")
+    assert "\t0\t" in docker.ok("run", "--rm", *flags, reference, *inside).split("Uid:")[1].splitlines()[0]
+    assert "\t0\t" not in docker.ok("run", "--rm", "--security-opt", "no-new-privileges", *flags, reference, *inside).split("Uid:")[1].splitlines()[0]
+
+
+def test_files_of_the_engine_are_not_the_containers(docker, engine):
+    """Inside there is no way to the socket, the state or the other containers' files."""
+    out = docker.ok("run", "--rm", BOX, "sh", "-c", "cat /proc/self/mountinfo; find / -xdev -type s")
+    assert "docker.sock" not in out and "s.sock" not in out
+    visible = [line for line in out.splitlines() if str(engine.work) in line.split(" - ")[0]]
+    assert all(line.split()[4] in ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf") for line in visible), visible
