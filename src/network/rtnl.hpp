@@ -18,7 +18,6 @@ struct Link {
     MacAddress mac;
     std::uint32_t mtu = 0;
     bool up = false;
-    bool forwards = false;  ///< a bridge port that lets packets pass
     int master = 0;         ///< index of the bridge it hangs on; 0 for none
     bool forwards = false;  ///< a bridge port that passes packets on already
     std::string kind;       ///< "bridge", "veth"; empty for hardware and loopback

@@ -29,8 +29,8 @@ protected:
         std::filesystem::create_directories(root_ + "/out");
         std::ofstream(root_ + "/in/file") << "content";
         std::ofstream(root_ + "/in/sub/" + std::string(150, 'n')) << "long";
-        ::symlink("file", (root_ + "/in/link").c_str());
-        ::link((root_ + "/in/file").c_str(), (root_ + "/in/hard").c_str());
+        std::filesystem::create_symlink("file", root_ + "/in/link");
+        std::filesystem::create_hard_link(root_ + "/in/file", root_ + "/in/hard");
         ::chmod((root_ + "/in/file").c_str(), 0741);
     }
     void TearDown() override { std::filesystem::remove_all(root_); }
@@ -92,7 +92,7 @@ TEST_F(Tar, ContentGoesToTheTop) {
 TEST_F(Tar, NothingIsWrittenThroughSymlinks) {
     std::filesystem::create_directories(root_ + "/elsewhere");
     std::filesystem::create_directories(root_ + "/out/new");
-    ::symlink((root_ + "/elsewhere").c_str(), (root_ + "/out/new/sub").c_str());
+    std::filesystem::create_symlink(root_ + "/elsewhere", root_ + "/out/new/sub");
     EXPECT_FALSE(copy(root_ + "/in", "in", "new").has_value());
     EXPECT_TRUE(std::filesystem::is_empty(root_ + "/elsewhere"));
     EXPECT_FALSE(copy(root_ + "/in/file", "../../x", "a").has_value());

@@ -125,7 +125,7 @@ TEST_F(ContainerTest, MapsIdsInAUserNamespace) {
     config.linux_section.uid_mappings = {{0, 100000, 65536}};
     config.linux_section.gid_mappings = {{0, 100000, 65536}};
     std::filesystem::permissions(bundle(), std::filesystem::perms(0755));
-    ::chown(root().c_str(), 100000, 100000);
+    ASSERT_EQ(::chown(root().c_str(), 100000, 100000), 0);
     const auto outcome = run(shell(config,
                                    "id -u; cat /proc/self/uid_map; touch /mine; ls /dev/null; "
                                    "echo > /dev/null && echo works"));
