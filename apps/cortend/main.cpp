@@ -10,13 +10,13 @@
 #include <http/tls.hpp>
 #include <network/networks.hpp>
 #include <sys/file.hpp>
+#include <sys/resource.h>
 #include <sys/socket.hpp>
+#include <sys/stat.h>
 
 #include <fcntl.h>
 #include <grp.h>
 #include <malloc.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -61,7 +61,7 @@ sigset_t block_signals() {
 Result<Fd> write_pidfile(const std::string& path) {
     TRY(sys::make_directories(path.substr(0, std::max<std::size_t>(path.rfind('/'), 1))));
     Fd fd = TRY(sys::open(path, O_RDWR | O_CREAT, 0644));
-    struct flock lock {};
+    struct flock lock{};
     lock.l_type = F_WRLCK;
     if (::fcntl(fd.raw(), F_OFD_SETLK, &lock) < 0)
         return fail(ErrorKind::conflict, "{}: another cortend is running with this pid file", path);
@@ -74,12 +74,14 @@ std::optional<gid_t> group_id(const std::string& name) {
     group entry{};
     group* found = nullptr;
     char buffer[16384];
-    if (::getgrnam_r(name.c_str(), &entry, buffer, sizeof buffer, &found) == 0 && found) return found->gr_gid;
+    if (::getgrnam_r(name.c_str(), &entry, buffer, sizeof buffer, &found) == 0 && found)
+        return found->gr_gid;
     return {};
 }
 
 std::vector<std::string> default_hosts(const Options& options) {
-    std::vector<std::string> hosts = {std::string(unix_scheme) + options.engine.exec_root + "/corten.sock"};
+    std::vector<std::string> hosts = {std::string(unix_scheme) + options.engine.exec_root +
+                                      "/corten.sock"};
     // Where docker's clients look, when no other engine listens there.
     const bool standard = options.engine.exec_root == "/run/corten";
     if (standard && !sys::connect_unix(std::string(docker_socket), sys::SocketType::stream))
@@ -92,13 +94,18 @@ Result<void> listen_unix(http::Server& server, const std::string& path, const Op
     return server.listen_unix({.path = path, .mode = 0660, .group = group_id(options.group)});
 }
 
-Result<void> listen_tcp(http::Server& server, std::string_view address, std::shared_ptr<const http::TlsAcceptor> tls) {
+Result<void> listen_tcp(http::Server& server, std::string_view address,
+                        std::shared_ptr<const http::TlsAcceptor> tls) {
     const auto colon = address.rfind(':');
-    if (colon == std::string_view::npos) return fail(ErrorKind::invalid, "-H tcp://{}: wanted tcp://HOST:PORT", address);
+    if (colon == std::string_view::npos)
+        return fail(ErrorKind::invalid, "-H tcp://{}: wanted tcp://HOST:PORT", address);
     const std::string host(address.substr(0, colon));
     const std::string port(address.substr(colon + 1));
     if (!tls)
-        log::warning("tcp://{} is open to everybody who can reach it, and gives root on this machine: use --tlsverify", address);
+        log::warning(
+            "tcp://{} is open to everybody who can reach it, and gives root on this machine: use "
+            "--tlsverify",
+            address);
     TRY(server.listen_tcp(host, port, std::move(tls)));
     return {};
 }
@@ -106,13 +113,17 @@ Result<void> listen_tcp(http::Server& server, std::string_view address, std::sha
 Result<void> listen(http::Server& server, const Options& options) {
     std::shared_ptr<const http::TlsAcceptor> tls;
     if (options.tls.enabled)
-        tls = TRY(http::make_tls_acceptor({.certificate_file = options.tls.certificate,
-                                           .key_file = options.tls.key,
-                                           .client_ca_file = options.tls.verify ? options.tls.ca : std::string()}));
+        tls = TRY(http::make_tls_acceptor(
+            {.certificate_file = options.tls.certificate,
+             .key_file = options.tls.key,
+             .client_ca_file = options.tls.verify ? options.tls.ca : std::string()}));
     for (const auto& host : options.hosts.empty() ? default_hosts(options) : options.hosts) {
-        if (host.starts_with(unix_scheme)) TRY(listen_unix(server, host.substr(unix_scheme.size()), options));
-        else if (host.starts_with(tcp_scheme)) TRY(listen_tcp(server, std::string_view(host).substr(tcp_scheme.size()), tls));
-        else return fail(ErrorKind::invalid, "-H {}: wanted unix://PATH or tcp://HOST:PORT", host);
+        if (host.starts_with(unix_scheme))
+            TRY(listen_unix(server, host.substr(unix_scheme.size()), options));
+        else if (host.starts_with(tcp_scheme))
+            TRY(listen_tcp(server, std::string_view(host).substr(tcp_scheme.size()), tls));
+        else
+            return fail(ErrorKind::invalid, "-H {}: wanted unix://PATH or tcp://HOST:PORT", host);
         log::info("API listen on {}", host);
     }
     return {};
@@ -156,7 +167,10 @@ Result<int> run(std::span<const char* const> arguments) {
         return 0;
     }
     if (options.show_version) {
-        std::fputs(fmt::format("Corten version {}, build {}\n", engine::version_text, engine::source_commit).c_str(), stdout);
+        std::fputs(fmt::format("Corten version {}, build {}\n", engine::version_text,
+                               engine::source_commit)
+                       .c_str(),
+                   stdout);
         return 0;
     }
     if (options.engine.debug) log::set_level(log::Level::debug);
@@ -176,7 +190,8 @@ Result<int> run(std::span<const char* const> arguments) {
 }  // namespace corten::cortend
 
 int main(int argc, char** argv) {
-    const auto code = corten::cortend::run(std::span<const char* const>(argv + 1, static_cast<std::size_t>(argc - 1)));
+    const auto code = corten::cortend::run(
+        std::span<const char* const>(argv + 1, static_cast<std::size_t>(argc - 1)));
     if (code) return *code;
     corten::log::error("{}", code.error().message());
     return 1;

@@ -48,7 +48,8 @@ Result<void> set_shm_size(Options& options, const std::string& text) {
 
 Result<void> set_pool(Options& options, const std::string& text) {
     const auto count = TRY(parse_integer(text, "--prepared-sandboxes"));
-    if (count < 0 || count > 64) return fail(ErrorKind::invalid, "--prepared-sandboxes {}: wanted 0 to 64", text);
+    if (count < 0 || count > 64)
+        return fail(ErrorKind::invalid, "--prepared-sandboxes {}: wanted 0 to 64", text);
     options.engine.prepared_sandboxes = static_cast<std::size_t>(count);
     return {};
 }
@@ -70,7 +71,8 @@ auto add_to(Member&& member) {
 template <typename Member>
 auto switch_on(Member&& member) {
     return [member](Options& o, const std::string& text) -> Result<void> {
-        if (text != "true" && text != "false") return fail(ErrorKind::invalid, "\"{}\" is neither true nor false", text);
+        if (text != "true" && text != "false")
+            return fail(ErrorKind::invalid, "\"{}\" is neither true nor false", text);
         member(o) = text == "true";
         return {};
     };
@@ -78,7 +80,8 @@ auto switch_on(Member&& member) {
 
 const std::vector<Setting>& settings() {
     static const std::vector<Setting> all = {
-        {"host", "hosts", Kind::list, "socket to listen on: unix://PATH or tcp://HOST:PORT (also -H)",
+        {"host", "hosts", Kind::list,
+         "socket to listen on: unix://PATH or tcp://HOST:PORT (also -H)",
          add_to([](Options& o) -> auto& { return o.hosts; })},
         {"data-root", "data-root", Kind::text, "where images, containers and volumes are kept",
          text_into([](Options& o) -> auto& { return o.engine.data_root; })},
@@ -88,54 +91,80 @@ const std::vector<Setting>& settings() {
          text_into([](Options& o) -> auto& { return o.pidfile; })},
         {"group", "group", Kind::text, "group that may use the socket (also -G)",
          text_into([](Options& o) -> auto& { return o.group; })},
-        {"bridge", "bridge", Kind::text, "bridge interface for containers; made when it is missing (also -b)",
+        {"bridge", "bridge", Kind::text,
+         "bridge interface for containers; made when it is missing (also -b)",
          text_into([](Options& o) -> auto& { return o.engine.bridge; })},
         {"bip", "bip", Kind::text, "address of the bridge, as 172.17.0.1/16",
          text_into([](Options& o) -> auto& { return o.engine.bridge_address; })},
-        {"prepared-sandboxes", "prepared-sandboxes", Kind::text, "network sandboxes kept ready (default 4)", set_pool},
+        {"prepared-sandboxes", "prepared-sandboxes", Kind::text,
+         "network sandboxes kept ready (default 4)", set_pool},
         {"cgroup-parent", "cgroup-parent", Kind::text, "parent of the containers' control groups",
          text_into([](Options& o) -> auto& { return o.engine.cgroup_parent; })},
-        {"dns", "dns", Kind::list, "name server for containers", add_to([](Options& o) -> auto& { return o.engine.dns; })},
+        {"dns", "dns", Kind::list, "name server for containers",
+         add_to([](Options& o) -> auto& { return o.engine.dns; })},
         {"dns-search", "dns-search", Kind::list, "search domain for containers",
          add_to([](Options& o) -> auto& { return o.engine.dns_search; })},
         {"dns-opt", "dns-opts", Kind::list, "resolver option for containers",
          add_to([](Options& o) -> auto& { return o.engine.dns_options; })},
-        {"insecure-registry", "insecure-registries", Kind::list, "registry (host or CIDR) that may be used without TLS",
+        {"insecure-registry", "insecure-registries", Kind::list,
+         "registry (host or CIDR) that may be used without TLS",
          add_to([](Options& o) -> auto& { return o.engine.insecure_registries; })},
         {"registry-mirror", "registry-mirrors", Kind::list, "asked before Docker Hub",
          add_to([](Options& o) -> auto& { return o.engine.registry_mirrors; })},
-        {"label", "labels", Kind::list, "label of this daemon, NAME=VALUE", add_to([](Options& o) -> auto& { return o.engine.labels; })},
-        {"log-driver", "log-driver", Kind::text, "json-file or none", text_into([](Options& o) -> auto& { return o.engine.log_driver; })},
-        {"log-opt", "log-opts", Kind::list, "default of the log driver, NAME=VALUE", set_log_option},
-        {"default-ulimit", "default-ulimits", Kind::list, "limit of every container, NAME=SOFT[:HARD]", set_ulimit},
-        {"default-shm-size", "default-shm-size", Kind::text, "size of /dev/shm (default 64MiB)", set_shm_size},
-        {"init-path", "init-path", Kind::text, "program for --init", text_into([](Options& o) -> auto& { return o.engine.init_program; })},
-        {"shim-path", "", Kind::text, "the supervisor program", text_into([](Options& o) -> auto& { return o.engine.shim_program; })},
-        {"tls", "tls", Kind::flag, "use TLS on tcp sockets", switch_on([](Options& o) -> auto& { return o.tls.enabled; })},
+        {"label", "labels", Kind::list, "label of this daemon, NAME=VALUE",
+         add_to([](Options& o) -> auto& { return o.engine.labels; })},
+        {"log-driver", "log-driver", Kind::text, "json-file or none",
+         text_into([](Options& o) -> auto& { return o.engine.log_driver; })},
+        {"log-opt", "log-opts", Kind::list, "default of the log driver, NAME=VALUE",
+         set_log_option},
+        {"default-ulimit", "default-ulimits", Kind::list,
+         "limit of every container, NAME=SOFT[:HARD]", set_ulimit},
+        {"default-shm-size", "default-shm-size", Kind::text, "size of /dev/shm (default 64MiB)",
+         set_shm_size},
+        {"init-path", "init-path", Kind::text, "program for --init",
+         text_into([](Options& o) -> auto& { return o.engine.init_program; })},
+        {"shim-path", "", Kind::text, "the supervisor program",
+         text_into([](Options& o) -> auto& { return o.engine.shim_program; })},
+        {"tls", "tls", Kind::flag, "use TLS on tcp sockets",
+         switch_on([](Options& o) -> auto& { return o.tls.enabled; })},
         {"tlsverify", "tlsverify", Kind::flag, "use TLS and demand client certificates",
          switch_on([](Options& o) -> auto& { return o.tls.verify; })},
-        {"tlscacert", "tlscacert", Kind::text, "authority of the client certificates", text_into([](Options& o) -> auto& { return o.tls.ca; })},
-        {"tlscert", "tlscert", Kind::text, "certificate of the daemon", text_into([](Options& o) -> auto& { return o.tls.certificate; })},
-        {"tlskey", "tlskey", Kind::text, "its key", text_into([](Options& o) -> auto& { return o.tls.key; })},
-        {"debug", "debug", Kind::flag, "log more (also -D)", switch_on([](Options& o) -> auto& { return o.engine.debug; })},
+        {"tlscacert", "tlscacert", Kind::text, "authority of the client certificates",
+         text_into([](Options& o) -> auto& { return o.tls.ca; })},
+        {"tlscert", "tlscert", Kind::text, "certificate of the daemon",
+         text_into([](Options& o) -> auto& { return o.tls.certificate; })},
+        {"tlskey", "tlskey", Kind::text, "its key",
+         text_into([](Options& o) -> auto& { return o.tls.key; })},
+        {"debug", "debug", Kind::flag, "log more (also -D)",
+         switch_on([](Options& o) -> auto& { return o.engine.debug; })},
         {"remove-network", "", Kind::flag, "remove the bridge and firewall rules, then exit",
          switch_on([](Options& o) -> auto& { return o.remove_network; })},
-        {"version", "", Kind::flag, "print the version (also -v)", switch_on([](Options& o) -> auto& { return o.show_version; })},
-        {"help", "", Kind::flag, "print this", switch_on([](Options& o) -> auto& { return o.show_help; })},
+        {"version", "", Kind::flag, "print the version (also -v)",
+         switch_on([](Options& o) -> auto& { return o.show_version; })},
+        {"help", "", Kind::flag, "print this",
+         switch_on([](Options& o) -> auto& { return o.show_help; })},
     };
     return all;
 }
 
 std::string_view long_name(char short_name) {
     switch (short_name) {
-        case 'H': return "host";
-        case 'D': return "debug";
-        case 'b': return "bridge";
-        case 'p': return "pidfile";
-        case 'G': return "group";
-        case 'v': return "version";
-        case 'h': return "help";
-        default: return {};
+        case 'H':
+            return "host";
+        case 'D':
+            return "debug";
+        case 'b':
+            return "bridge";
+        case 'p':
+            return "pidfile";
+        case 'G':
+            return "group";
+        case 'v':
+            return "version";
+        case 'h':
+            return "help";
+        default:
+            return {};
     }
 }
 
@@ -178,13 +207,17 @@ Result<CommandLine> read_command_line(std::span<const char* const> arguments) {
     CommandLine line;
     for (std::size_t i = 0; i < arguments.size(); ++i) {
         Word word = read_word(arguments[i]);
-        if (!word.dashed) return fail(ErrorKind::invalid, "unknown argument: {}; see cortend --help", arguments[i]);
+        if (!word.dashed)
+            return fail(ErrorKind::invalid, "unknown argument: {}; see cortend --help",
+                        arguments[i]);
         const bool is_file = word.name == "config-file";
         const Setting* setting = is_file ? nullptr : find_flag(word.name);
-        if (!setting && !is_file) return fail(ErrorKind::invalid, "unknown flag: {}; see cortend --help", arguments[i]);
+        if (!setting && !is_file)
+            return fail(ErrorKind::invalid, "unknown flag: {}; see cortend --help", arguments[i]);
         if (!word.value && setting && setting->kind == Kind::flag) word.value = "true";
         if (!word.value) {
-            if (i + 1 == arguments.size()) return fail(ErrorKind::invalid, "flag needs an argument: {}", arguments[i]);
+            if (i + 1 == arguments.size())
+                return fail(ErrorKind::invalid, "flag needs an argument: {}", arguments[i]);
             word.value = arguments[++i];
         }
         if (is_file) {
@@ -200,10 +233,13 @@ Result<CommandLine> read_command_line(std::span<const char* const> arguments) {
 /// The texts a key of daemon.json stands for: lists have several, objects NAME=VALUE.
 Result<std::vector<std::string>> texts_of(std::string_view key, const Json& value) {
     std::vector<std::string> texts;
-    const auto text = [](const Json& item) { return item.is_string() ? item.get<std::string>() : item.dump(); };
+    const auto text = [](const Json& item) {
+        return item.is_string() ? item.get<std::string>() : item.dump();
+    };
     if (key == "default-ulimits" && value.is_object()) {
         for (const auto& [name, limit] : value.items())
-            texts.push_back(fmt::format("{}={}:{}", limit.value("Name", name), limit.value("Soft", 0), limit.value("Hard", 0)));
+            texts.push_back(fmt::format("{}={}:{}", limit.value("Name", name),
+                                        limit.value("Soft", 0), limit.value("Hard", 0)));
     } else if (value.is_object()) {
         for (const auto& [name, item] : value.items()) texts.push_back(name + "=" + text(item));
     } else if (value.is_array()) {
@@ -216,25 +252,31 @@ Result<std::vector<std::string>> texts_of(std::string_view key, const Json& valu
 
 /// Keys that dockerd knows and that need nothing from us.
 const std::set<std::string_view>& harmless_keys() {
-    static const std::set<std::string_view> keys = {"live-restore", "userland-proxy", "iptables", "ip-forward", "ip-masq",
-                                                    "max-concurrent-downloads", "experimental", "features"};
+    static const std::set<std::string_view> keys = {
+        "live-restore", "userland-proxy",           "iptables",     "ip-forward",
+        "ip-masq",      "max-concurrent-downloads", "experimental", "features"};
     return keys;
 }
 
 Result<void> apply_config_file(Options& options, const CommandLine& line) {
     if (!line.config_file_named && !sys::exists(line.config_file)) return {};
     const Json document = TRY(parse_json(TRY(sys::read_file(line.config_file)), line.config_file));
-    if (!document.is_object()) return fail(ErrorKind::invalid, "{}: wanted an object", line.config_file);
+    if (!document.is_object())
+        return fail(ErrorKind::invalid, "{}: wanted an object", line.config_file);
     for (const auto& [key, value] : document.items()) {
         const Setting* found = nullptr;
         for (const auto& setting : settings())
             if (!setting.key.empty() && setting.key == key) found = &setting;
         if (!found && harmless_keys().contains(key)) continue;
-        if (!found) return fail(ErrorKind::invalid, "{}: the key \"{}\" is not known", line.config_file, key);
+        if (!found)
+            return fail(ErrorKind::invalid, "{}: the key \"{}\" is not known", line.config_file,
+                        key);
         for (const auto& [flag, unused] : line.values)
             if (flag == found)
-                return fail(ErrorKind::invalid, "{}: \"{}\" is given as a flag and in the file", line.config_file, key);
-        for (const auto& text : TRY(texts_of(key, value))) TRY(found->set(options, text).context(key));
+                return fail(ErrorKind::invalid, "{}: \"{}\" is given as a flag and in the file",
+                            line.config_file, key);
+        for (const auto& text : TRY(texts_of(key, value)))
+            TRY(found->set(options, text).context(key));
     }
     return {};
 }
@@ -246,15 +288,19 @@ Result<void> fill_programs(Options& options) {
     if (length < 0) return fail_errno("readlink /proc/self/exe");
     std::string directory(self, static_cast<std::size_t>(length));
     directory.resize(directory.rfind('/'));
-    if (options.engine.shim_program.empty()) options.engine.shim_program = directory + "/corten-shim";
-    if (options.engine.init_program.empty()) options.engine.init_program = directory + "/corten-init";
+    if (options.engine.shim_program.empty())
+        options.engine.shim_program = directory + "/corten-shim";
+    if (options.engine.init_program.empty())
+        options.engine.init_program = directory + "/corten-init";
     return {};
 }
 
 Result<void> check_absolute(const Options& options) {
-    for (const auto& [what, path] : {std::pair("--data-root", options.engine.data_root), std::pair("--exec-root", options.engine.exec_root),
+    for (const auto& [what, path] : {std::pair("--data-root", options.engine.data_root),
+                                     std::pair("--exec-root", options.engine.exec_root),
                                      std::pair("--pidfile", options.pidfile)})
-        if (!path.starts_with('/')) return fail(ErrorKind::invalid, "{} {}: wanted an absolute path", what, path);
+        if (!path.starts_with('/'))
+            return fail(ErrorKind::invalid, "{} {}: wanted an absolute path", what, path);
     return {};
 }
 
@@ -273,10 +319,13 @@ Result<Options> read_options(std::span<const char* const> arguments) {
 }
 
 std::string help_text() {
-    std::string text = "Usage: cortend [OPTIONS]\n\nThe container daemon. It speaks the Docker Engine API.\n\nOptions:\n";
+    std::string text =
+        "Usage: cortend [OPTIONS]\n\nThe container daemon. It speaks the Docker Engine "
+        "API.\n\nOptions:\n";
     for (const auto& setting : settings())
         text += fmt::format("      --{:<22}{}\n", setting.flag, setting.help);
-    text += fmt::format("      --{:<22}{}\n", "config-file", "daemon.json to read (default /etc/corten/daemon.json)");
+    text += fmt::format("      --{:<22}{}\n", "config-file",
+                        "daemon.json to read (default /etc/corten/daemon.json)");
     return text;
 }
 

@@ -45,7 +45,9 @@ std::string rfc3339(WallTime time) {
 
 Result<WallTime> parse_rfc3339(std::string_view text) {
     if (text == go_zero_time) return WallTime{};
-    const auto bad = [&] { return fail(ErrorKind::invalid, "\"{}\" is not an RFC 3339 time", text); };
+    const auto bad = [&] {
+        return fail(ErrorKind::invalid, "\"{}\" is not an RFC 3339 time", text);
+    };
     std::tm tm{};
     const std::string copy(text);
     const char* rest = ::strptime(copy.c_str(), "%Y-%m-%dT%H:%M:%S", &tm);

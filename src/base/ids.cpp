@@ -1,6 +1,5 @@
 #include <base/ids.hpp>
 #include <base/text.hpp>
-
 #include <sys/random.h>
 
 #include <algorithm>
@@ -12,7 +11,8 @@ namespace corten {
 
 std::string random_hex(std::size_t n) {
     std::vector<std::uint8_t> bytes(n);
-    // Short reads do not happen up to 256 bytes once the pool is seeded; nothing can go on without it.
+    // Short reads do not happen up to 256 bytes once the pool is seeded; nothing can go on without
+    // it.
     if (::getrandom(bytes.data(), n, 0) != static_cast<ssize_t>(n)) std::abort();
     return hex(bytes);
 }

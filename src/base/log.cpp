@@ -10,8 +10,12 @@ Level threshold = Level::info;
 constexpr std::string_view names[] = {"debug", "info", "warning", "error"};
 }  // namespace
 
-void set_level(Level level) { threshold = level; }
-bool enabled(Level level) { return level >= threshold; }
+void set_level(Level level) {
+    threshold = level;
+}
+bool enabled(Level level) {
+    return level >= threshold;
+}
 
 void write(Level level, std::string_view line) {
     if (!enabled(level)) return;

@@ -40,7 +40,9 @@ std::string_view trim(std::string_view text) {
 
 namespace {
 // Not std::tolower: the names compared here are ASCII, whatever the locale.
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 }  // namespace
 
 std::string to_lower(std::string_view text) {
@@ -117,7 +119,8 @@ Result<std::string> base64_decode(std::string_view text) {
     int bits = 0;
     for (const char c : text) {
         const int value = base64_value(c);
-        if (value < 0) return fail(ErrorKind::invalid, "base64 text holds a character outside its alphabet");
+        if (value < 0)
+            return fail(ErrorKind::invalid, "base64 text holds a character outside its alphabet");
         group = group << 6 | static_cast<std::uint32_t>(value);
         bits += 6;
         if (bits >= 8) {

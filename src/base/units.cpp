@@ -11,8 +11,8 @@ namespace {
 
 /// Takes a decimal number from the front of `text`; false when there is none.
 bool take_number(std::string_view& text, double& value) {
-    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value,
-                                             std::chars_format::fixed);
+    const auto [end, code] =
+        std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
     if (code != std::errc()) return false;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     return true;
@@ -86,13 +86,8 @@ Result<std::chrono::nanoseconds> parse_duration(std::string_view text, std::stri
         std::string_view suffix;
         double nanoseconds;
     };
-    constexpr std::array<Unit, 7> units{{{"ns", 1},
-                                         {"us", 1e3},
-                                         {"µs", 1e3},
-                                         {"ms", 1e6},
-                                         {"s", 1e9},
-                                         {"m", 6e10},
-                                         {"h", 3.6e12}}};
+    constexpr std::array<Unit, 7> units{
+        {{"ns", 1}, {"us", 1e3}, {"µs", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 6e10}, {"h", 3.6e12}}};
     const std::string_view whole = text;
     const auto bad = [&] {
         return fail(ErrorKind::invalid,
@@ -109,7 +104,8 @@ Result<std::chrono::nanoseconds> parse_duration(std::string_view text, std::stri
         if (!take_number(text, value) || value < 0) return bad();
         const Unit* found = nullptr;
         for (const auto& unit : units)
-            if (text.starts_with(unit.suffix) && (!found || unit.suffix.size() > found->suffix.size()))
+            if (text.starts_with(unit.suffix) &&
+                (!found || unit.suffix.size() > found->suffix.size()))
                 found = &unit;
         if (!found) return bad();
         text.remove_prefix(found->suffix.size());

@@ -20,7 +20,8 @@ struct Place {
     Fd root;
     std::string path;
     bool writable = true;
-    std::unique_lock<std::mutex> operation;  ///< held while a stopped container's file system is open
+    std::unique_lock<std::mutex>
+        operation;  ///< held while a stopped container's file system is open
 };
 
 /// The mount that a path of a stopped container falls into, the deepest one.
@@ -34,14 +35,19 @@ const PlannedMount* mount_over(const ContainerSpec& spec, const std::string& pat
     return best;
 }
 
-Result<Place> place_in_mount(Context& context, const PlannedMount& mount, const std::string& clean, std::string_view tail) {
+Result<Place> place_in_mount(Context& context, const PlannedMount& mount, const std::string& clean,
+                             std::string_view tail) {
     std::string source = mount.source;
     if (mount.type == "volume") {
         source = context.volumes.mountpoint(mount.name);
         if (!mount.subpath.empty()) source = TRY(volume_subpath(source, mount.subpath));
     }
-    Place place{.root = TRY(sys::open(source, O_PATH | O_DIRECTORY)), .path = {}, .writable = !mount.read_only, .operation = {}};
-    place.path = "/" + clean.substr(std::min(clean.size(), mount.target.size() + 1)) + std::string(tail);
+    Place place{.root = TRY(sys::open(source, O_PATH | O_DIRECTORY)),
+                .path = {},
+                .writable = !mount.read_only,
+                .operation = {}};
+    place.path =
+        "/" + clean.substr(std::min(clean.size(), mount.target.size() + 1)) + std::string(tail);
     return place;
 }
 
@@ -52,17 +58,25 @@ std::string_view meaningful_tail(std::string_view path) {
     return {};
 }
 
-Result<Place> place_of(Context& context, const std::shared_ptr<Container>& container, const std::string& path) {
+Result<Place> place_of(Context& context, const std::shared_ptr<Container>& container,
+                       const std::string& path) {
     const auto spec = container->spec();
-    if (path.find('\0') != std::string::npos) return fail(ErrorKind::invalid, "the path holds a NUL byte");
+    if (path.find('\0') != std::string::npos)
+        return fail(ErrorKind::invalid, "the path holds a NUL byte");
     if (container->state().is_running()) {
         auto root = open_live_root(*container);
-        if (root) return Place{.root = std::move(*root), .path = path, .writable = !spec->host.readonly_rootfs, .operation = {}};
+        if (root)
+            return Place{.root = std::move(*root),
+                         .path = path,
+                         .writable = !spec->host.readonly_rootfs,
+                         .operation = {}};
     }
     std::unique_lock operation(container->operation());
     const std::string clean = clean_path(path);
-    if (const auto* mount = mount_over(*spec, clean)) return place_in_mount(context, *mount, clean, meaningful_tail(path));
-    const auto access = spec->host.readonly_rootfs ? storage::Access::read_only : storage::Access::read_write;
+    if (const auto* mount = mount_over(*spec, clean))
+        return place_in_mount(context, *mount, clean, meaningful_tail(path));
+    const auto access =
+        spec->host.readonly_rootfs ? storage::Access::read_only : storage::Access::read_write;
     return Place{.root = TRY(context.store->snapshots().mount(spec->id, access)),
                  .path = path,
                  .writable = !spec->host.readonly_rootfs,
@@ -95,7 +109,8 @@ Result<PathStat> Containers::stat_path(std::string_view ref, const std::string& 
     const auto container = TRY(context_.containers.find(ref));
     const auto place = TRY(place_of(context_, container, path));
     const auto status = TRY(with_docker_text(storage::stat_in(place.root, place.path), path, ref));
-    const auto modified = std::chrono::seconds(status.mtime.tv_sec) + std::chrono::nanoseconds(status.mtime.tv_nsec);
+    const auto modified =
+        std::chrono::seconds(status.mtime.tv_sec) + std::chrono::nanoseconds(status.mtime.tv_nsec);
     return PathStat{.name = status.name,
                     .size = static_cast<std::int64_t>(status.size),
                     .mode = status.mode,
@@ -103,7 +118,8 @@ Result<PathStat> Containers::stat_path(std::string_view ref, const std::string& 
                     .link_target = status.link_target};
 }
 
-Result<void> Containers::get_archive(std::string_view ref, const std::string& path, const ByteSink& sink) {
+Result<void> Containers::get_archive(std::string_view ref, const std::string& path,
+                                     const ByteSink& sink) {
     const auto container = TRY(context_.containers.find(ref));
     const auto place = TRY(place_of(context_, container, path));
     storage::FunctionSink out(sink);
@@ -112,16 +128,19 @@ Result<void> Containers::get_archive(std::string_view ref, const std::string& pa
     return {};
 }
 
-Result<void> Containers::put_archive(std::string_view ref, const std::string& path, const PutArchive& options,
-                                     const ByteSource& source) {
+Result<void> Containers::put_archive(std::string_view ref, const std::string& path,
+                                     const PutArchive& options, const ByteSource& source) {
     const auto container = TRY(context_.containers.find(ref));
     const auto place = TRY(place_of(context_, container, path));
     if (!place.writable) return fail(ErrorKind::forbidden, "container rootfs is marked read-only");
-    const auto status = TRY(with_docker_text(storage::stat_in(place.root, place.path + "/"), path, ref));
-    if (!S_ISDIR(status.mode)) return fail(ErrorKind::invalid, "extraction point is not a directory");
+    const auto status =
+        TRY(with_docker_text(storage::stat_in(place.root, place.path + "/"), path, ref));
+    if (!S_ISDIR(status.mode))
+        return fail(ErrorKind::invalid, "extraction point is not a directory");
     BodySource body(source);
     auto plain = TRY(storage::Decompressor::create(body));
-    storage::UntarOptions untar{.no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir, .owner = {}, .limits = {}};
+    storage::UntarOptions untar{
+        .no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir, .owner = {}, .limits = {}};
     if (!options.copy_uid_gid) untar.owner = storage::Owner{};
     TRY(storage::untar_into(place.root, place.path, *plain, untar));
     publish_container_event(context_, *container->spec(), "extract-to-dir", {{"path", path}});
@@ -130,7 +149,8 @@ Result<void> Containers::put_archive(std::string_view ref, const std::string& pa
 
 Result<void> Containers::export_archive(std::string_view ref, const ByteSink& sink) {
     const auto container = TRY(context_.containers.find(ref));
-    const Fd root = TRY(context_.store->snapshots().mount(container->id(), storage::Access::read_only));
+    const Fd root =
+        TRY(context_.store->snapshots().mount(container->id(), storage::Access::read_only));
     storage::FunctionSink out(sink);
     TRY(storage::tar_tree(root, out));
     publish_container_event(context_, *container->spec(), "export");

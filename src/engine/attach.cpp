@@ -1,14 +1,14 @@
 // Handing clients' connections to the supervisor, and reading logs.
+#include "exec_runner.hpp"
 #include "lifecycle.hpp"
 
 #include <base/ids.hpp>
 #include <base/text.hpp>
 #include <engine/containers.hpp>
-#include <logfile/reader.hpp>
 #include <proto/detach_keys.hpp>
 #include <sys/file.hpp>
 
-#include "exec_runner.hpp"
+#include <logfile/reader.hpp>
 
 namespace corten::engine {
 
@@ -29,8 +29,12 @@ Result<void> check_readable(const ContainerSpec& spec) {
 
 class ContainerAttachment final : public Attachment {
 public:
-    ContainerAttachment(Context& context, std::shared_ptr<Container> container, AttachRequest request, std::string keys)
-        : context_(context), container_(std::move(container)), request_(std::move(request)), keys_(std::move(keys)) {}
+    ContainerAttachment(Context& context, std::shared_ptr<Container> container,
+                        AttachRequest request, std::string keys)
+        : context_(context),
+          container_(std::move(container)),
+          request_(std::move(request)),
+          keys_(std::move(keys)) {}
 
     bool tty() const override { return container_->spec()->config.tty; }
 
@@ -56,8 +60,11 @@ public:
 
 private:
     Result<void> write_past_output(FdView socket) {
-        auto reader = TRY(logfile::Reader::open(context_.log_of(container_->id()),
-                                                {.out = request_.stdout_stream, .err = request_.stderr_stream, .since = {}, .until = {}}));
+        auto reader = TRY(
+            logfile::Reader::open(context_.log_of(container_->id()), {.out = request_.stdout_stream,
+                                                                      .err = request_.stderr_stream,
+                                                                      .since = {},
+                                                                      .until = {}}));
         while (const auto* entry = TRY(reader.next())) {
             const int stream = entry->stream == logfile::Stream::err ? 2 : 1;
             TRY(sys::write_all(socket, tty() ? entry->text : framed(stream, entry->text)));
@@ -73,8 +80,12 @@ private:
 
 class ContainerLog final : public LogStream {
 public:
-    ContainerLog(std::shared_ptr<Container> container, logfile::Reader reader, bool follow, std::shared_ptr<WaitSlot> ended)
-        : container_(std::move(container)), reader_(std::move(reader)), follow_(follow), ended_(std::move(ended)) {}
+    ContainerLog(std::shared_ptr<Container> container, logfile::Reader reader, bool follow,
+                 std::shared_ptr<WaitSlot> ended)
+        : container_(std::move(container)),
+          reader_(std::move(reader)),
+          follow_(follow),
+          ended_(std::move(ended)) {}
     ~ContainerLog() override {
         if (ended_) container_->end_wait(ended_);
     }
@@ -84,7 +95,9 @@ public:
     Result<std::optional<LogLine>> next(FdView cancel) override {
         for (;;) {
             if (const auto* entry = TRY(reader_.next()))
-                return std::optional(LogLine{.time = entry->time, .is_stderr = entry->stream == logfile::Stream::err, .text = entry->text});
+                return std::optional(LogLine{.time = entry->time,
+                                             .is_stderr = entry->stream == logfile::Stream::err,
+                                             .text = entry->text});
             if (!follow_ || reader_.finished()) return std::optional<LogLine>();
             // The log is complete before the exit is told, so one more look is enough.
             if (ended_->done.is_set()) {
@@ -106,28 +119,33 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<Attachment>> Containers::attach(std::string_view ref, const AttachRequest& request) {
+Result<std::unique_ptr<Attachment>> Containers::attach(std::string_view ref,
+                                                       const AttachRequest& request) {
     auto container = TRY(context_.containers.find(ref));
     const auto state = container->state();
     if (state.status == "paused")
-        return fail(ErrorKind::conflict, "container {} is paused, unpause the container before attach", ref);
+        return fail(ErrorKind::conflict,
+                    "container {} is paused, unpause the container before attach", ref);
     if (state.status == "restarting")
-        return fail(ErrorKind::conflict, "container {} is restarting, wait until the container is running", ref);
+        return fail(ErrorKind::conflict,
+                    "container {} is restarting, wait until the container is running", ref);
     std::string keys(proto::default_detach_keys);
     if (!request.detach_keys.empty()) keys = TRY(proto::parse_detach_keys(request.detach_keys));
-    return std::unique_ptr<Attachment>(
-        std::make_unique<ContainerAttachment>(context_, std::move(container), request, std::move(keys)));
+    return std::unique_ptr<Attachment>(std::make_unique<ContainerAttachment>(
+        context_, std::move(container), request, std::move(keys)));
 }
 
-Result<std::unique_ptr<LogStream>> Containers::logs(std::string_view ref, const LogRequest& request) {
+Result<std::unique_ptr<LogStream>> Containers::logs(std::string_view ref,
+                                                    const LogRequest& request) {
     auto container = TRY(context_.containers.find(ref));
     if (!request.stdout_stream && !request.stderr_stream)
         return fail(ErrorKind::invalid, "Bad parameters: you must choose at least one stream");
     TRY(check_readable(*container->spec()));
     auto ended = request.follow ? TRY(container->begin_wait(WaitCondition::not_running)) : nullptr;
-    auto reader = TRY(logfile::Reader::open(context_.log_of(container->id()), read_options(request)));
-    return std::unique_ptr<LogStream>(
-        std::make_unique<ContainerLog>(std::move(container), std::move(reader), request.follow, std::move(ended)));
+    auto reader =
+        TRY(logfile::Reader::open(context_.log_of(container->id()), read_options(request)));
+    return std::unique_ptr<LogStream>(std::make_unique<ContainerLog>(
+        std::move(container), std::move(reader), request.follow, std::move(ended)));
 }
 
 }  // namespace corten::engine

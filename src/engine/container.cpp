@@ -15,13 +15,20 @@ ContainerStatus status_of(std::string_view text) {
 
 std::string_view to_string(ContainerStatus status) {
     switch (status) {
-        case ContainerStatus::created: return "created";
-        case ContainerStatus::running: return "running";
-        case ContainerStatus::paused: return "paused";
-        case ContainerStatus::restarting: return "restarting";
-        case ContainerStatus::removing: return "removing";
-        case ContainerStatus::exited: return "exited";
-        case ContainerStatus::dead: return "dead";
+        case ContainerStatus::created:
+            return "created";
+        case ContainerStatus::running:
+            return "running";
+        case ContainerStatus::paused:
+            return "paused";
+        case ContainerStatus::restarting:
+            return "restarting";
+        case ContainerStatus::removing:
+            return "removing";
+        case ContainerStatus::exited:
+            return "exited";
+        case ContainerStatus::dead:
+            return "dead";
     }
     return "dead";
 }
@@ -81,7 +88,8 @@ Result<std::shared_ptr<WaitSlot>> Container::begin_wait(WaitCondition condition)
         const bool holds = inner.removed || (condition == WaitCondition::not_running &&
                                              !inner.state.counts_as_running());
         if (holds) {
-            slot->result.with([&](WaitResult& r) { r = {inner.state.exit_code, inner.state.error}; });
+            slot->result.with(
+                [&](WaitResult& r) { r = {inner.state.exit_code, inner.state.error}; });
             slot->done.set();
         } else {
             inner.waits.insert(slot);
@@ -100,7 +108,8 @@ void Container::notify_exit(WaitResult result) {
             // What waits for the removal gets this exit's code, but only once that has happened.
             (*at)->result.with([&](WaitResult& r) { r = result; });
             const bool over = (*at)->condition == WaitCondition::next_exit ||
-                              ((*at)->condition == WaitCondition::not_running && inner.state.status != "restarting");
+                              ((*at)->condition == WaitCondition::not_running &&
+                               inner.state.status != "restarting");
             if (over) (*at)->done.set();
             at = over ? inner.waits.erase(at) : std::next(at);
         }
@@ -137,7 +146,8 @@ std::vector<std::string> Container::execs() const {
 Result<std::shared_ptr<Container>> ContainerTable::find(std::string_view ref) const {
     const std::string_view name = ref.starts_with('/') ? ref.substr(1) : ref;
     return tables_.with([&](const Tables& tables) -> Result<std::shared_ptr<Container>> {
-        if (const auto exact = tables.by_id.find(ref); exact != tables.by_id.end()) return exact->second;
+        if (const auto exact = tables.by_id.find(ref); exact != tables.by_id.end())
+            return exact->second;
         if (const auto named = tables.id_of_name.find(name); named != tables.id_of_name.end())
             // A name is reserved a moment before its container can be found.
             if (const auto by_id = tables.by_id.find(named->second); by_id != tables.by_id.end())
@@ -166,7 +176,8 @@ Result<void> ContainerTable::reserve_name(const std::string& name, const std::st
         const auto [at, inserted] = tables.id_of_name.emplace(name, id);
         if (!inserted && at->second != id)
             return fail(ErrorKind::conflict,
-                        "Conflict. The container name \"/{}\" is already in use by container \"{}\". You have "
+                        "Conflict. The container name \"/{}\" is already in use by container "
+                        "\"{}\". You have "
                         "to remove (or rename) that container to be able to reuse that name.",
                         name, at->second);
         return {};

@@ -9,6 +9,7 @@
 #include <sys/poll.hpp>
 #include <sys/process.hpp>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -46,6 +47,9 @@ public:
 
     std::shared_ptr<proto::ShimClient> supervisor() const;
     void set_supervisor(std::shared_ptr<proto::ShimClient> client, sys::PidRef process);
+    /// Counts the supervisors: what one of them tells is true of its own run only.
+    std::uint64_t begin_run() { return ++run_; }
+    std::uint64_t current_run() const { return run_; }
     /// Takes the supervisor's process for reaping; the client is forgotten.
     sys::PidRef take_supervisor_process();
 
@@ -72,6 +76,7 @@ private:
     };
     const std::string id_;
     std::mutex operation_;
+    std::atomic<std::uint64_t> run_ = 0;
     Sync<Inner> inner_;
 };
 

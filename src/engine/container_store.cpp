@@ -28,7 +28,8 @@ Result<void> ContainerStore::update_spec(const ContainerSpec& spec) {
 }
 
 Result<void> ContainerStore::update_state(const std::string& id, const ContainerState& state) {
-    TRY(db_->execute("UPDATE container SET state = ? WHERE id = ?", {dump_json(to_json(state)), id}));
+    TRY(db_->execute("UPDATE container SET state = ? WHERE id = ?",
+                     {dump_json(to_json(state)), id}));
     return {};
 }
 
@@ -39,12 +40,13 @@ Result<void> ContainerStore::remove(const std::string& id) {
 
 Result<std::vector<std::pair<ContainerSpec, ContainerState>>> ContainerStore::load() {
     std::vector<std::pair<ContainerSpec, ContainerState>> list;
-    TRY(db_->each("SELECT spec, state FROM container", {}, [&](const storage::Row& row) -> Result<void> {
-        auto spec = TRY(parse_as<ContainerSpec>(row.text_view(0), "container record"));
-        auto state = TRY(parse_as<ContainerState>(row.text_view(1), "container state"));
-        list.emplace_back(std::move(spec), std::move(state));
-        return {};
-    }));
+    TRY(db_->each(
+        "SELECT spec, state FROM container", {}, [&](const storage::Row& row) -> Result<void> {
+            auto spec = TRY(parse_as<ContainerSpec>(row.text_view(0), "container record"));
+            auto state = TRY(parse_as<ContainerState>(row.text_view(1), "container state"));
+            list.emplace_back(std::move(spec), std::move(state));
+            return {};
+        }));
     return list;
 }
 

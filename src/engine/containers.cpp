@@ -1,15 +1,16 @@
 #include "create.hpp"
-#include "limits.hpp"
 #include "lifecycle.hpp"
+#include "limits.hpp"
 #include "mount_sources.hpp"
 #include "names.hpp"
 #include "signals.hpp"
 
 #include <base/ids.hpp>
-#include <cgroup/group.hpp>
+#include <base/text.hpp>
 #include <engine/containers.hpp>
 #include <proto/detach_keys.hpp>
-#include <base/text.hpp>
+
+#include <cgroup/group.hpp>
 
 namespace corten::engine {
 
@@ -48,7 +49,8 @@ Result<void> Containers::restart(std::string_view ref, const StopContainer& requ
 }
 Result<void> Containers::kill(std::string_view ref, std::string_view signal) {
     const auto container = TRY(context_.containers.find(ref));
-    return lifecycle::kill(context_, container, TRY(parse_signal(signal.empty() ? "KILL" : signal)));
+    return lifecycle::kill(context_, container,
+                           TRY(parse_signal(signal.empty() ? "KILL" : signal)));
 }
 Result<void> Containers::pause(std::string_view ref) {
     return lifecycle::pause(context_, TRY(context_.containers.find(ref)));
@@ -67,7 +69,8 @@ Result<void> Containers::rename(std::string_view ref, std::string_view name) {
     ContainerSpec spec = *container->spec();
     const std::string old = spec.name;
     if (old == wanted)
-        return fail(ErrorKind::invalid, "Renaming a container with the same name as its current name");
+        return fail(ErrorKind::invalid,
+                    "Renaming a container with the same name as its current name");
     TRY(context_.containers.reserve_name(wanted, spec.id));
     spec.name = wanted;
     if (const auto kept = context_.container_store.update_spec(spec); !kept) {
@@ -83,8 +86,10 @@ Result<void> Containers::rename(std::string_view ref, std::string_view name) {
 Result<void> Containers::resize(std::string_view ref, std::uint16_t rows, std::uint16_t columns) {
     const auto container = TRY(context_.containers.find(ref));
     const auto supervisor = container->supervisor();
-    if (!supervisor) return fail(ErrorKind::conflict, "container {} is not running", container->id());
-    TRY(supervisor->call(proto::ResizeRequest{.exec_id = {}, .size = {.height = rows, .width = columns}}));
+    if (!supervisor)
+        return fail(ErrorKind::conflict, "container {} is not running", container->id());
+    TRY(supervisor->call(
+        proto::ResizeRequest{.exec_id = {}, .size = {.height = rows, .width = columns}}));
     publish_container_event(context_, *container->spec(), "resize",
                             {{"height", std::to_string(rows)}, {"width", std::to_string(columns)}});
     return {};
@@ -114,12 +119,16 @@ void merge_limits(apitypes::Resources& limits, const apitypes::Resources& wanted
 
 }  // namespace
 
-Result<apitypes::UpdateReply> Containers::update(std::string_view ref, const apitypes::UpdateRequest& request) {
+Result<apitypes::UpdateReply> Containers::update(std::string_view ref,
+                                                 const apitypes::UpdateRequest& request) {
     const auto container = TRY(context_.containers.find(ref));
     std::lock_guard operation(container->operation());
     ContainerSpec spec = *container->spec();
-    if (request.memory > 0 && request.memory_swap == 0 && spec.host.memory_swap > 0 && request.memory > spec.host.memory_swap)
-        return fail(ErrorKind::conflict, "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time");
+    if (request.memory > 0 && request.memory_swap == 0 && spec.host.memory_swap > 0 &&
+        request.memory > spec.host.memory_swap)
+        return fail(ErrorKind::conflict,
+                    "Memory limit should be smaller than already set memoryswap limit, update the "
+                    "memoryswap at the same time");
     merge_limits(spec.host, request);
     if (!request.restart_policy.name.empty()) spec.host.restart_policy = request.restart_policy;
     TRY(check_limits(spec.host, context_.facts));
@@ -145,7 +154,9 @@ public:
     Result<std::optional<WaitResult>> wait(FdView cancel) override {
         const FdView fds[] = {slot_->done.fd(), cancel};
         if (TRY(sys::wait_readable(fds)) != 0) return std::optional<WaitResult>();
-        return slot_->result.with([](const WaitResult& r) -> Result<std::optional<WaitResult>> { return std::optional(r); });
+        return slot_->result.with([](const WaitResult& r) -> Result<std::optional<WaitResult>> {
+            return std::optional(r);
+        });
     }
 
 private:
@@ -155,10 +166,12 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<Waiter>> Containers::begin_wait(std::string_view ref, WaitCondition condition) {
+Result<std::unique_ptr<Waiter>> Containers::begin_wait(std::string_view ref,
+                                                       WaitCondition condition) {
     auto container = TRY(context_.containers.find(ref));
     auto slot = TRY(container->begin_wait(condition));
-    return std::unique_ptr<Waiter>(std::make_unique<ContainerWaiter>(std::move(container), std::move(slot)));
+    return std::unique_ptr<Waiter>(
+        std::make_unique<ContainerWaiter>(std::move(container), std::move(slot)));
 }
 
 Result<std::vector<apitypes::Change>> Containers::changes(std::string_view ref) const {
@@ -171,11 +184,13 @@ Result<std::vector<apitypes::Change>> Containers::changes(std::string_view ref) 
 
 Result<apitypes::ContainersPruned> Containers::prune(const Filters& filters) {
     for (const auto& [key, values] : filters)
-        if (key != "label" && key != "label!" && key != "until") return fail(ErrorKind::invalid, "invalid filter '{}'", key);
+        if (key != "label" && key != "label!" && key != "until")
+            return fail(ErrorKind::invalid, "invalid filter '{}'", key);
     std::unique_lock prune(context_.prune, std::try_to_lock);
     if (!prune) return fail(ErrorKind::conflict, "a prune operation is already running");
     ListContainers stopped{.all = true, .limit = 0, .size = true, .filters = filters};
-    for (const char* status : {"created", "exited", "dead"}) stopped.filters["status"].push_back(status);
+    for (const char* status : {"created", "exited", "dead"})
+        stopped.filters["status"].push_back(status);
     apitypes::ContainersPruned pruned;
     for (const auto& summary : TRY(list(stopped))) {
         if (!remove(summary.id, {})) continue;  // started or removed since it was listed

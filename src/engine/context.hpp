@@ -50,9 +50,15 @@ public:
     io::WorkerPool workers{"engine-work", 16};
     std::unique_ptr<proto::ShimPump> pump;
 
-    std::string files_of(const std::string& id_) const { return config.data_root + "/containers/" + id_; }
-    std::string runtime_directory(const std::string& id_) const { return config.exec_root + "/containers/" + id_; }
-    std::string log_of(const std::string& id_) const { return files_of(id_) + "/" + id_ + "-json.log"; }
+    std::string files_of(const std::string& id_) const {
+        return config.data_root + "/containers/" + id_;
+    }
+    std::string runtime_directory(const std::string& id_) const {
+        return config.exec_root + "/containers/" + id_;
+    }
+    std::string log_of(const std::string& id_) const {
+        return files_of(id_) + "/" + id_ + "-json.log";
+    }
 };
 
 /// An event about a container, with the attributes that all of them have.

@@ -4,6 +4,7 @@
 #include "image_name.hpp"
 #include "limits.hpp"
 #include "mount_plan.hpp"
+#include "mount_sources.hpp"
 #include "names.hpp"
 #include "network_attach.hpp"
 #include "security.hpp"
@@ -41,27 +42,30 @@ void normalise_network(CreateContainer& request) {
     if (mode == "none" || mode == "host" || is_container_mode(mode)) endpoints.clear();
 }
 
-Result<void> check_network(Context& context, const CreateContainer& request) {
+/// That the network or the container of a "container:" mode exists is looked up at start, as docker
+/// does: its command takes "not found" at create for a missing image.
+Result<void> check_network(const CreateContainer& request) {
     const auto& host = request.host;
     const std::string& mode = host.network_mode;
-    const bool shared = mode == "host" || is_container_mode(mode);
     if (is_container_mode(mode)) {
         if (!request.config.hostname.empty())
             return invalid("conflicting options: hostname and the network mode");
-        if (!apitypes::items(host.dns).empty()) return invalid("conflicting options: dns and the network mode");
+        if (!apitypes::items(host.dns).empty())
+            return invalid("conflicting options: dns and the network mode");
         if (!apitypes::items(host.extra_hosts).empty())
             return invalid("conflicting options: custom host-to-IP mapping and the network mode");
         if (!apitypes::items(host.port_bindings).empty() || host.publish_all_ports)
-            return invalid("conflicting options: port publishing and the container type network mode");
-        TRY(context.containers.find(container_of_mode(mode)));
-    } else if (!shared) {
-        TRY(context.networks->find(mode));
+            return invalid(
+                "conflicting options: port publishing and the container type network mode");
     }
     for (const auto& [network, settings] : request.networking.endpoints) {
-        if (!settings || !settings->ipam_config || settings->ipam_config->ipv4_address.empty()) continue;
+        if (!settings || !settings->ipam_config || settings->ipam_config->ipv4_address.empty())
+            continue;
         if (network == "bridge")
-            return invalid("invalid config for network bridge: invalid endpoint settings: user specified IP address "
-                           "is supported on user defined networks only");
+            return invalid(
+                "invalid config for network bridge: invalid endpoint settings: user specified IP "
+                "address "
+                "is supported on user defined networks only");
     }
     for (const auto& text : apitypes::items(host.extra_hosts))
         if (text.find(':') == std::string::npos && text.find('=') == std::string::npos)
@@ -73,11 +77,16 @@ Result<void> check_restart_policy(const apitypes::HostConfig& host) {
     const auto& policy = host.restart_policy;
     const bool known = policy.name.empty() || policy.name == "no" || policy.name == "always" ||
                        policy.name == "unless-stopped" || policy.name == "on-failure";
-    if (!known) return invalid("invalid restart policy: unknown policy '{}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'", policy.name);
+    if (!known)
+        return invalid(
+            "invalid restart policy: unknown policy '{}'; use one of 'no', 'always', 'on-failure', "
+            "or 'unless-stopped'",
+            policy.name);
     if (policy.maximum_retry_count < 0)
         return invalid("invalid restart policy: maximum retry count cannot be negative");
     if (policy.name != "on-failure" && policy.maximum_retry_count != 0)
-        return invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'");
+        return invalid(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'");
     if (host.auto_remove && !policy.name.empty() && policy.name != "no")
         return invalid("can't create 'AutoRemove' container with restart policy");
     return {};
@@ -90,13 +99,17 @@ Result<void> check_log_config(apitypes::HostConfig& host, const Config& config) 
         for (const auto& [key, value] : config.log_options) log.config.emplace(key, value);
     }
     if (log.type != "json-file" && log.type != "none")
-        return invalid("logger: no log driver named '{}' is registered: json-file and none are built in", log.type);
+        return invalid(
+            "logger: no log driver named '{}' is registered: json-file and none are built in",
+            log.type);
     for (const auto& [key, value] : log.config) {
         if (log.type == "none") break;
         if (key == "max-size") {
-            if (TRY(parse_size(value, "max-size")) < 0 && value != "-1") return invalid("invalid max-size: {}", value);
+            if (TRY(parse_size(value, "max-size")) < 0 && value != "-1")
+                return invalid("invalid max-size: {}", value);
         } else if (key == "max-file") {
-            if (TRY(parse_integer(value, "max-file")) < 1) return invalid("max-file cannot be less than 1");
+            if (TRY(parse_integer(value, "max-file")) < 1)
+                return invalid("max-file cannot be less than 1");
         } else {
             return invalid("unknown log opt '{}' for json-file log driver", key);
         }
@@ -104,46 +117,53 @@ Result<void> check_log_config(apitypes::HostConfig& host, const Config& config) 
     return {};
 }
 
-Result<void> check_namespaces(Context& context, const apitypes::HostConfig& host) {
-    const auto check = [&](std::string_view what, const std::string& mode, std::initializer_list<std::string_view> known) -> Result<void> {
+Result<void> check_namespaces(const apitypes::HostConfig& host) {
+    const auto check = [&](std::string_view what, const std::string& mode,
+                           std::initializer_list<std::string_view> known) -> Result<void> {
         if (mode.empty() || std::ranges::find(known, mode) != known.end()) return {};
-        if (is_container_mode(mode) && what != "UTS" && what != "user") {
-            TRY(context.containers.find(container_of_mode(mode)));
-            return {};
-        }
+        const bool may_join = what == "IPC" || what == "PID";
+        if (may_join && is_container_mode(mode) && !container_of_mode(mode).empty()) return {};
         return invalid("invalid {} mode: {}", what, mode);
     };
     TRY(check("IPC", host.ipc_mode, {"none", "private", "shareable", "host"}));
     TRY(check("PID", host.pid_mode, {"host"}));
     TRY(check("UTS", host.uts_mode, {"host"}));
     TRY(check("user", host.userns_mode, {"host"}));
-    if (!host.cgroupns_mode.empty() && host.cgroupns_mode != "host" && host.cgroupns_mode != "private")
+    if (!host.cgroupns_mode.empty() && host.cgroupns_mode != "host" &&
+        host.cgroupns_mode != "private")
         return invalid("invalid cgroup namespace mode: {}", host.cgroupns_mode);
     return {};
 }
 
 /// What this engine does not have is said by name instead of being ignored.
-Result<void> check_built(const apitypes::HostConfig& host, const apitypes::ContainerConfig& config) {
-    const auto not_built = [](std::string_view what) { return fail(ErrorKind::not_built, "{} is not implemented", what); };
+Result<void> check_built(const apitypes::HostConfig& host,
+                         const apitypes::ContainerConfig& config) {
+    const auto not_built = [](std::string_view what) {
+        return fail(ErrorKind::not_built, "{} is not implemented", what);
+    };
     if (!apitypes::items(host.links).empty()) return not_built("--link");
     if (!host.storage_opt.empty()) return not_built("--storage-opt");
     if (!host.runtime.empty() && host.runtime != "runc" && host.runtime != "corten")
         return invalid("unknown or invalid runtime name: {}", host.runtime);
     if (!host.volume_driver.empty() && host.volume_driver != "local")
-        return fail(ErrorKind::not_found, "volume driver \"{}\" is not installed: only \"local\" is built in", host.volume_driver);
+        return fail(ErrorKind::not_built,
+                    "volume driver \"{}\" is not installed: only \"local\" is built in",
+                    host.volume_driver);
     if (!host.isolation.empty() && host.isolation != "default")
         return invalid("invalid isolation '{}' on linux", host.isolation);
     if (!config.working_dir.empty() && !config.working_dir.starts_with('/'))
-        return invalid("the working directory '{}' is invalid, it needs to be an absolute path", config.working_dir);
+        return invalid("the working directory '{}' is invalid, it needs to be an absolute path",
+                       config.working_dir);
     return {};
 }
 
 Result<void> check_health(const apitypes::ContainerConfig& config) {
     if (!config.healthcheck) return {};
     const auto& health = *config.healthcheck;
-    for (const auto& [name, value] : {std::pair("Interval", health.interval), std::pair("Timeout", health.timeout),
-                                      std::pair("StartPeriod", health.start_period),
-                                      std::pair("StartInterval", health.start_interval)})
+    for (const auto& [name, value] :
+         {std::pair("Interval", health.interval), std::pair("Timeout", health.timeout),
+          std::pair("StartPeriod", health.start_period),
+          std::pair("StartInterval", health.start_interval)})
         if (value != 0 && value < 1'000'000)
             return invalid("{} in Healthcheck cannot be less than 1ms", name);
     if (health.retries < 0) return invalid("Retries in Healthcheck cannot be negative");
@@ -156,9 +176,11 @@ Result<void> check_health(const apitypes::ContainerConfig& config) {
 
 Result<void> check_config(apitypes::ContainerConfig& config) {
     for (const auto& entry : apitypes::items(config.env))
-        if (entry.empty() || entry[0] == '=') return invalid("invalid environment variable: {}", entry);
+        if (entry.empty() || entry[0] == '=')
+            return invalid("invalid environment variable: {}", entry);
     if (!config.stop_signal.empty()) TRY(parse_signal(config.stop_signal));
-    if (!config.hostname.empty() && (config.hostname.size() > 64 || !network::valid_host_name(config.hostname)))
+    if (!config.hostname.empty() &&
+        (config.hostname.size() > 64 || !network::valid_host_name(config.hostname)))
         return invalid("invalid hostname format: {}", config.hostname);
     return check_health(config);
 }
@@ -175,16 +197,20 @@ struct ChosenImage {
 };
 
 Result<ChosenImage> find_image(Context& context, const CreateContainer& request) {
-    if (request.config.image.empty()) return invalid("no image specified");
+    if (request.config.image.empty()) return invalid("no command specified: no image is named");
     const auto name = TRY(parse_image_name(request.config.image));
     const auto found = TRY(context.store->images().resolve(name));
     ChosenImage chosen{.record = TRY(context.store->images().get(found.id)), .config = {}};
     const auto document = TRY(oci::parse_image(chosen.record.config));
     if (!request.platform.empty()) {
         const auto wanted = oci::normalized(TRY(oci::parse_platform(request.platform)));
-        const auto has = oci::normalized({.architecture = document.architecture, .os = document.os, .variant = document.variant});
+        const auto has = oci::normalized({.architecture = document.architecture,
+                                          .os = document.os,
+                                          .variant = document.variant});
         if (wanted.os != has.os || wanted.architecture != has.architecture)
-            return fail(ErrorKind::not_found, "image with reference {} was found but its platform ({}) does not match the specified platform ({})",
+            return fail(ErrorKind::not_found,
+                        "image with reference {} was found but its platform ({}) does not match "
+                        "the specified platform ({})",
                         request.config.image, oci::to_string(has), oci::to_string(wanted));
     }
     if (document.config) chosen.config = *document.config;
@@ -197,7 +223,8 @@ void fill_host_defaults(Context& context, ContainerSpec& spec) {
     if (host.ipc_mode.empty()) host.ipc_mode = "private";
     if (host.shm_size == 0) host.shm_size = context.config.default_shm_size;
     if (host.cgroupns_mode.empty())
-        host.cgroupns_mode = context.facts.cgroups.unified() && !host.privileged ? "private" : "host";
+        host.cgroupns_mode =
+            context.facts.cgroups.unified() && !host.privileged ? "private" : "host";
     if (host.runtime.empty()) host.runtime = "corten";
     if (!host.masked_paths && !host.privileged) host.masked_paths = default_masked_paths();
     if (!host.readonly_paths && !host.privileged) host.readonly_paths = default_readonly_paths();
@@ -212,7 +239,8 @@ void fill_hostname(Context& context, ContainerSpec& spec) {
 }
 
 /// A given name, or a made-up one that is free; the name is reserved on return.
-Result<std::string> reserve_name(Context& context, const std::string& wanted, const std::string& id) {
+Result<std::string> reserve_name(Context& context, const std::string& wanted,
+                                 const std::string& id) {
     if (!wanted.empty()) {
         const auto name = TRY(check_container_name(wanted));
         TRY(context.containers.reserve_name(name, id));
@@ -235,7 +263,9 @@ Result<std::vector<PlannedMount>> mounts_of(Context& context, std::string_view r
 Result<void> check_bind_sources(const ContainerSpec& spec) {
     for (const auto& mount : spec.mounts)
         if (mount.type == "bind" && !mount.create_source && !sys::exists(mount.source))
-            return invalid("invalid mount config for type \"bind\": bind source path does not exist: {}", mount.source);
+            return invalid(
+                "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                mount.source);
     return {};
 }
 
@@ -248,7 +278,7 @@ Result<ContainerSpec> plan(Context& context, CreateContainer request, const std:
     spec.image = request.config.image;
     spec.image_id = image.record.id;
     spec.chain_id = image.record.chain_id;
-    TRY(check_network(context, request));
+    TRY(check_network(request));
     spec.config = std::move(request.config);
     spec.host = std::move(request.host);
     spec.networking = std::move(request.networking);
@@ -257,7 +287,7 @@ Result<ContainerSpec> plan(Context& context, CreateContainer request, const std:
     TRY(check_built(spec.host, spec.config));
     TRY(check_restart_policy(spec.host));
     TRY(check_log_config(spec.host, context.config));
-    TRY(check_namespaces(context, spec.host));
+    TRY(check_namespaces(spec.host));
     TRY(check_limits(spec.host, context.facts));
     TRY(parse_security_options(spec.host));
     TRY(capabilities_of(spec.host, context.facts));
@@ -266,7 +296,8 @@ Result<ContainerSpec> plan(Context& context, CreateContainer request, const std:
     const auto command = TRY(command_of(spec.config));
     spec.path = command.path;
     spec.args = command.args;
-    spec.mounts = TRY(plan_mounts(spec.config, spec.host, [&](std::string_view ref) { return mounts_of(context, ref); }));
+    spec.mounts = TRY(plan_mounts(spec.config, spec.host,
+                                  [&](std::string_view ref) { return mounts_of(context, ref); }));
     TRY(check_bind_sources(spec));
     fill_host_defaults(context, spec);
     fill_hostname(context, spec);
@@ -287,6 +318,10 @@ Result<apitypes::CreateReply> create_container(Context& context, CreateContainer
     undo.add([&] { sys::remove_tree(context.files_of(id)).ignore(); });
     TRY(context.store->snapshots().prepare(id, spec.chain_id));
     undo.add([&] { context.store->snapshots().remove(id).ignore(); });
+    const auto volumes = TRY(create_volumes(context, spec));
+    undo.add([&] {
+        for (const auto& volume : volumes) context.volumes.remove(volume).ignore();
+    });
     const ContainerState state;
     TRY(context.container_store.insert(spec, state));
     undo.commit();

@@ -52,7 +52,8 @@ Result<void> make_directories(const Config& config) {
 /// The predefined networks keep their ids: they are recorded when they are seen first.
 Result<void> record_networks(Context& context, const std::vector<network::Network>& known) {
     for (const auto& network : context.networks->list())
-        if (std::ranges::find(known, network.id, &network::Network::id) == known.end()) TRY(context.network_store.put(network));
+        if (std::ranges::find(known, network.id, &network::Network::id) == known.end())
+            TRY(context.network_store.put(network));
     return {};
 }
 
@@ -97,8 +98,12 @@ Result<std::unique_ptr<Engine>> Engine::open(Config config) {
     return std::unique_ptr<Engine>(new Engine(std::move(context)));
 }
 
-EventHub& Engine::events() { return context_->events; }
-const Config& Engine::config() const { return context_->config; }
+EventHub& Engine::events() {
+    return context_->events;
+}
+const Config& Engine::config() const {
+    return context_->config;
+}
 
 namespace {
 
@@ -112,9 +117,12 @@ Counts count_containers(const Context& context) {
     Counts counts;
     for (const auto& container : context.containers.all()) {
         const auto status = container->state().status;
-        if (status == "running") ++counts.running;
-        else if (status == "paused") ++counts.paused;
-        else ++counts.stopped;
+        if (status == "running")
+            ++counts.running;
+        else if (status == "paused")
+            ++counts.paused;
+        else
+            ++counts.stopped;
     }
     return counts;
 }
@@ -123,7 +131,8 @@ Counts count_containers(const Context& context) {
 bool has_limit(const HostFacts& facts, std::string_view controller, std::string_view v1_file) {
     if (facts.cgroups.unified()) return facts.cgroups.v2 && facts.cgroups.v2->has(controller);
     const auto* hierarchy = facts.cgroups.find(controller);
-    return hierarchy && (v1_file.empty() || sys::exists(fmt::format("{}/{}", hierarchy->mount_point, v1_file)));
+    return hierarchy &&
+           (v1_file.empty() || sys::exists(fmt::format("{}/{}", hierarchy->mount_point, v1_file)));
 }
 
 void fill_limits(apitypes::Info& info, const HostFacts& facts) {
@@ -134,22 +143,29 @@ void fill_limits(apitypes::Info& info, const HostFacts& facts) {
     info.cpu_shares = has_limit(facts, "cpu", "cpu.shares");
     info.cpu_set = has_limit(facts, "cpuset", "");
     info.pids_limit = has_limit(facts, "pids", "");
-    info.oom_kill_disable = !facts.cgroups.unified() && has_limit(facts, "memory", "memory.oom_control");
+    info.oom_kill_disable =
+        !facts.cgroups.unified() && has_limit(facts, "memory", "memory.oom_control");
 }
 
 apitypes::RegistryConfig registry_config(const Config& config) {
     apitypes::RegistryConfig out;
-    out.index_configs["docker.io"] = {.mirrors = config.registry_mirrors, .name = "docker.io", .official = true, .secure = true};
+    out.index_configs["docker.io"] = {
+        .mirrors = config.registry_mirrors, .name = "docker.io", .official = true, .secure = true};
     out.insecure_registry_cidrs = {"::1/128", "127.0.0.0/8"};
     for (const auto& entry : config.insecure_registries) {
-        if (entry.find('/') != std::string::npos) out.insecure_registry_cidrs.push_back(entry);
-        else out.index_configs[entry] = {.mirrors = {}, .name = entry, .official = false, .secure = false};
+        if (entry.find('/') != std::string::npos)
+            out.insecure_registry_cidrs.push_back(entry);
+        else
+            out.index_configs[entry] = {
+                .mirrors = {}, .name = entry, .official = false, .secure = false};
     }
     out.mirrors = config.registry_mirrors;
     return out;
 }
 
-std::string line_of(const std::string& path) { return std::string(trim(sys::read_file(path).value_or(""))); }
+std::string line_of(const std::string& path) {
+    return std::string(trim(sys::read_file(path).value_or("")));
+}
 
 }  // namespace
 
@@ -208,7 +224,9 @@ apitypes::Version Engine::version() const {
     out.git_commit = std::string(source_commit);
     out.go_version = "none";
     out.os = "linux";
-    out.arch = facts.architecture == "x86_64" ? "amd64" : facts.architecture == "aarch64" ? "arm64" : facts.architecture;
+    out.arch = facts.architecture == "x86_64"    ? "amd64"
+               : facts.architecture == "aarch64" ? "arm64"
+                                                 : facts.architecture;
     out.kernel_version = facts.kernel_release;
     out.components.push_back({.name = "Engine",
                               .version = out.version,

@@ -8,9 +8,9 @@ namespace corten::engine {
 namespace {
 constexpr std::size_t most_kept = 256;
 constexpr std::size_t most_queued = 4096;
-constexpr std::array filter_keys = {"container", "daemon", "event",  "image",  "label", "network",
-                                    "plugin",    "scope",  "type",   "volume", "builder", "node",
-                                    "secret",    "service", "config"};
+constexpr std::array filter_keys = {"container", "daemon", "event",  "image",   "label",
+                                    "network",   "plugin", "scope",  "type",    "volume",
+                                    "builder",   "node",   "secret", "service", "config"};
 
 bool any_of(const std::vector<std::string>& values, auto&& matches) {
     return std::ranges::any_of(values, matches);
@@ -29,13 +29,15 @@ bool label_matches(const apitypes::StringMap& attributes, const std::string& wan
 }
 
 /// container=web matches the events of type container whose id or name that is.
-bool actor_matches(const apitypes::Event& event, const std::string& type, const std::string& wanted) {
+bool actor_matches(const apitypes::Event& event, const std::string& type,
+                   const std::string& wanted) {
     if (event.type != type) {
         const auto mentioned = event.actor.attributes.find(type);
         return mentioned != event.actor.attributes.end() && mentioned->second == wanted;
     }
     const auto name = event.actor.attributes.find("name");
-    return event.actor.id == wanted || (wanted.size() >= 12 && event.actor.id.starts_with(wanted)) ||
+    return event.actor.id == wanted ||
+           (wanted.size() >= 12 && event.actor.id.starts_with(wanted)) ||
            (name != event.actor.attributes.end() && name->second == wanted);
 }
 
@@ -61,10 +63,13 @@ struct EventSubscription::Queue {
     std::mutex mutex;
 };
 
-EventSubscription::EventSubscription(EventHub& hub, std::shared_ptr<Queue> queue, std::optional<WallTime> until)
+EventSubscription::EventSubscription(EventHub& hub, std::shared_ptr<Queue> queue,
+                                     std::optional<WallTime> until)
     : hub_(hub), queue_(std::move(queue)), until_(until) {}
 
-EventSubscription::~EventSubscription() { hub_.forget(queue_); }
+EventSubscription::~EventSubscription() {
+    hub_.forget(queue_);
+}
 
 Result<std::optional<apitypes::Event>> EventSubscription::next(FdView cancel) {
     for (;;) {
@@ -108,7 +113,8 @@ void EventHub::publish(apitypes::Event event) {
     });
 }
 
-Result<std::unique_ptr<EventSubscription>> EventHub::subscribe(Range range, const Filters& filters) {
+Result<std::unique_ptr<EventSubscription>> EventHub::subscribe(Range range,
+                                                               const Filters& filters) {
     for (const auto& [key, values] : filters)
         if (std::ranges::find(filter_keys, key) == filter_keys.end())
             return fail(ErrorKind::invalid, "invalid filter '{}'", key);
@@ -117,12 +123,14 @@ Result<std::unique_ptr<EventSubscription>> EventHub::subscribe(Range range, cons
     shared_.with([&](Shared& shared) {
         if (range.since || (range.until && *range.until <= now()))
             for (const auto& event : shared.kept)
-                if ((!range.since || WallTime(std::chrono::nanoseconds(event.time_nano)) >= *range.since) &&
+                if ((!range.since ||
+                     WallTime(std::chrono::nanoseconds(event.time_nano)) >= *range.since) &&
                     matches(event, filters))
                     queue->events.push_back(event);
         shared.queues.insert(queue);
     });
-    return std::unique_ptr<EventSubscription>(new EventSubscription(*this, std::move(queue), range.until));
+    return std::unique_ptr<EventSubscription>(
+        new EventSubscription(*this, std::move(queue), range.until));
 }
 
 void EventHub::forget(const std::shared_ptr<EventSubscription::Queue>& queue) {

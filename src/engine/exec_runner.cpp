@@ -18,7 +18,8 @@ namespace {
 
 constexpr std::int64_t probe_output = 4096;
 
-apitypes::ContainerConfig exec_config(const ContainerSpec& spec, const apitypes::ExecCreateRequest& exec) {
+apitypes::ContainerConfig exec_config(const ContainerSpec& spec,
+                                      const apitypes::ExecCreateRequest& exec) {
     apitypes::ContainerConfig config = spec.config;
     auto environment = apitypes::items(config.env);
     const auto& more = apitypes::items(exec.env);
@@ -28,25 +29,28 @@ apitypes::ContainerConfig exec_config(const ContainerSpec& spec, const apitypes:
     return config;
 }
 
-Result<oci::Process> exec_process(Context& context, const Container& container, const ExecRecord& exec) {
+Result<oci::Process> exec_process(Context& context, const Container& container,
+                                  const ExecRecord& exec) {
     const auto spec = container.spec();
     const Fd root = TRY(open_live_root(container));
     const std::string& user_name = exec.config.user.empty() ? spec->config.user : exec.config.user;
     const auto user = TRY(resolve_user(root, user_name, apitypes::items(spec->host.group_add)));
     const auto config = exec_config(*spec, exec.config);
-    auto process = TRY(build_process({.config = config,
-                                      .host = spec->host,
-                                      .facts = context.facts,
-                                      .user = user,
-                                      .args = exec.config.cmd.values(),
-                                      .terminal = exec.config.tty,
-                                      .privileged = exec.config.privileged || spec->host.privileged}));
+    auto process =
+        TRY(build_process({.config = config,
+                           .host = spec->host,
+                           .facts = context.facts,
+                           .user = user,
+                           .args = exec.config.cmd.values(),
+                           .terminal = exec.config.tty,
+                           .privileged = exec.config.privileged || spec->host.privileged}));
     if (const auto size = exec.console_size)
         process.console_size = oci::ConsoleSize{.height = (*size)[0], .width = (*size)[1]};
     return process;
 }
 
-proto::AttachOptions attach_options(const ExecRecord& exec, const ClientStream& client, const std::string& keys) {
+proto::AttachOptions attach_options(const ExecRecord& exec, const ClientStream& client,
+                                    const std::string& keys) {
     return {.use_stdin = exec.config.attach_stdin,
             .use_stdout = exec.config.attach_stdout,
             .use_stderr = exec.config.attach_stderr,
@@ -99,7 +103,8 @@ private:
         const auto& host = container_->spec()->host;
         const auto options = TRY(parse_security_options(host));
         if (host.privileged || exec_.config.privileged || options.seccomp_unconfined) return Fd();
-        return context_.seccomp.program(options.seccomp_profile, TRY(capabilities_of(host, context_.facts)));
+        return context_.seccomp.program(options.seccomp_profile,
+                                        TRY(capabilities_of(host, context_.facts)));
     }
 
     Context& context_;
@@ -107,7 +112,9 @@ private:
     std::shared_ptr<Container> container_;
 };
 
-std::map<std::string, std::string> exec_attributes(const std::string& id) { return {{"execID", id}}; }
+std::map<std::string, std::string> exec_attributes(const std::string& id) {
+    return {{"execID", id}};
+}
 
 }  // namespace
 
@@ -120,15 +127,19 @@ std::string framed(int stream, std::string_view text) {
     return out;
 }
 
-Result<void> run_exec(Context& context, const std::string& exec_id, std::optional<ClientStream> client) {
+Result<void> run_exec(Context& context, const std::string& exec_id,
+                      std::optional<ClientStream> client) {
     const ExecRecord exec = TRY(context.execs.find(exec_id));
     const auto container = TRY(context.containers.find(exec.container_id));
     const auto spec = container->spec();
-    context.execs.change(exec_id, [](ExecRecord& record) { record.started = record.running = true; });
-    publish_container_event(context, *spec, "exec_start: " + join(exec.config.cmd.values(), " "), exec_attributes(exec_id));
+    context.execs.change(exec_id,
+                         [](ExecRecord& record) { record.started = record.running = true; });
+    publish_container_event(context, *spec, "exec_start: " + join(exec.config.cmd.values(), " "),
+                            exec_attributes(exec_id));
     const auto reply = ExecStart(context, exec, container).send(client ? &*client : nullptr, 0);
     if (reply) {
-        context.execs.change(exec_id, [&](ExecRecord& record) { record.pid = static_cast<int>(reply->pid); });
+        context.execs.change(
+            exec_id, [&](ExecRecord& record) { record.pid = static_cast<int>(reply->pid); });
         return {};
     }
     const int code = start_failure_code(reply.error());
@@ -139,7 +150,8 @@ Result<void> run_exec(Context& context, const std::string& exec_id, std::optiona
     container->remove_exec(exec_id);
     context.execs.note_ended(exec_id);
     if (!client) return reply.error();
-    const std::string text = fmt::format("OCI runtime exec failed: {}\r\n", reply.error().message());
+    const std::string text =
+        fmt::format("OCI runtime exec failed: {}\r\n", reply.error().message());
     // The client may be gone; there is nobody else to tell.
     sys::write_all(client->socket, exec.config.tty ? text : framed(2, text)).ignore();
     return {};

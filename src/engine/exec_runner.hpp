@@ -6,7 +6,8 @@ namespace corten::engine {
 
 /// Starts a created exec. With a client its streams go there; when the program cannot be started
 /// the reason is written to the client, as docker does, and the exit code is 126 or 127.
-Result<void> run_exec(Context& context, const std::string& exec_id, std::optional<ClientStream> client);
+Result<void> run_exec(Context& context, const std::string& exec_id,
+                      std::optional<ClientStream> client);
 
 void handle_exec_exit(Context& context, Container& container, const proto::ExecExitedEvent& event);
 

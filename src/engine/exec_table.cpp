@@ -34,7 +34,8 @@ void ExecTable::erase(const std::string& id) {
 
 void ExecTable::erase_of(const std::string& container_id) {
     execs_.with([&](Execs& execs) {
-        std::erase_if(execs.by_id, [&](const auto& entry) { return entry.second.container_id == container_id; });
+        std::erase_if(execs.by_id,
+                      [&](const auto& entry) { return entry.second.container_id == container_id; });
     });
 }
 

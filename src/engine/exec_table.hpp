@@ -2,8 +2,8 @@
 // Execs are not kept on disk: they end with the supervisor that knows them, and after a restart of
 // the daemon the supervisor tells of the ones that run.
 #include <apitypes/exec.hpp>
-#include <base/sync.hpp>
 #include <base/result.hpp>
+#include <base/sync.hpp>
 
 #include <deque>
 #include <map>

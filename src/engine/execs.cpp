@@ -13,18 +13,24 @@ Result<std::shared_ptr<Container>> executable_container(Context& context, std::s
     auto container = TRY(context.containers.find(ref));
     const auto state = container->state();
     if (state.status == "paused")
-        return fail(ErrorKind::conflict, "container {} is paused, unpause the container before exec", ref);
+        return fail(ErrorKind::conflict,
+                    "container {} is paused, unpause the container before exec", ref);
     if (state.status == "restarting")
-        return fail(ErrorKind::conflict, "container {} is restarting, wait until the container is running", ref);
-    if (!state.is_running()) return fail(ErrorKind::conflict, "container {} is not running", container->id());
+        return fail(ErrorKind::conflict,
+                    "container {} is restarting, wait until the container is running", ref);
+    if (!state.is_running())
+        return fail(ErrorKind::conflict, "container {} is not running", container->id());
     return container;
 }
 
 class ExecAttachment final : public Attachment {
 public:
-    ExecAttachment(Context& context, std::string id, bool tty) : context_(context), id_(std::move(id)), tty_(tty) {}
+    ExecAttachment(Context& context, std::string id, bool tty)
+        : context_(context), id_(std::move(id)), tty_(tty) {}
     bool tty() const override { return tty_; }
-    Result<void> connect(ClientStream client) override { return run_exec(context_, id_, std::move(client)); }
+    Result<void> connect(ClientStream client) override {
+        return run_exec(context_, id_, std::move(client));
+    }
 
 private:
     Context& context_;
@@ -33,8 +39,10 @@ private:
 };
 
 Result<void> check_not_started(const ExecRecord& exec) {
-    if (exec.exit_code) return fail(ErrorKind::conflict, "exec instance {} has already run", exec.id);
-    if (exec.started) return fail(ErrorKind::conflict, "exec instance {} is already running", exec.id);
+    if (exec.exit_code)
+        return fail(ErrorKind::conflict, "exec instance {} has already run", exec.id);
+    if (exec.started)
+        return fail(ErrorKind::conflict, "exec instance {} is already running", exec.id);
     return {};
 }
 
@@ -42,12 +50,15 @@ Result<void> check_not_started(const ExecRecord& exec) {
 
 Execs::Execs(Context& context) : context_(context) {}
 
-Result<std::string> Execs::create(std::string_view container_ref, apitypes::ExecCreateRequest config) {
+Result<std::string> Execs::create(std::string_view container_ref,
+                                  apitypes::ExecCreateRequest config) {
     const auto container = TRY(executable_container(context_, container_ref));
     if (config.cmd.empty()) return fail(ErrorKind::invalid, "No exec command specified");
     if (!config.detach_keys.empty()) TRY(proto::parse_detach_keys(config.detach_keys));
     if (!config.working_dir.empty() && !config.working_dir.starts_with('/'))
-        return fail(ErrorKind::invalid, "the working directory '{}' is invalid, it needs to be an absolute path", config.working_dir);
+        return fail(ErrorKind::invalid,
+                    "the working directory '{}' is invalid, it needs to be an absolute path",
+                    config.working_dir);
     ExecRecord record;
     record.id = random_id();
     record.container_id = container->id();
@@ -61,13 +72,16 @@ Result<std::string> Execs::create(std::string_view container_ref, apitypes::Exec
     return id;
 }
 
-Result<std::unique_ptr<Attachment>> Execs::prepare_start(std::string_view exec_id, const apitypes::ExecStartRequest& request) {
+Result<std::unique_ptr<Attachment>> Execs::prepare_start(
+    std::string_view exec_id, const apitypes::ExecStartRequest& request) {
     const auto exec = TRY(context_.execs.find(exec_id));
     TRY(executable_container(context_, exec.container_id));
     TRY(check_not_started(exec));
     if (request.console_size)
-        context_.execs.change(exec.id, [&](ExecRecord& record) { record.console_size = request.console_size; });
-    return std::unique_ptr<Attachment>(std::make_unique<ExecAttachment>(context_, exec.id, exec.config.tty));
+        context_.execs.change(
+            exec.id, [&](ExecRecord& record) { record.console_size = request.console_size; });
+    return std::unique_ptr<Attachment>(
+        std::make_unique<ExecAttachment>(context_, exec.id, exec.config.tty));
 }
 
 Result<void> Execs::start_detached(std::string_view exec_id) {
@@ -81,14 +95,17 @@ Result<void> Execs::resize(std::string_view exec_id, std::uint16_t rows, std::ui
     const auto exec = TRY(context_.execs.find(exec_id));
     // Clients send it right after the start request: what comes early is the size to start with.
     if (!exec.running || exec.pid == 0) {
-        context_.execs.change(exec.id, [&](ExecRecord& record) { record.console_size = {{rows, columns}}; });
+        context_.execs.change(exec.id,
+                              [&](ExecRecord& record) { record.console_size = {{rows, columns}}; });
         if (!exec.started) return {};
     }
     const auto container = TRY(context_.containers.find(exec.container_id));
     const auto supervisor = container->supervisor();
-    if (!supervisor) return fail(ErrorKind::conflict, "container {} is not running", container->id());
+    if (!supervisor)
+        return fail(ErrorKind::conflict, "container {} is not running", container->id());
     for (int attempt = 0;; ++attempt) {
-        auto resized = supervisor->call(proto::ResizeRequest{.exec_id = exec.id, .size = {.height = rows, .width = columns}});
+        auto resized = supervisor->call(
+            proto::ResizeRequest{.exec_id = exec.id, .size = {.height = rows, .width = columns}});
         const bool gone = !TRY(context_.execs.find(exec.id)).running;
         if (resized || gone || resized.error().kind() != ErrorKind::not_found || attempt == 50)
             return gone ? Result<void>() : resized ? Result<void>() : Result<void>(resized.error());

@@ -24,19 +24,23 @@ void keep_state(Context& context, Container& container) {
 void publish_exit(Context& context, const ContainerSpec& spec, const ContainerState& before,
                   const proto::ExitRecord& record) {
     for (const auto& endpoint : before.endpoints)
-        context.events.publish(make_event("network", "disconnect", endpoint.network_id,
-                                          {{"container", spec.id}, {"name", endpoint.network_name}, {"type", "bridge"}}));
+        context.events.publish(make_event(
+            "network", "disconnect", endpoint.network_id,
+            {{"container", spec.id}, {"name", endpoint.network_name}, {"type", "bridge"}}));
     const auto ran = (record.finished_at - before.started_at) / 1'000'000'000;
-    publish_container_event(context, spec, "die",
-                            {{"exitCode", std::to_string(record.code)}, {"execDuration", std::to_string(ran)}});
+    publish_container_event(
+        context, spec, "die",
+        {{"exitCode", std::to_string(record.code)}, {"execDuration", std::to_string(ran)}});
 }
 
-bool wants_restart(const Context& context, const ContainerSpec& spec, const ContainerState& state, int code) {
-    return !context.closing && should_restart({.policy = spec.host.restart_policy.name,
-                                               .maximum_retries = spec.host.restart_policy.maximum_retry_count,
-                                               .restart_count = state.restart_count,
-                                               .exit_code = code,
-                                               .stopped_by_user = state.stopped_by_user});
+bool wants_restart(const Context& context, const ContainerSpec& spec, const ContainerState& state,
+                   int code) {
+    return !context.closing &&
+           should_restart({.policy = spec.host.restart_policy.name,
+                           .maximum_retries = spec.host.restart_policy.maximum_retry_count,
+                           .restart_count = state.restart_count,
+                           .exit_code = code,
+                           .stopped_by_user = state.stopped_by_user});
 }
 
 void start_again(Context& context, const std::shared_ptr<Container>& container) {
@@ -77,8 +81,10 @@ bool record_exit(Context& context, Container& container, const proto::ExitRecord
 
 }  // namespace
 
-void handle_exit(Context& context, const std::shared_ptr<Container>& container, const proto::ExitRecord& record) {
+void handle_exit(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run,
+                 const proto::ExitRecord& record) {
     std::unique_lock operation(container->operation());
+    if (container->current_run() != run) return;  // of an earlier run
     const auto before = container->state();
     if (!before.is_running()) return;  // told twice: by event and by the supervisor's end
     const auto spec = container->spec();
@@ -108,10 +114,12 @@ namespace {
 Result<void> remove_anonymous_volumes(Context& context, const ContainerSpec& spec) {
     for (const auto& mount : spec.mounts) {
         if (!mount.anonymous) continue;
-        const auto used_elsewhere = std::ranges::any_of(context.containers.all(), [&](const auto& other) {
-            const auto& mounts = other->spec()->mounts;
-            return other->id() != spec.id && std::ranges::find(mounts, mount.name, &PlannedMount::name) != mounts.end();
-        });
+        const auto used_elsewhere =
+            std::ranges::any_of(context.containers.all(), [&](const auto& other) {
+                const auto& mounts = other->spec()->mounts;
+                return other->id() != spec.id &&
+                       std::ranges::find(mounts, mount.name, &PlannedMount::name) != mounts.end();
+            });
         if (used_elsewhere) continue;
         TRY(context.volumes.remove(mount.name));
         context.events.publish(make_event("volume", "destroy", mount.name, {{"driver", "local"}}));
@@ -120,9 +128,12 @@ Result<void> remove_anonymous_volumes(Context& context, const ContainerSpec& spe
 }
 
 Error running_refusal(const ContainerSpec& spec, const ContainerState& state) {
-    const std::string_view advice = state.status == "paused" ? "unpause and then stop the container before removing or force remove"
-                                                             : "stop the container before removing or force remove";
-    return fail(ErrorKind::conflict, "cannot remove container \"/{}\": container is {}: {}", spec.name, state.status, advice);
+    const std::string_view advice =
+        state.status == "paused"
+            ? "unpause and then stop the container before removing or force remove"
+            : "stop the container before removing or force remove";
+    return fail(ErrorKind::conflict, "cannot remove container \"/{}\": container is {}: {}",
+                spec.name, state.status, advice);
 }
 
 /// Kills what runs and waits for its end.
@@ -134,7 +145,8 @@ Result<void> end_for_removal(Context& context, const std::shared_ptr<Container>&
         if (!killed && killed.error().kind() != ErrorKind::conflict) return killed.error();
         const FdView fds[] = {slot->done.fd()};
         if (!TRY(sys::wait_readable(fds, std::chrono::seconds(30))))
-            return fail(ErrorKind::io, "container {} did not end 30 s after SIGKILL", container->id());
+            return fail(ErrorKind::io, "container {} did not end 30 s after SIGKILL",
+                        container->id());
     }
 }
 
@@ -154,21 +166,25 @@ Result<void> destroy_locked(Context& context, Container& container, bool volumes
     publish_container_event(context, *spec, "destroy");
     container.notify_removed();
     context.workers.post([&context] {
-        if (const auto swept = context.store->sweep(); !swept) log::warning("sweep: {}", swept.error().message());
+        if (const auto swept = context.store->sweep(); !swept)
+            log::warning("sweep: {}", swept.error().message());
     });
     return {};
 }
 
 }  // namespace
 
-Result<void> remove(Context& context, const std::shared_ptr<Container>& container, const RemoveContainer& request) {
+Result<void> remove(Context& context, const std::shared_ptr<Container>& container,
+                    const RemoveContainer& request) {
     const auto state = container->state();
-    if (state.counts_as_running() && !request.force) return running_refusal(*container->spec(), state);
+    if (state.counts_as_running() && !request.force)
+        return running_refusal(*container->spec(), state);
     if (state.counts_as_running()) TRY(end_for_removal(context, container));
     std::lock_guard operation(container->operation());
     if (container->is_removed()) return {};  // --rm was faster
     if (container->state().counts_as_running())
-        return fail(ErrorKind::conflict, "container {} was started again while it was being removed", container->id());
+        return fail(ErrorKind::conflict,
+                    "container {} was started again while it was being removed", container->id());
     return destroy_locked(context, *container, request.volumes);
 }
 

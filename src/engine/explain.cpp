@@ -4,10 +4,10 @@
 
 #include <base/text.hpp>
 #include <base/units.hpp>
-#include <cgroup/group.hpp>
 #include <engine/containers.hpp>
 #include <sys/file.hpp>
 
+#include <cgroup/group.hpp>
 #include <unistd.h>
 
 #include <array>
@@ -26,20 +26,27 @@ Json container_section(const ContainerSpec& spec, const ContainerState& state) {
             {"RestartCount", state.restart_count}};
 }
 
-Json network_section(const Context& context, const ContainerSpec& spec, const ContainerState& state) {
+Json network_section(const Context& context, const ContainerSpec& spec,
+                     const ContainerState& state) {
     Json endpoints = Json::array();
     for (const auto& endpoint : state.endpoints) {
         Json entry = to_json(endpoint);
         const auto report = context.networks->explain(endpoint);
-        if (report) entry["Report"] = to_json(*report);
-        else entry["Error"] = report.error().message();
+        if (report)
+            entry["Report"] = to_json(*report);
+        else
+            entry["Error"] = report.error().message();
         endpoints.push_back(std::move(entry));
     }
     return {{"Mode", spec.host.network_mode}, {"Endpoints", std::move(endpoints)}};
 }
 
 Json process_entry(const ProcessInfo& p) {
-    return {{"Pid", p.pid}, {"InnerPid", p.inner_pid}, {"Parent", p.parent}, {"Uid", p.uid}, {"Command", p.command}};
+    return {{"Pid", p.pid},
+            {"InnerPid", p.inner_pid},
+            {"Parent", p.parent},
+            {"Uid", p.uid},
+            {"Command", p.command}};
 }
 
 /// The daemon, the supervisor, and below it the container's processes.
@@ -59,7 +66,8 @@ Result<Json> process_section(const Container& container, const cgroup::Group& gr
 
 std::string limit_text(std::uint64_t limit) {
     // The kernel's "no limit" is the largest page-aligned number.
-    return limit >= std::uint64_t{1} << 62 ? "unlimited" : human_size_binary(static_cast<double>(limit));
+    return limit >= std::uint64_t{1} << 62 ? "unlimited"
+                                           : human_size_binary(static_cast<double>(limit));
 }
 
 Result<Json> cgroup_section(const cgroup::Group& group) {
@@ -69,7 +77,9 @@ Result<Json> cgroup_section(const cgroup::Group& group) {
     return Json{{"Path", group.path()},
                 {"Directories", std::move(paths)},
                 {"Memory",
-                 {{"Usage", stats.memory.usage}, {"Limit", stats.memory.limit}, {"LimitText", limit_text(stats.memory.limit)}}},
+                 {{"Usage", stats.memory.usage},
+                  {"Limit", stats.memory.limit},
+                  {"LimitText", limit_text(stats.memory.limit)}}},
                 {"Cpu", {{"UsageNs", stats.cpu.usage_ns}, {"ThrottledNs", stats.cpu.throttled_ns}}},
                 {"Pids", {{"Current", stats.pids.current}, {"Limit", stats.pids.limit}}}};
 }
@@ -85,7 +95,8 @@ Json namespace_section(const ContainerState& state) {
         };
         const std::string theirs = read(fmt::format("/proc/{}/ns/{}", state.pid, type));
         if (theirs.empty()) continue;  // the kernel lacks the type, or the process is gone
-        out[type] = {{"Id", theirs}, {"Shared", theirs == read(fmt::format("/proc/self/ns/{}", type))}};
+        out[type] = {{"Id", theirs},
+                     {"Shared", theirs == read(fmt::format("/proc/self/ns/{}", type))}};
     }
     return out;
 }
@@ -94,7 +105,8 @@ Result<Json> storage_section(const Context& context, const ContainerSpec& spec) 
     Json layers = Json::array();
     if (!spec.chain_id.empty())
         for (const auto& layer : TRY(context.store->layers().chain(spec.chain_id)))
-            layers.push_back({{"ChainId", layer.chain_id}, {"DiffId", layer.diff_id}, {"Size", layer.size}});
+            layers.push_back(
+                {{"ChainId", layer.chain_id}, {"DiffId", layer.diff_id}, {"Size", layer.size}});
     const auto usage = TRY(context.store->snapshots().usage(spec.id));
     return Json{{"Driver", std::string(context.store->driver().name())},
                 {"Layers", std::move(layers)},
@@ -106,7 +118,8 @@ Json mounts_section(const Context& context, const ContainerSpec& spec) {
     Json out = Json::array();
     for (const auto& mount : spec.mounts)
         out.push_back({{"Type", mount.type},
-                       {"Source", mount.type == "volume" ? context.volumes.mountpoint(mount.name) : mount.source},
+                       {"Source", mount.type == "volume" ? context.volumes.mountpoint(mount.name)
+                                                         : mount.source},
                        {"Target", mount.target},
                        {"ReadOnly", mount.read_only}});
     return out;

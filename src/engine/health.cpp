@@ -18,7 +18,8 @@ nanoseconds or_default(std::int64_t value, nanoseconds fallback) {
 }
 
 bool has_check(const apitypes::ContainerConfig& config) {
-    return config.healthcheck && !config.healthcheck->test.empty() && config.healthcheck->test[0] != "NONE";
+    return config.healthcheck && !config.healthcheck->test.empty() &&
+           config.healthcheck->test[0] != "NONE";
 }
 
 /// The command line of a check: CMD as it is, CMD-SHELL through the image's shell.
@@ -49,7 +50,8 @@ bool in_start_period(const Checks& checks, const apitypes::HealthConfig& config)
 
 nanoseconds next_interval(const Checks& checks, const apitypes::HealthConfig& config) {
     const bool starting = checks.container->state().health.status == "starting";
-    if (starting && in_start_period(checks, config)) return or_default(config.start_interval, seconds(5));
+    if (starting && in_start_period(checks, config))
+        return or_default(config.start_interval, seconds(5));
     return or_default(config.interval, seconds(30));
 }
 
@@ -61,13 +63,15 @@ void record_probe(const Checks& checks, HealthProbe probe) {
     const bool starting = in_start_period(checks, *config.healthcheck);
     bool changed = false;
     checks.container->change_state([&](ContainerState& state) {
-        if (state.started_at == checks.run) changed = apply_probe(state.health, std::move(probe), retries, starting);
+        if (state.started_at == checks.run)
+            changed = apply_probe(state.health, std::move(probe), retries, starting);
     });
     const auto state = checks.container->state();
     const auto kept = checks.context.container_store.update_state(checks.container->id(), state);
     if (!kept) log::error("health of {}: {}", checks.container->name(), kept.error().message());
     if (changed)
-        publish_container_event(checks.context, *checks.container->spec(), "health_status: " + state.health.status);
+        publish_container_event(checks.context, *checks.container->spec(),
+                                "health_status: " + state.health.status);
 }
 
 void probe(const Checks& checks) {

@@ -2,29 +2,23 @@
 
 #include <base/text.hpp>
 
-#include <algorithm>
+#include <set>
 
 namespace corten::engine {
 
 namespace {
 
-/// The image's variables, replaced by the user's of the same name; "NAME" alone removes one.
+/// The user's variables, then the image's of other names; "NAME" alone removes one.
 apitypes::StringList merge_environment(const std::vector<std::string>& image,
                                        const apitypes::StringList& user) {
-    std::vector<std::string> merged = image;
+    std::vector<std::string> merged;
+    std::set<std::string_view> decided;
     for (const auto& entry : apitypes::items(user)) {
-        const auto name = split_once(entry, '=').first;
-        const auto same_name = [&](const std::string& other) { return split_once(other, '=').first == name; };
-        const bool removes = entry.find('=') == std::string::npos;
-        const auto found = std::ranges::find_if(merged, same_name);
-        if (found == merged.end()) {
-            if (!removes) merged.push_back(entry);
-        } else if (removes) {
-            merged.erase(found);
-        } else {
-            *found = entry;
-        }
+        decided.insert(split_once(entry, '=').first);
+        if (entry.find('=') != std::string::npos) merged.push_back(entry);
     }
+    for (const auto& entry : image)
+        if (!decided.contains(split_once(entry, '=').first)) merged.push_back(entry);
     if (merged.empty() && !user) return {};
     return merged;
 }

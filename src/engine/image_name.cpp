@@ -17,12 +17,18 @@ Result<storage::ImageName> parse_image_name(std::string_view text) {
     storage::ImageName name;
     name.display = text;
     constexpr std::string_view algorithm = "sha256:";
-    const std::string_view digits = text.starts_with(algorithm) ? text.substr(algorithm.size()) : text;
+    const std::string_view digits =
+        text.starts_with(algorithm) ? text.substr(algorithm.size()) : text;
     if (could_be_id(digits)) name.id_prefix = digits;
     if (text.starts_with(algorithm) && !name.id_prefix.empty()) return name;
     const auto reference = image::Reference::parse(text);
-    if (reference) name.reference = reference->with_default_tag().canonical();
-    else if (name.id_prefix.empty()) return reference.error();
+    if (reference) {
+        const auto full = reference->with_default_tag();
+        name.reference = full.canonical();
+        name.display = full.familiar();
+    } else if (name.id_prefix.empty()) {
+        return reference.error();
+    }
     return name;
 }
 

@@ -35,7 +35,8 @@ Result<storage::Image> find(const Context& context, std::string_view ref) {
     return context.store->images().get(found.id);
 }
 
-void publish_image_event(Context& context, std::string action, const std::string& id, const std::string& name) {
+void publish_image_event(Context& context, std::string action, const std::string& id,
+                         const std::string& name) {
     auto event = make_event("image", std::move(action), id, {{"name", name}});
     event.status = event.action;
     event.id = id;
@@ -58,8 +59,11 @@ apitypes::ImageConfig render_config(const oci::ImageConfig& config) {
     out.user = config.user;
     out.working_dir = config.working_dir;
     if (const auto& h = config.healthcheck)
-        out.healthcheck = apitypes::HealthConfig{.test = h->test, .interval = h->interval, .timeout = h->timeout,
-                                                 .start_period = h->start_period, .start_interval = h->start_interval,
+        out.healthcheck = apitypes::HealthConfig{.test = h->test,
+                                                 .interval = h->interval,
+                                                 .timeout = h->timeout,
+                                                 .start_period = h->start_period,
+                                                 .start_interval = h->start_interval,
                                                  .retries = static_cast<int>(h->retries)};
     return out;
 }
@@ -69,10 +73,13 @@ apitypes::ProgressLine line_of(const image::Progress& event) {
     line.status = event.status;
     line.stream = event.stream;
     line.id = event.id;
-    if (event.current || (!event.id.empty() && event.status.find("Pulling from") == std::string::npos))
-        line.progress_detail = apitypes::ProgressDetail{.current = event.current.value_or(0), .total = event.total};
+    if (event.current ||
+        (!event.id.empty() && event.status.find("Pulling from") == std::string::npos))
+        line.progress_detail =
+            apitypes::ProgressDetail{.current = event.current.value_or(0), .total = event.total};
     if (event.aux)
-        line.aux = Json{{"Tag", event.aux->tag}, {"Digest", event.aux->digest}, {"Size", event.aux->size}};
+        line.aux =
+            Json{{"Tag", event.aux->tag}, {"Digest", event.aux->digest}, {"Size", event.aux->size}};
     return line;
 }
 
@@ -81,8 +88,11 @@ image::ProgressSink sink_of(const ProgressSink& progress) {
 }
 
 image::Credentials credentials_of(const RegistryCredentials& c) {
-    return {.username = c.username, .password = c.password, .identity_token = c.identity_token,
-            .registry_token = {}, .server_address = c.server_address};
+    return {.username = c.username,
+            .password = c.password,
+            .identity_token = c.identity_token,
+            .registry_token = {},
+            .server_address = c.server_address};
 }
 
 /// How many containers use each image.
@@ -92,7 +102,8 @@ std::map<std::string, std::int64_t> users_of_images(const Context& context) {
     return users;
 }
 
-constexpr std::array filter_keys = {"dangling", "label", "label!", "before", "since", "reference", "until"};
+constexpr std::array filter_keys = {"dangling", "label",     "label!", "before",
+                                    "since",    "reference", "until"};
 
 bool label_matches(const std::map<std::string, std::string>& labels, const std::string& wanted) {
     const auto [name, value] = split_once(wanted, '=');
@@ -117,7 +128,8 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
 bool reference_matches(const std::vector<std::string>& tags, const std::string& pattern) {
     return std::ranges::any_of(tags, [&](const std::string& canonical) {
         const std::string name = familiar_reference(canonical);
-        return glob_matches(pattern, name) || glob_matches(pattern, name.substr(0, name.rfind(':')));
+        return glob_matches(pattern, name) ||
+               glob_matches(pattern, name.substr(0, name.rfind(':')));
     });
 }
 
@@ -129,8 +141,10 @@ public:
             if (std::ranges::find(filter_keys, key) == filter_keys.end())
                 return fail(ErrorKind::invalid, "invalid filter '{}'", key);
             for (const auto& value : values) {
-                if (key == "before") out.before_ = std::min(out.before_, created(TRY(find(context, value))));
-                if (key == "since") out.since_ = std::max(out.since_, created(TRY(find(context, value))));
+                if (key == "before")
+                    out.before_ = std::min(out.before_, created(TRY(find(context, value))));
+                if (key == "since")
+                    out.since_ = std::max(out.since_, created(TRY(find(context, value))));
                 if (key == "until") out.before_ = std::min(out.before_, TRY(until_time(value)));
             }
         }
@@ -148,9 +162,11 @@ public:
             if (key == "label") return std::ranges::all_of(values, label);
             if (key == "label!") return std::ranges::none_of(values, label);
             if (key == "reference")
-                return std::ranges::any_of(values, [&](const auto& v) { return reference_matches(image.tags, v); });
+                return std::ranges::any_of(
+                    values, [&](const auto& v) { return reference_matches(image.tags, v); });
             if (key == "dangling") {
-                const bool wanted = std::ranges::any_of(values, [](const auto& v) { return v == "true" || v == "1"; });
+                const bool wanted = std::ranges::any_of(
+                    values, [](const auto& v) { return v == "true" || v == "1"; });
                 return image.tags.empty() == wanted;
             }
             return true;
@@ -190,13 +206,15 @@ apitypes::ImageSummary summary(const storage::Image& image, const oci::Image& do
 
 Images::Images(Context& context) : context_(context) {}
 
-Result<std::vector<apitypes::ImageSummary>> Images::list(bool all, const Filters& filters, bool shared_size) const {
+Result<std::vector<apitypes::ImageSummary>> Images::list(bool all, const Filters& filters,
+                                                         bool shared_size) const {
     (void)all;  // there are no intermediate images
     const auto filter = TRY(ImageFilter::create(context_, filters));
     const auto users = users_of_images(context_);
     std::map<std::string, std::uint64_t> shared;
     if (shared_size)
-        for (const auto& usage : TRY(context_.store->images().usage())) shared[usage.id] = usage.shared;
+        for (const auto& usage : TRY(context_.store->images().usage()))
+            shared[usage.id] = usage.shared;
     std::vector<apitypes::ImageSummary> out;
     for (const auto& image : TRY(context_.store->images().list())) {
         const auto document = TRY(oci::parse_image(image.config).context(image.id));
@@ -219,7 +237,9 @@ Result<apitypes::ImageInspect> Images::inspect(std::string_view ref) const {
     out.repo_tags = familiar(image.tags);
     out.repo_digests = familiar(image.digests);
     out.parent = image.parent;
-    out.comment = document.comment.empty() && !document.history.empty() ? document.history.back().comment : document.comment;
+    out.comment = document.comment.empty() && !document.history.empty()
+                      ? document.history.back().comment
+                      : document.comment;
     out.created = document.created;
     out.docker_version = document.docker_version;
     out.author = document.author;
@@ -227,7 +247,8 @@ Result<apitypes::ImageInspect> Images::inspect(std::string_view ref) const {
     out.variant = document.variant;
     out.os = document.os;
     out.size = static_cast<std::int64_t>(image.size);
-    out.graph_driver = {.data = apitypes::StringMap{}, .name = std::string(context_.store->driver().name())};
+    out.graph_driver = {.data = apitypes::StringMap{},
+                        .name = std::string(context_.store->driver().name())};
     out.root_fs.layers = document.rootfs.diff_ids;
     out.metadata.last_tag_time = rfc3339(image.last_tagged);
     out.config = document.config ? render_config(*document.config) : apitypes::ImageConfig{};
@@ -237,20 +258,37 @@ Result<apitypes::ImageInspect> Images::inspect(std::string_view ref) const {
 Result<std::vector<apitypes::HistoryEntry>> Images::history(std::string_view ref) const {
     const auto image = TRY(find(context_, ref));
     const auto document = TRY(oci::parse_image(image.config).context(image.id));
-    auto layers = image.chain_id.empty() ? std::vector<storage::Layer>() : TRY(context_.store->layers().chain(image.chain_id));
+    auto layers = image.chain_id.empty() ? std::vector<storage::Layer>()
+                                         : TRY(context_.store->layers().chain(image.chain_id));
     std::vector<apitypes::HistoryEntry> out;
     // Layers come topmost first, the history lowest first.
     std::size_t next_layer = 0;
     for (auto at = document.history.rbegin(); at != document.history.rend(); ++at) {
-        apitypes::HistoryEntry entry{.comment = at->comment, .created = unix_time(at->created), .created_by = at->created_by,
-                                     .id = "<missing>", .size = 0, .tags = {}};
-        if (!at->empty_layer && next_layer < layers.size()) entry.size = static_cast<std::int64_t>(layers[next_layer++].size);
+        apitypes::HistoryEntry entry{.comment = at->comment,
+                                     .created = unix_time(at->created),
+                                     .created_by = at->created_by,
+                                     .id = "<missing>",
+                                     .size = 0,
+                                     .tags = {}};
+        if (!at->empty_layer && next_layer < layers.size())
+            entry.size = static_cast<std::int64_t>(layers[next_layer++].size);
         out.push_back(std::move(entry));
     }
-    for (; next_layer < layers.size(); ++next_layer)  // an image whose history says less than it has
-        out.push_back({.comment = {}, .created = 0, .created_by = {}, .id = "<missing>",
-                       .size = static_cast<std::int64_t>(layers[next_layer].size), .tags = {}});
-    if (out.empty()) out.push_back({.comment = {}, .created = unix_time(document.created), .created_by = {}, .id = {}, .size = 0, .tags = {}});
+    for (; next_layer < layers.size();
+         ++next_layer)  // an image whose history says less than it has
+        out.push_back({.comment = {},
+                       .created = 0,
+                       .created_by = {},
+                       .id = "<missing>",
+                       .size = static_cast<std::int64_t>(layers[next_layer].size),
+                       .tags = {}});
+    if (out.empty())
+        out.push_back({.comment = {},
+                       .created = unix_time(document.created),
+                       .created_by = {},
+                       .id = {},
+                       .size = 0,
+                       .tags = {}});
     out.front().id = image.id;
     if (!image.tags.empty()) out.front().tags = familiar(image.tags);
     return out;
@@ -264,7 +302,8 @@ Result<void> Images::pull(const PullImage& request, const ProgressSink& progress
     if (!request.platform.empty()) pull.platform = TRY(oci::parse_platform(request.platform));
     pull.credentials = credentials_of(request.credentials);
     const auto result = TRY(context_.puller->pull(pull, sink_of(progress), cancel));
-    publish_image_event(context_, "pull", pull.reference.familiar(), pull.reference.familiar_name());
+    publish_image_event(context_, "pull", pull.reference.familiar(),
+                        pull.reference.familiar_name());
     (void)result;
     return {};
 }
@@ -272,7 +311,8 @@ Result<void> Images::pull(const PullImage& request, const ProgressSink& progress
 Result<void> Images::tag(std::string_view ref, std::string_view repository, std::string_view tag) {
     const auto image = TRY(find(context_, ref));
     auto target = TRY(image::Reference::parse(repository));
-    if (!target.digest.empty()) return fail(ErrorKind::invalid, "refusing to create a tag with a digest reference");
+    if (!target.digest.empty())
+        return fail(ErrorKind::invalid, "refusing to create a tag with a digest reference");
     if (!tag.empty()) {
         if (!image::is_valid_tag(tag)) return fail(ErrorKind::invalid, "invalid tag format");
         target.tag = tag;
@@ -283,13 +323,16 @@ Result<void> Images::tag(std::string_view ref, std::string_view repository, std:
     return {};
 }
 
-Result<std::vector<apitypes::ImageDeleted>> Images::remove(std::string_view ref, bool force, bool prune_parents) {
-    storage::RemoveImageOptions options{.force = force, .prune_parents = prune_parents, .users = {}};
+Result<std::vector<apitypes::ImageDeleted>> Images::remove(std::string_view ref, bool force,
+                                                           bool prune_parents) {
+    storage::RemoveImageOptions options{
+        .force = force, .prune_parents = prune_parents, .users = {}};
     options.users = [this](const std::string& id) {
         std::vector<storage::ImageUser> users;
         for (const auto& container : context_.containers.all())
             if (container->spec()->image_id == id)
-                users.push_back({.container_id = container->id(), .running = container->state().counts_as_running()});
+                users.push_back({.container_id = container->id(),
+                                 .running = container->state().counts_as_running()});
         return users;
     };
     const auto name = TRY(parse_image_name(ref));
@@ -305,7 +348,8 @@ Result<std::vector<apitypes::ImageDeleted>> Images::remove(std::string_view ref,
             publish_image_event(context_, "delete", item.what, item.what);
         }
     }
-    context_.workers.post([this] { context_.store->sweep().ignore(); });  // the next start sweeps again
+    context_.workers.post(
+        [this] { context_.store->sweep().ignore(); });  // the next start sweeps again
     return out;
 }
 
@@ -315,7 +359,8 @@ Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
     Filters chosen = filters;
     bool only_dangling = true;
     if (const auto dangling = filters.find("dangling"); dangling != filters.end())
-        only_dangling = std::ranges::any_of(dangling->second, [](const auto& v) { return v == "true" || v == "1"; });
+        only_dangling = std::ranges::any_of(dangling->second,
+                                            [](const auto& v) { return v == "true" || v == "1"; });
     chosen.erase("dangling");
     if (only_dangling) chosen["dangling"] = {"true"};
     const auto users = users_of_images(context_);
@@ -328,7 +373,8 @@ Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
         if (!pruned.images_deleted) pruned.images_deleted.emplace();
         for (auto& item : *removed) pruned.images_deleted->push_back(std::move(item));
     }
-    pruned.space_reclaimed = static_cast<std::int64_t>(before - TRY(context_.store->images().layers_size()));
+    pruned.space_reclaimed =
+        static_cast<std::int64_t>(before - TRY(context_.store->images().layers_size()));
     return pruned;
 }
 
@@ -378,8 +424,10 @@ Result<void> Images::bootstrap(std::string_view name, const ProgressSink& progre
 }
 
 Result<apitypes::AuthReply> Images::login(const RegistryCredentials& credentials, FdView cancel) {
-    auto result = TRY(image::login(credentials_of(credentials), context_.puller->options(), cancel));
-    return apitypes::AuthReply{.identity_token = std::move(result.identity_token), .status = std::move(result.status)};
+    auto result =
+        TRY(image::login(credentials_of(credentials), context_.puller->options(), cancel));
+    return apitypes::AuthReply{.identity_token = std::move(result.identity_token),
+                               .status = std::move(result.status)};
 }
 
 }  // namespace corten::engine

@@ -9,7 +9,9 @@ namespace corten::engine {
 
 namespace {
 
-WallTime wall(std::int64_t nanoseconds) { return WallTime(std::chrono::nanoseconds(nanoseconds)); }
+WallTime wall(std::int64_t nanoseconds) {
+    return WallTime(std::chrono::nanoseconds(nanoseconds));
+}
 
 apitypes::MountPoint mount_point(const Context& context, const PlannedMount& mount) {
     apitypes::MountPoint out;
@@ -42,7 +44,8 @@ apitypes::ContainerState render_state(const ContainerState& state) {
     out.started_at = rfc3339(wall(state.started_at));
     out.finished_at = rfc3339(wall(state.finished_at));
     if (state.health.status.empty()) return out;
-    apitypes::Health health{.status = state.health.status, .failing_streak = state.health.failing_streak, .log = {}};
+    apitypes::Health health{
+        .status = state.health.status, .failing_streak = state.health.failing_streak, .log = {}};
     for (const auto& probe : state.health.log)
         health.log.push_back({.start = rfc3339(wall(probe.start)),
                               .end = rfc3339(wall(probe.end)),
@@ -52,14 +55,16 @@ apitypes::ContainerState render_state(const ContainerState& state) {
     return out;
 }
 
-apitypes::NetworkSettings render_network(const Context& context, const ContainerSpec& spec, const ContainerState& state) {
+apitypes::NetworkSettings render_network(const Context& context, const ContainerSpec& spec,
+                                         const ContainerState& state) {
     apitypes::NetworkSettings out;
     out.sandbox_id = state.sandbox_id;
     if (state.pid != 0) out.sandbox_key = fmt::format("/proc/{}/ns/net", state.pid);
     if (state.is_running()) out.ports = port_map(spec, state);
     out.networks = endpoint_settings(context, spec, state);
     // These repeat what the default bridge has; clients before 1.52 read them here.
-    if (const auto bridge = out.networks.find("bridge"); bridge != out.networks.end() && bridge->second) {
+    if (const auto bridge = out.networks.find("bridge");
+        bridge != out.networks.end() && bridge->second) {
         out.endpoint_id = bridge->second->endpoint_id;
         out.gateway = bridge->second->gateway;
         out.ip_address = bridge->second->ip_address;
@@ -87,17 +92,19 @@ apitypes::PortMap port_map(const ContainerSpec& spec, const ContainerState& stat
         for (const auto& port : endpoint.ports) {
             auto& bindings = map[fmt::format("{}/{}", port.container_port, port.protocol)];
             if (!bindings) bindings.emplace();
-            bindings->push_back({.host_ip = port.host_ip, .host_port = std::to_string(port.host_port)});
+            bindings->push_back(
+                {.host_ip = port.host_ip, .host_port = std::to_string(port.host_port)});
         }
     return map;
 }
 
-std::map<std::string, std::optional<apitypes::EndpointSettings>> endpoint_settings(const Context& context, const ContainerSpec& spec,
-                                                                                   const ContainerState& state) {
+std::map<std::string, std::optional<apitypes::EndpointSettings>> endpoint_settings(
+    const Context& context, const ContainerSpec& spec, const ContainerState& state) {
     std::map<std::string, std::optional<apitypes::EndpointSettings>> out;
     const std::string& mode = spec.host.network_mode;
     if (!is_container_mode(mode)) out[mode].emplace();
-    for (const auto& [name, asked] : spec.networking.endpoints) out[name] = asked.value_or(apitypes::EndpointSettings{});
+    for (const auto& [name, asked] : spec.networking.endpoints)
+        out[name] = asked.value_or(apitypes::EndpointSettings{});
     for (auto& [name, settings] : out)
         if (const auto network = context.networks->find(name)) settings->network_id = network->id;
     for (const auto& endpoint : state.endpoints) {
@@ -139,7 +146,9 @@ Result<apitypes::ContainerInspect> Containers::inspect(std::string_view ref, boo
     if (size) {
         const auto usage = TRY(context_.store->snapshots().usage(spec->id));
         out.size_rw = static_cast<std::int64_t>(usage.bytes);
-        out.size_root_fs = *out.size_rw + static_cast<std::int64_t>(TRY(context_.store->snapshots().parent_size(spec->id)));
+        out.size_root_fs =
+            *out.size_rw +
+            static_cast<std::int64_t>(TRY(context_.store->snapshots().parent_size(spec->id)));
     }
     out.mounts = mount_points(context_, *spec);
     out.config = spec->config;

@@ -6,20 +6,26 @@
 namespace corten::engine::lifecycle {
 
 Result<void> start(Context& context, const std::shared_ptr<Container>& container);
-Result<void> stop(Context& context, const std::shared_ptr<Container>& container, const StopContainer& request);
-Result<void> restart(Context& context, const std::shared_ptr<Container>& container, const StopContainer& request);
+Result<void> stop(Context& context, const std::shared_ptr<Container>& container,
+                  const StopContainer& request);
+Result<void> restart(Context& context, const std::shared_ptr<Container>& container,
+                     const StopContainer& request);
 Result<void> kill(Context& context, const std::shared_ptr<Container>& container, int signal);
 Result<void> pause(Context& context, const std::shared_ptr<Container>& container);
 Result<void> unpause(Context& context, const std::shared_ptr<Container>& container);
-Result<void> remove(Context& context, const std::shared_ptr<Container>& container, const RemoveContainer& request);
+Result<void> remove(Context& context, const std::shared_ptr<Container>& container,
+                    const RemoveContainer& request);
 
 /// The container's first process has ended. Runs on a worker thread.
-void handle_exit(Context& context, const std::shared_ptr<Container>& container, const proto::ExitRecord& record);
+void handle_exit(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run,
+                 const proto::ExitRecord& record);
 
 /// The container's supervisor, started when it does not run yet.
-Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(Context& context, const std::shared_ptr<Container>& container);
+Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
+    Context& context, const std::shared_ptr<Container>& container);
 /// What a supervisor's events lead to.
-proto::ShimHandlers supervisor_handlers(Context& context, const std::shared_ptr<Container>& container);
+proto::ShimHandlers supervisor_handlers(Context& context,
+                                        const std::shared_ptr<Container>& container);
 /// Ends the supervisor of a container that does not run, and waits for its process.
 void release_supervisor(Context& context, Container& container);
 

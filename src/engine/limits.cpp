@@ -2,7 +2,6 @@
 
 #include <base/text.hpp>
 #include <sys/file.hpp>
-
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -29,16 +28,20 @@ Result<void> check_memory(apitypes::HostConfig& host) {
     if (host.memory > 0 && host.memory_swap > 0 && host.memory_swap < host.memory)
         return invalid("Minimum memoryswap limit should be larger than memory limit, see usage");
     if (host.memory == 0 && host.memory_swap > 0)
-        return invalid("You should always set the Memory limit when using Memoryswap limit, see usage");
+        return invalid(
+            "You should always set the Memory limit when using Memoryswap limit, see usage");
     if (host.memory_swap < -1) return invalid("invalid memory-swap: {}", host.memory_swap);
-    if (host.memory_reservation < 0) return invalid("invalid memory reservation: {}", host.memory_reservation);
+    if (host.memory_reservation < 0)
+        return invalid("invalid memory reservation: {}", host.memory_reservation);
     if (host.memory > 0 && host.memory_reservation > host.memory)
-        return invalid("Minimum memory limit can not be less than memory reservation limit, see usage");
+        return invalid(
+            "Minimum memory limit can not be less than memory reservation limit, see usage");
     if (host.memory_reservation > 0 && host.memory_reservation < least_memory)
         return invalid("Minimum memory reservation allowed is 6MB");
     if (host.memory_swappiness == -1) host.memory_swappiness.reset();
     if (host.memory_swappiness && (*host.memory_swappiness < 0 || *host.memory_swappiness > 100))
-        return invalid("Invalid value: {}, valid memory swappiness range is 0-100", *host.memory_swappiness);
+        return invalid("Invalid value: {}, valid memory swappiness range is 0-100",
+                       *host.memory_swappiness);
     if (host.memory > 0 && host.memory_swap == 0) host.memory_swap = host.memory * 2;
     return {};
 }
@@ -49,15 +52,20 @@ Result<void> check_cpu(const apitypes::HostConfig& host, const HostFacts& facts)
             return invalid("Conflicting options: Nano CPUs and CPU Period cannot both be set");
         if (host.cpu_quota != 0)
             return invalid("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
-        if (host.nano_cpus < 10'000'000 || host.nano_cpus > facts.cpu_count * std::int64_t{1'000'000'000})
-            return invalid("Range of CPUs is from 0.01 to {}.00, as there are only {} CPUs available",
-                           facts.cpu_count, facts.cpu_count);
+        if (host.nano_cpus < 10'000'000 ||
+            host.nano_cpus > facts.cpu_count * std::int64_t{1'000'000'000})
+            return invalid(
+                "Range of CPUs is from 0.01 to {}.00, as there are only {} CPUs available",
+                facts.cpu_count, facts.cpu_count);
     }
     if (host.cpu_period != 0 && (host.cpu_period < 1000 || host.cpu_period > 1'000'000))
-        return invalid("CPU cfs period cannot be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+        return invalid(
+            "CPU cfs period cannot be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
     if (host.cpu_quota > 0 && host.cpu_quota < 1000)
         return invalid("CPU cfs quota cannot be less than 1ms (i.e. 1000)");
-    if (host.cpu_shares < 0) return invalid("invalid CPU shares ({}): value must be a positive integer", host.cpu_shares);
+    if (host.cpu_shares < 0)
+        return invalid("invalid CPU shares ({}): value must be a positive integer",
+                       host.cpu_shares);
     if (host.cpu_realtime_period < 0 || host.cpu_realtime_runtime < 0)
         return invalid("invalid CPU real-time period or runtime: it is negative");
     if (host.cpu_realtime_period != 0 && host.cpu_realtime_runtime > host.cpu_realtime_period)
@@ -67,13 +75,15 @@ Result<void> check_cpu(const apitypes::HostConfig& host, const HostFacts& facts)
 
 constexpr std::int64_t highest_cpu = 8192;
 
-/// "0-3,7" to numbers; bounded, so that "0-4000000000" is refused instead of stored (CVE-2018-20699).
+/// "0-3,7" to numbers; bounded, so that "0-4000000000" is refused instead of stored
+/// (CVE-2018-20699).
 Result<std::set<std::int64_t>> parse_cpu_list(std::string_view text, std::string_view what) {
     std::set<std::int64_t> numbers;
     for (const auto& part : split(text, ',')) {
         const auto [low, high] = split_once(part, '-');
         const auto first = parse_integer(low, what);
-        const auto last = part.find('-') == std::string::npos ? parse_integer(low, what) : parse_integer(high, what);
+        const auto last = part.find('-') == std::string::npos ? parse_integer(low, what)
+                                                              : parse_integer(high, what);
         if (!first || !last || *first < 0 || *last < *first || *last > highest_cpu)
             return invalid("Invalid value {} for {}", text, what);
         for (auto n = *first; n <= *last; ++n) numbers.insert(n);
@@ -81,13 +91,14 @@ Result<std::set<std::int64_t>> parse_cpu_list(std::string_view text, std::string
     return numbers;
 }
 
-Result<void> check_cpuset(const std::string& asked, const std::string& online, std::string_view what,
-                          std::string_view things) {
+Result<void> check_cpuset(const std::string& asked, const std::string& online,
+                          std::string_view what, std::string_view things) {
     if (asked.empty()) return {};
     const auto wanted = TRY(parse_cpu_list(asked, what));
     const auto there = TRY(parse_cpu_list(online, what));
     if (!std::ranges::includes(there, wanted))
-        return invalid("Requested {} are not available - requested {}, available: {}", things, asked, online);
+        return invalid("Requested {} are not available - requested {}, available: {}", things,
+                       asked, online);
     return {};
 }
 
@@ -101,13 +112,15 @@ Result<void> check_limits(apitypes::HostConfig& host, const HostFacts& facts) {
     if (host.blkio_weight != 0 && (host.blkio_weight < 10 || host.blkio_weight > 1000))
         return invalid("Range of blkio weight is from 10 to 1000");
     if (host.oom_score_adj < -1000 || host.oom_score_adj > 1000)
-        return invalid("Invalid value {}, range for oom score adj is [-1000, 1000]", host.oom_score_adj);
+        return invalid("Invalid value {}, range for oom score adj is [-1000, 1000]",
+                       host.oom_score_adj);
     if (host.shm_size < 0) return invalid("SHM size can not be less than 0");
     if (host.pids_limit == 0) host.pids_limit.reset();
     if (host.kernel_memory != 0)
         return fail(ErrorKind::unsupported, "--kernel-memory: the kernel has dropped this limit");
     for (const auto& request : apitypes::items(host.device_requests))
-        return fail(ErrorKind::not_built, "device requests (--gpus, driver \"{}\") are not implemented", request.driver);
+        return fail(ErrorKind::not_built,
+                    "device requests (--gpus, driver \"{}\") are not implemented", request.driver);
     return {};
 }
 
@@ -118,9 +131,11 @@ std::optional<oci::LinuxMemory> memory_of(const apitypes::Resources& limits) {
     if (limits.memory > 0) memory.limit = limits.memory;
     if (limits.memory_swap != 0) memory.swap = limits.memory_swap;
     if (limits.memory_reservation > 0) memory.reservation = limits.memory_reservation;
-    if (limits.memory_swappiness) memory.swappiness = static_cast<std::uint64_t>(*limits.memory_swappiness);
+    if (limits.memory_swappiness)
+        memory.swappiness = static_cast<std::uint64_t>(*limits.memory_swappiness);
     if (limits.oom_kill_disable.value_or(false)) memory.disable_oom_killer = true;
-    const bool any = memory.limit || memory.swap || memory.reservation || memory.swappiness || memory.disable_oom_killer;
+    const bool any = memory.limit || memory.swap || memory.reservation || memory.swappiness ||
+                     memory.disable_oom_killer;
     if (!any) return {};
     return memory;
 }
@@ -135,20 +150,23 @@ std::optional<oci::LinuxCpu> cpu_of(const apitypes::Resources& limits) {
         cpu.period = period;
         cpu.quota = limits.nano_cpus * period / 1'000'000'000;
     }
-    if (limits.cpu_realtime_period > 0) cpu.realtime_period = static_cast<std::uint64_t>(limits.cpu_realtime_period);
+    if (limits.cpu_realtime_period > 0)
+        cpu.realtime_period = static_cast<std::uint64_t>(limits.cpu_realtime_period);
     if (limits.cpu_realtime_runtime > 0) cpu.realtime_runtime = limits.cpu_realtime_runtime;
     cpu.cpus = limits.cpuset_cpus;
     cpu.mems = limits.cpuset_mems;
-    const bool any = cpu.shares || cpu.period || cpu.quota || cpu.realtime_period || cpu.realtime_runtime ||
-                     !cpu.cpus.empty() || !cpu.mems.empty();
+    const bool any = cpu.shares || cpu.period || cpu.quota || cpu.realtime_period ||
+                     cpu.realtime_runtime || !cpu.cpus.empty() || !cpu.mems.empty();
     if (!any) return {};
     return cpu;
 }
 
 Result<struct ::stat> device_status(const std::string& path) {
-    struct ::stat status {};
-    if (::stat(path.c_str(), &status) < 0) return fail_errno("stat {}", path).with_kind(ErrorKind::invalid);
-    if (!S_ISBLK(status.st_mode) && !S_ISCHR(status.st_mode)) return invalid("{} is not a device", path);
+    struct ::stat status{};
+    if (::stat(path.c_str(), &status) < 0)
+        return fail_errno("stat {}", path).with_kind(ErrorKind::invalid);
+    if (!S_ISBLK(status.st_mode) && !S_ISCHR(status.st_mode))
+        return invalid("{} is not a device", path);
     return status;
 }
 
@@ -157,7 +175,8 @@ Result<std::vector<oci::ThrottleDevice>> throttles(
     std::vector<oci::ThrottleDevice> out;
     for (const auto& entry : apitypes::items(list)) {
         const auto status = TRY(device_status(entry.path));
-        out.push_back({.major = major(status.st_rdev), .minor = minor(status.st_rdev), .rate = entry.rate});
+        out.push_back(
+            {.major = major(status.st_rdev), .minor = minor(status.st_rdev), .rate = entry.rate});
     }
     return out;
 }
@@ -167,16 +186,19 @@ Result<std::optional<oci::LinuxBlockIo>> block_io_of(const apitypes::Resources& 
     if (limits.blkio_weight > 0) io.weight = limits.blkio_weight;
     for (const auto& entry : apitypes::items(limits.blkio_weight_device)) {
         const auto status = TRY(device_status(entry.path));
-        io.weight_device.push_back(
-            {.major = major(status.st_rdev), .minor = minor(status.st_rdev), .weight = entry.weight, .leaf_weight = {}});
+        io.weight_device.push_back({.major = major(status.st_rdev),
+                                    .minor = minor(status.st_rdev),
+                                    .weight = entry.weight,
+                                    .leaf_weight = {}});
     }
     io.throttle_read_bps_device = TRY(throttles(limits.blkio_device_read_bps));
     io.throttle_write_bps_device = TRY(throttles(limits.blkio_device_write_bps));
     io.throttle_read_iops_device = TRY(throttles(limits.blkio_device_read_iops));
     io.throttle_write_iops_device = TRY(throttles(limits.blkio_device_write_iops));
-    const bool any = io.weight || !io.weight_device.empty() || !io.throttle_read_bps_device.empty() ||
-                     !io.throttle_write_bps_device.empty() || !io.throttle_read_iops_device.empty() ||
-                     !io.throttle_write_iops_device.empty();
+    const bool any =
+        io.weight || !io.weight_device.empty() || !io.throttle_read_bps_device.empty() ||
+        !io.throttle_write_bps_device.empty() || !io.throttle_read_iops_device.empty() ||
+        !io.throttle_write_iops_device.empty();
     if (!any) return std::optional<oci::LinuxBlockIo>();
     return std::optional(std::move(io));
 }
@@ -194,9 +216,9 @@ Result<oci::LinuxResources> linux_resources(const apitypes::Resources& limits) {
 
 namespace {
 
-constexpr std::array rlimit_names = {"as",     "core",   "cpu",        "data",    "fsize", "locks",
-                                     "memlock", "msgqueue", "nice",    "nofile",  "nproc", "rss",
-                                     "rtprio", "rttime", "sigpending", "stack"};
+constexpr std::array rlimit_names = {
+    "as",   "core",   "cpu",   "data", "fsize",  "locks",  "memlock",    "msgqueue",
+    "nice", "nofile", "nproc", "rss",  "rtprio", "rttime", "sigpending", "stack"};
 
 }  // namespace
 
@@ -208,10 +230,12 @@ Result<std::vector<oci::PosixRlimit>> posix_rlimits(const std::vector<apitypes::
         const auto soft = static_cast<std::uint64_t>(limit.soft);  // -1 is the kernel's "unlimited"
         const auto hard = static_cast<std::uint64_t>(limit.hard);
         if (soft > hard)
-            return invalid("ulimit {}: soft limit {} is above the hard limit {}", limit.name, limit.soft, limit.hard);
+            return invalid("ulimit {}: soft limit {} is above the hard limit {}", limit.name,
+                           limit.soft, limit.hard);
         std::string type = "RLIMIT_" + limit.name;
-        std::ranges::transform(type, type.begin(),
-                               [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+        std::ranges::transform(type, type.begin(), [](char c) {
+            return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+        });
         out.push_back({.type = std::move(type), .hard = hard, .soft = soft});
     }
     return out;
@@ -221,16 +245,21 @@ namespace {
 
 oci::DeviceRule rule(bool allow, std::string type, std::optional<std::int64_t> major,
                      std::optional<std::int64_t> minor, std::string access) {
-    return {.allow = allow, .type = std::move(type), .major = major, .minor = minor, .access = std::move(access)};
+    return {.allow = allow,
+            .type = std::move(type),
+            .major = major,
+            .minor = minor,
+            .access = std::move(access)};
 }
 
 /// Deny all, then the harmless character devices every container has.
 std::vector<oci::DeviceRule> default_device_rules() {
-    return {rule(false, "a", {}, {}, "rwm"),  rule(true, "c", 1, 5, "rwm"),  rule(true, "c", 1, 3, "rwm"),
-            rule(true, "c", 1, 9, "rwm"),     rule(true, "c", 1, 8, "rwm"),  rule(true, "c", 1, 7, "rwm"),
-            rule(true, "c", 5, 0, "rwm"),     rule(true, "c", 5, 1, "rwm"),  rule(true, "c", 5, 2, "rwm"),
-            rule(true, "c", 136, {}, "rwm"),  rule(true, "c", {}, {}, "m"),  rule(true, "b", {}, {}, "m"),
-            rule(false, "c", 10, 229, "rwm")};
+    return {
+        rule(false, "a", {}, {}, "rwm"), rule(true, "c", 1, 5, "rwm"), rule(true, "c", 1, 3, "rwm"),
+        rule(true, "c", 1, 9, "rwm"),    rule(true, "c", 1, 8, "rwm"), rule(true, "c", 1, 7, "rwm"),
+        rule(true, "c", 5, 0, "rwm"),    rule(true, "c", 5, 1, "rwm"), rule(true, "c", 5, 2, "rwm"),
+        rule(true, "c", 136, {}, "rwm"), rule(true, "c", {}, {}, "m"), rule(true, "b", {}, {}, "m"),
+        rule(false, "c", 10, 229, "rwm")};
 }
 
 Result<std::string> checked_permissions(const apitypes::DeviceMapping& mapping) {
@@ -251,7 +280,8 @@ oci::LinuxDevice node_of(const struct ::stat& status, std::string path) {
             .gid = status.st_gid};
 }
 
-void add_device(DevicePlan& plan, const struct ::stat& status, const std::string& path, const std::string& access) {
+void add_device(DevicePlan& plan, const struct ::stat& status, const std::string& path,
+                const std::string& access) {
     auto node = node_of(status, path);
     plan.rules.push_back(rule(true, node.type, node.major, node.minor, access));
     plan.nodes.push_back(std::move(node));
@@ -261,27 +291,35 @@ void add_device(DevicePlan& plan, const struct ::stat& status, const std::string
 Result<void> add_device_directory(DevicePlan& plan, const std::string& from, const std::string& to,
                                   const std::string& access) {
     for (const auto& name : TRY(sys::list_directory(from))) {
-        struct ::stat status {};
+        struct ::stat status{};
         const std::string path = from + "/" + name;
         if (::stat(path.c_str(), &status) < 0) continue;  // gone since it was listed
         if (S_ISDIR(status.st_mode)) TRY(add_device_directory(plan, path, to + "/" + name, access));
-        if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) add_device(plan, status, to + "/" + name, access);
+        if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode))
+            add_device(plan, status, to + "/" + name, access);
     }
     return {};
 }
 
 Result<void> add_mapping(DevicePlan& plan, const apitypes::DeviceMapping& mapping) {
     const std::string access = TRY(checked_permissions(mapping));
-    const std::string target = mapping.path_in_container.empty() ? mapping.path_on_host : mapping.path_in_container;
-    if (!target.starts_with('/')) return invalid("invalid device path in the container: \"{}\"", target);
-    struct ::stat status {};
+    const std::string target =
+        mapping.path_in_container.empty() ? mapping.path_on_host : mapping.path_in_container;
+    if (!target.starts_with('/'))
+        return invalid("invalid device path in the container: \"{}\"", target);
+    struct ::stat status{};
     if (::stat(mapping.path_on_host.c_str(), &status) < 0)
-        return fail(ErrorKind::invalid, "error gathering device information while adding custom device \"{}\": no such file or directory",
+        return fail(ErrorKind::invalid,
+                    "error gathering device information while adding custom device \"{}\": no such "
+                    "file or directory",
                     mapping.path_on_host);
-    if (S_ISDIR(status.st_mode)) return add_device_directory(plan, mapping.path_on_host, target, access);
+    if (S_ISDIR(status.st_mode))
+        return add_device_directory(plan, mapping.path_on_host, target, access);
     if (!S_ISCHR(status.st_mode) && !S_ISBLK(status.st_mode))
-        return invalid("error gathering device information while adding custom device \"{}\": not a device node",
-                       mapping.path_on_host);
+        return invalid(
+            "error gathering device information while adding custom device \"{}\": not a device "
+            "node",
+            mapping.path_on_host);
     add_device(plan, status, target, access);
     return {};
 }
@@ -308,10 +346,11 @@ Result<oci::DeviceRule> parse_device_rule(const std::string& text) {
 Result<void> add_host_devices(DevicePlan& plan, const std::string& directory) {
     for (const auto& name : TRY(sys::list_directory(directory))) {
         const std::string path = directory + "/" + name;
-        struct ::stat status {};
+        struct ::stat status{};
         if (::lstat(path.c_str(), &status) < 0) continue;  // gone since it was listed
         if (S_ISDIR(status.st_mode)) {
-            if (name != "pts" && name != "shm" && name != "fd" && name != "mqueue" && name != ".udev")
+            if (name != "pts" && name != "shm" && name != "fd" && name != "mqueue" &&
+                name != ".udev")
                 TRY(add_host_devices(plan, path));
         } else if ((S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) && path != "/dev/console") {
             plan.nodes.push_back(node_of(status, path));

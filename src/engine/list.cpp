@@ -8,17 +8,18 @@
 #include <base/units.hpp>
 #include <engine/containers.hpp>
 
+#include <regex.h>
+
 #include <algorithm>
 #include <array>
-#include <regex.h>
 
 namespace corten::engine {
 
 namespace {
 
-constexpr std::array filter_keys = {"ancestor", "before", "exited",  "expose",  "health", "id",     "isolation", "is-task",
-                                    "label",    "label!", "name",    "network", "publish", "since", "status",    "until",
-                                    "volume"};
+constexpr std::array filter_keys = {"ancestor",  "before",  "exited", "expose", "health", "id",
+                                    "isolation", "is-task", "label",  "label!", "name",   "network",
+                                    "publish",   "since",   "status", "until",  "volume"};
 
 struct Candidate {
     std::shared_ptr<Container> container;
@@ -26,16 +27,23 @@ struct Candidate {
     ContainerState state;
 };
 
+constexpr std::array statuses = {"created",    "running", "paused", "restarting",
+                                 "removing", "exited",  "dead"};
+
 /// A POSIX extended expression, as near to Go's as the C library comes.
 class Pattern {
 public:
-    explicit Pattern(const std::string& text) { valid_ = ::regcomp(&regex_, text.c_str(), REG_EXTENDED | REG_NOSUB) == 0; }
+    explicit Pattern(const std::string& text) {
+        valid_ = ::regcomp(&regex_, text.c_str(), REG_EXTENDED | REG_NOSUB) == 0;
+    }
     ~Pattern() {
         if (valid_) ::regfree(&regex_);
     }
     Pattern(const Pattern&) = delete;
     Pattern& operator=(const Pattern&) = delete;
-    bool matches(const std::string& text) const { return valid_ && ::regexec(&regex_, text.c_str(), 0, nullptr, 0) == 0; }
+    bool matches(const std::string& text) const {
+        return valid_ && ::regexec(&regex_, text.c_str(), 0, nullptr, 0) == 0;
+    }
 
 private:
     regex_t regex_{};
@@ -54,7 +62,8 @@ bool name_matches(const std::string& name, const std::string& wanted) {
     return pattern.matches(name) || pattern.matches("/" + name) || name == wanted;
 }
 
-bool port_matches(const ContainerSpec& spec, const ContainerState& state, const std::string& wanted, bool published) {
+bool port_matches(const ContainerSpec& spec, const ContainerState& state, const std::string& wanted,
+                  bool published) {
     const std::string port = wanted.find('/') == std::string::npos ? wanted + "/tcp" : wanted;
     const auto map = port_map(spec, state);
     const auto found = map.find(port);
@@ -67,7 +76,9 @@ bool volume_matches(const ContainerSpec& spec, const std::string& wanted) {
     });
 }
 
-std::string health_of(const ContainerState& state) { return state.health.status.empty() ? "none" : state.health.status; }
+std::string health_of(const ContainerState& state) {
+    return state.health.status.empty() ? "none" : state.health.status;
+}
 
 class ContainerFilter {
 public:
@@ -76,6 +87,7 @@ public:
         for (const auto& [key, values] : filters)
             if (std::ranges::find(filter_keys, key) == filter_keys.end())
                 return fail(ErrorKind::invalid, "invalid filter '{}'", key);
+        TRY(out.check_statuses());
         TRY(out.read_bounds());
         TRY(out.read_ancestors());
         return out;
@@ -83,11 +95,23 @@ public:
 
     bool matches(const Candidate& c) const {
         if (c.spec->created >= before_ || c.spec->created <= since_) return false;
-        return std::ranges::all_of(filters_, [&](const auto& filter) { return matches_any(c, filter.first, filter.second); });
+        return std::ranges::all_of(filters_, [&](const auto& filter) {
+            return matches_any(c, filter.first, filter.second);
+        });
     }
 
 private:
-    ContainerFilter(const Context& context, const Filters& filters) : context_(context), filters_(filters) {}
+    ContainerFilter(const Context& context, const Filters& filters)
+        : context_(context), filters_(filters) {}
+
+    Result<void> check_statuses() const {
+        const auto values = filters_.find("status");
+        if (values == filters_.end()) return {};
+        for (const auto& value : values->second)
+            if (std::ranges::find(statuses, value) == statuses.end())
+                return fail(ErrorKind::invalid, "invalid filter 'status={}'", value);
+        return {};
+    }
 
     Result<void> read_bounds() {
         for (const auto& key : {"before", "since"}) {
@@ -95,18 +119,22 @@ private:
             if (values == filters_.end()) continue;
             for (const auto& ref : values->second) {
                 const auto created = TRY(context_.containers.find(ref))->spec()->created;
-                if (std::string_view(key) == "before") before_ = std::min(before_, created);
-                else since_ = std::max(since_, created);
+                if (std::string_view(key) == "before")
+                    before_ = std::min(before_, created);
+                else
+                    since_ = std::max(since_, created);
             }
         }
         if (const auto until = filters_.find("until"); until != filters_.end())
-            for (const auto& text : until->second) before_ = std::min(before_, TRY(until_time(text)));
+            for (const auto& text : until->second)
+                before_ = std::min(before_, TRY(until_time(text)));
         return {};
     }
 
     /// A unix time, an RFC 3339 time, or a duration before now.
     static Result<std::int64_t> until_time(const std::string& text) {
-        if (const auto ago = parse_duration(text, "until")) return unix_nanoseconds(now()) - ago->count();
+        if (const auto ago = parse_duration(text, "until"))
+            return unix_nanoseconds(now()) - ago->count();
         if (const auto time = parse_unix_time(text, "until")) return unix_nanoseconds(*time);
         return unix_nanoseconds(TRY(parse_rfc3339(text)));
     }
@@ -125,17 +153,22 @@ private:
     }
     Result<void> add_descendants(const std::string& id) {
         ancestors_.push_back(id);
-        for (const auto& child : TRY(context_.store->images().children(id))) TRY(add_descendants(child));
+        for (const auto& child : TRY(context_.store->images().children(id)))
+            TRY(add_descendants(child));
         return {};
     }
 
-    bool matches_any(const Candidate& c, const std::string& key, const std::vector<std::string>& values) const {
+    bool matches_any(const Candidate& c, const std::string& key,
+                     const std::vector<std::string>& values) const {
         if (key == "before" || key == "since" || key == "until") return true;  // bounds, see above
-        if (key == "ancestor") return std::ranges::find(ancestors_, c.spec->image_id) != ancestors_.end();
+        if (key == "ancestor")
+            return std::ranges::find(ancestors_, c.spec->image_id) != ancestors_.end();
         const auto one = [&](const std::string& value) { return matches_one(c, key, value); };
         // Every label must be there; of other keys one value is enough.
         if (key == "label") return std::ranges::all_of(values, one);
-        if (key == "label!") return std::ranges::none_of(values, [&](const auto& v) { return label_matches(c.spec->config.labels, v); });
+        if (key == "label!")
+            return std::ranges::none_of(
+                values, [&](const auto& v) { return label_matches(c.spec->config.labels, v); });
         return std::ranges::any_of(values, one);
     }
 
@@ -158,7 +191,8 @@ private:
     bool network_matches(const Candidate& c, const std::string& value) const {
         const auto settings = endpoint_settings(context_, *c.spec, c.state);
         return std::ranges::any_of(settings, [&](const auto& entry) {
-            return entry.first == value || (entry.second && entry.second->network_id.starts_with(value));
+            return entry.first == value ||
+                   (entry.second && entry.second->network_id.starts_with(value));
         });
     }
 
@@ -185,13 +219,15 @@ std::vector<apitypes::Port> listed_ports(const ContainerSpec& spec, const Contai
         const auto [number, protocol] = split_once(key, '/');
         const int port = static_cast<int>(parse_integer(number, "port").value_or(0));
         if (!bindings) {
-            out.push_back({.ip = {}, .private_port = port, .public_port = 0, .type = std::string(protocol)});
+            out.push_back(
+                {.ip = {}, .private_port = port, .public_port = 0, .type = std::string(protocol)});
             continue;
         }
         for (const auto& binding : *bindings)
             out.push_back({.ip = binding.host_ip,
                            .private_port = port,
-                           .public_port = static_cast<int>(parse_integer(binding.host_port, "port").value_or(0)),
+                           .public_port = static_cast<int>(
+                               parse_integer(binding.host_port, "port").value_or(0)),
                            .type = std::string(protocol)});
     }
     return out;
@@ -222,21 +258,28 @@ Result<apitypes::ContainerSummary> summary(const Context& context, const Candida
     out.network_settings.networks = endpoint_settings(context, *c.spec, c.state);
     out.mounts = mount_points(context, *c.spec);
     if (size) {
-        out.size_rw = static_cast<std::int64_t>(TRY(context.store->snapshots().usage(c.spec->id)).bytes);
-        out.size_root_fs = out.size_rw + static_cast<std::int64_t>(TRY(context.store->snapshots().parent_size(c.spec->id)));
+        out.size_rw =
+            static_cast<std::int64_t>(TRY(context.store->snapshots().usage(c.spec->id)).bytes);
+        out.size_root_fs =
+            out.size_rw +
+            static_cast<std::int64_t>(TRY(context.store->snapshots().parent_size(c.spec->id)));
     }
     return out;
 }
 
 }  // namespace
 
-Result<std::vector<apitypes::ContainerSummary>> Containers::list(const ListContainers& request) const {
+Result<std::vector<apitypes::ContainerSummary>> Containers::list(
+    const ListContainers& request) const {
     const auto filter = TRY(ContainerFilter::create(context_, request.filters));
-    const bool all = request.all || request.limit > 0 || request.filters.contains("status") || request.filters.contains("exited");
+    const bool all = request.all || request.limit > 0 || request.filters.contains("status") ||
+                     request.filters.contains("exited");
     std::vector<Candidate> candidates;
     for (auto& container : context_.containers.all())
-        candidates.push_back({.container = container, .spec = container->spec(), .state = container->state()});
-    std::ranges::sort(candidates, std::ranges::greater(), [](const Candidate& c) { return c.spec->created; });
+        candidates.push_back(
+            {.container = container, .spec = container->spec(), .state = container->state()});
+    std::ranges::sort(candidates, std::ranges::greater(),
+                      [](const Candidate& c) { return c.spec->created; });
     std::vector<apitypes::ContainerSummary> out;
     for (const auto& candidate : candidates) {
         if (!all && !candidate.state.counts_as_running()) continue;

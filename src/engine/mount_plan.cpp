@@ -20,7 +20,8 @@ bool is_propagation(std::string_view word) {
 
 Result<std::string> checked_target(std::string_view target) {
     if (!target.starts_with('/'))
-        return fail(ErrorKind::invalid, "invalid mount path: '{}' mount path must be absolute", target);
+        return fail(ErrorKind::invalid, "invalid mount path: '{}' mount path must be absolute",
+                    target);
     std::string clean = clean_path(target);
     if (clean == "/")
         return fail(ErrorKind::invalid, "invalid specification: destination can't be '/'");
@@ -70,7 +71,8 @@ Result<PlannedMount> plan_bind(const std::string& text) {
 
 Result<void> plan_bind_options(PlannedMount& mount, const apitypes::BindOptions& options) {
     if (!options.propagation.empty() && !is_propagation(options.propagation))
-        return fail(ErrorKind::invalid, "invalid mount config for type \"bind\": invalid propagation mode: {}",
+        return fail(ErrorKind::invalid,
+                    "invalid mount config for type \"bind\": invalid propagation mode: {}",
                     options.propagation);
     if (!options.propagation.empty()) mount.propagation = options.propagation;
     mount.recursive = !options.non_recursive;
@@ -90,7 +92,8 @@ std::string tmpfs_text(const apitypes::TmpfsOptions& options) {
 Result<PlannedMount> plan_bind_mount(const apitypes::Mount& asked, PlannedMount mount) {
     if (!asked.source.starts_with('/'))
         return fail(ErrorKind::invalid,
-                    "invalid mount config for type \"bind\": invalid mount path: '{}' mount path must be absolute",
+                    "invalid mount config for type \"bind\": invalid mount path: '{}' mount path "
+                    "must be absolute",
                     asked.source);
     if (asked.volume_options || asked.tmpfs_options)
         return fail(ErrorKind::invalid,
@@ -113,11 +116,13 @@ Result<PlannedMount> plan_volume_mount(const apitypes::Mount& asked, PlannedMoun
         mount.subpath = options->subpath;
         if (options->driver_config && !options->driver_config->name.empty() &&
             options->driver_config->name != "local")
-            return fail(ErrorKind::not_found, "volume driver \"{}\" is not installed: only \"local\" is built in",
+            return fail(ErrorKind::not_built,
+                        "volume driver \"{}\" is not installed: only \"local\" is built in",
                         options->driver_config->name);
         if (options->driver_config && !options->driver_config->options.empty())
-            return fail(ErrorKind::not_built,
-                        "volume driver options in --mount are not implemented: create the volume first");
+            return fail(
+                ErrorKind::not_built,
+                "volume driver options in --mount are not implemented: create the volume first");
     }
     return mount;
 }
@@ -127,17 +132,20 @@ Result<PlannedMount> plan_mount(const apitypes::Mount& asked) {
     PlannedMount mount;
     mount.type = asked.type;
     if (asked.target.empty())
-        return fail(ErrorKind::invalid, "invalid mount config for type \"{}\": field Target must not be empty",
+        return fail(ErrorKind::invalid,
+                    "invalid mount config for type \"{}\": field Target must not be empty",
                     asked.type);
-    mount.target = TRY(checked_target(asked.target).context(
-        fmt::format("invalid mount config for type \"{}\"", asked.type)));
+    mount.target =
+        TRY(checked_target(asked.target)
+                .context(fmt::format("invalid mount config for type \"{}\"", asked.type)));
     mount.read_only = asked.read_only;
     if (asked.type == "bind") return plan_bind_mount(asked, std::move(mount));
     if (asked.type == "volume") return plan_volume_mount(asked, std::move(mount));
     if (asked.type == "tmpfs") {
         if (!asked.source.empty())
-            return fail(ErrorKind::invalid,
-                        "invalid mount config for type \"tmpfs\": field Source must not be specified");
+            return fail(
+                ErrorKind::invalid,
+                "invalid mount config for type \"tmpfs\": field Source must not be specified");
         if (asked.tmpfs_options) mount.tmpfs_options = tmpfs_text(*asked.tmpfs_options);
         return mount;
     }

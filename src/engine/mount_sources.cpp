@@ -1,11 +1,12 @@
 #include "mount_sources.hpp"
 
+#include <base/rollback.hpp>
 #include <base/log.hpp>
 #include <storage/archive.hpp>
 #include <sys/file.hpp>
+#include <sys/mount.h>
 
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 namespace corten::engine {
@@ -13,8 +14,9 @@ namespace corten::engine {
 Result<std::shared_ptr<Container>> running_container(Context& context, std::string_view ref) {
     auto container = TRY(context.containers.find(ref));
     if (!container->state().is_running())
-        return fail(ErrorKind::conflict, "cannot join namespace of a non running container: container {} is {}",
-                    ref, container->state().status);
+        return fail(ErrorKind::conflict,
+                    "cannot join namespace of a non running container: container {} is {}", ref,
+                    container->state().status);
     return container;
 }
 
@@ -22,7 +24,8 @@ namespace {
 
 Result<sys::PidRef> live_process(const Container& container) {
     const auto state = container.state();
-    if (!state.is_running()) return fail(ErrorKind::conflict, "container {} is not running", container.id());
+    if (!state.is_running())
+        return fail(ErrorKind::conflict, "container {} is not running", container.id());
     return sys::PidRef::open(state.pid);
 }
 
@@ -51,21 +54,33 @@ namespace {
 Result<void> fill_volume(Context& context, const PlannedMount& mount, FdView root) {
     const auto image_directory = sys::open_in_root(root, mount.target, O_RDONLY | O_DIRECTORY);
     if (!image_directory) return {};  // the image has nothing there
-    struct ::stat status {};
+    struct ::stat status{};
     if (::fstat(image_directory->raw(), &status) < 0) return fail_errno("stat {}", mount.target);
-    const Fd volume = TRY(sys::open(context.volumes.mountpoint(mount.name), O_RDONLY | O_DIRECTORY));
+    const Fd volume =
+        TRY(sys::open(context.volumes.mountpoint(mount.name), O_RDONLY | O_DIRECTORY));
     auto content = storage::produce([&image_directory](storage::Sink& sink) {
         return storage::tar_tree(*image_directory, sink, {.nanoseconds = true});
     });
     TRY(storage::untar_into(volume, "/", *content));
-    if (::fchown(volume.raw(), status.st_uid, status.st_gid) < 0) return fail_errno("chown volume {}", mount.name);
-    if (::fchmod(volume.raw(), status.st_mode & 07777) < 0) return fail_errno("chmod volume {}", mount.name);
+    if (::fchown(volume.raw(), status.st_uid, status.st_gid) < 0)
+        return fail_errno("chown volume {}", mount.name);
+    if (::fchmod(volume.raw(), status.st_mode & 07777) < 0)
+        return fail_errno("chmod volume {}", mount.name);
     return {};
 }
 
-Result<std::string> volume_source(Context& context, const ContainerSpec& spec, const PlannedMount& mount, FdView root) {
-    const auto made = TRY(context.volumes.create({.name = mount.name}));
-    if (made.made) context.events.publish(make_event("volume", "create", mount.name, {{"driver", "local"}}));
+Result<VolumeStore::Made> ensure_volume(Context& context, const PlannedMount& mount) {
+    VolumeRecord wanted{.name = mount.name};
+    if (mount.anonymous) wanted.labels[std::string(anonymous_volume_label)] = "";
+    auto made = TRY(context.volumes.create(std::move(wanted)));
+    if (made.made)
+        context.events.publish(make_event("volume", "create", mount.name, {{"driver", "local"}}));
+    return made;
+}
+
+Result<std::string> volume_source(Context& context, const ContainerSpec& spec,
+                                  const PlannedMount& mount, FdView root) {
+    const auto made = TRY(ensure_volume(context, mount));
     const std::string mountpoint = context.volumes.mountpoint(mount.name);
     if (!made.volume.filled && !mount.no_copy) {
         const bool empty = TRY(sys::list_directory(mountpoint)).empty();
@@ -86,27 +101,44 @@ Result<std::string> bind_source(const PlannedMount& mount) {
     if (sys::exists(mount.source)) return mount.source;
     if (!mount.create_source)
         return fail(ErrorKind::invalid,
-                    "invalid mount config for type \"bind\": bind source path does not exist: {}", mount.source);
+                    "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                    mount.source);
     TRY(sys::make_directories(mount.source));
     return mount.source;
 }
 
 }  // namespace
 
+Result<std::vector<std::string>> create_volumes(Context& context, const ContainerSpec& spec) {
+    std::vector<std::string> made;
+    Rollback undo;
+    undo.add([&] {
+        for (const auto& name : made) context.volumes.remove(name).ignore();
+    });
+    for (const auto& mount : spec.mounts)
+        if (mount.type == "volume" && TRY(ensure_volume(context, mount)).made)
+            made.push_back(mount.name);
+    undo.commit();
+    return made;
+}
+
 Result<std::string> volume_subpath(const std::string& mountpoint, const std::string& subpath) {
     const Fd volume = TRY(sys::open(mountpoint, O_PATH | O_DIRECTORY));
     const Fd inside = TRY(sys::open_in_root(volume, subpath, O_PATH).context("volume subpath"));
     char path[4096];
-    const ssize_t length = ::readlink(fmt::format("/proc/self/fd/{}", inside.raw()).c_str(), path, sizeof path);
+    const ssize_t length =
+        ::readlink(fmt::format("/proc/self/fd/{}", inside.raw()).c_str(), path, sizeof path);
     if (length < 0) return fail_errno("resolve volume subpath {}", subpath);
     return std::string(path, static_cast<std::size_t>(length));
 }
 
-Result<std::vector<ResolvedMount>> mount_sources(Context& context, const ContainerSpec& spec, FdView root) {
+Result<std::vector<ResolvedMount>> mount_sources(Context& context, const ContainerSpec& spec,
+                                                 FdView root) {
     std::vector<ResolvedMount> out;
     for (const auto& mount : spec.mounts) {
         ResolvedMount resolved{.plan = mount, .source = {}};
-        if (mount.type == "volume") resolved.source = TRY(volume_source(context, spec, mount, root));
+        if (mount.type == "volume")
+            resolved.source = TRY(volume_source(context, spec, mount, root));
         if (mount.type == "bind") resolved.source = TRY(bind_source(mount));
         out.push_back(std::move(resolved));
     }
@@ -123,7 +155,9 @@ Result<std::string> shared_memory_source(Context& context, const ContainerSpec& 
     if (is_container_mode(spec.host.ipc_mode)) {
         const auto other = TRY(running_container(context, container_of_mode(spec.host.ipc_mode)));
         if (other->spec()->host.ipc_mode != "shareable")
-            return fail(ErrorKind::conflict, "can't join IPC of container {}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)",
+            return fail(ErrorKind::conflict,
+                        "can't join IPC of container {}: non-shareable IPC (hint: use "
+                        "IpcMode:shareable for the donor container)",
                         other->id());
         return shared_memory_directory(context, other->id());
     }
@@ -132,7 +166,8 @@ Result<std::string> shared_memory_source(Context& context, const ContainerSpec& 
     drop_shared_memory(context, spec.id);
     TRY(sys::make_directories(directory, 0700));
     const std::string options = fmt::format("mode=1777,size={}", spec.host.shm_size);
-    if (::mount("shm", directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) < 0)
+    if (::mount("shm", directory.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                options.c_str()) < 0)
         return fail_errno("mount shared memory at {}", directory);
     return directory;
 }

@@ -5,9 +5,13 @@
 
 namespace corten::engine {
 
+/// Records the volumes that a container names or brings along. Returns those that are new.
+Result<std::vector<std::string>> create_volumes(Context& context, const ContainerSpec& spec);
+
 /// `root` is the container's root file system, for filling a new volume with what the image has at
 /// its place. Errors: invalid "bind source path does not exist: /x".
-Result<std::vector<ResolvedMount>> mount_sources(Context& context, const ContainerSpec& spec, FdView root);
+Result<std::vector<ResolvedMount>> mount_sources(Context& context, const ContainerSpec& spec,
+                                                 FdView root);
 
 /// Where /dev/shm comes from when it is shared: a tmpfs of this container for --ipc shareable, the
 /// other one's for --ipc container:X; empty for a private one.

@@ -24,8 +24,10 @@ struct PortKey {
 Result<PortKey> parse_port_key(std::string_view text) {
     const auto [number, protocol] = split_once(text, '/');
     const auto port = TRY(parse_integer(number, "port"));
-    if (port < 1 || port > 65535) return fail(ErrorKind::invalid, "invalid port specification: \"{}\"", text);
-    PortKey key{.port = static_cast<std::uint16_t>(port), .protocol = protocol.empty() ? "tcp" : to_lower(protocol)};
+    if (port < 1 || port > 65535)
+        return fail(ErrorKind::invalid, "invalid port specification: \"{}\"", text);
+    PortKey key{.port = static_cast<std::uint16_t>(port),
+                .protocol = protocol.empty() ? "tcp" : to_lower(protocol)};
     if (key.protocol != "tcp" && key.protocol != "udp" && key.protocol != "sctp")
         return fail(ErrorKind::invalid, "invalid protocol: {}", protocol);
     return key;
@@ -38,11 +40,13 @@ Result<network::PortRequest> request_of(const PortKey& key, const apitypes::Port
     out.host_ip = binding.host_ip;
     if (binding.host_port.empty()) return out;
     const auto [first, last] = split_once(binding.host_port, '-');
-    for (const auto& [text, target] : {std::pair(first, &out.host_port_first), std::pair(last, &out.host_port_last)}) {
+    for (const auto& [text, target] :
+         {std::pair(first, &out.host_port_first), std::pair(last, &out.host_port_last)}) {
         if (text.empty()) continue;
         const auto number = TRY(parse_integer(text, "host port"));
         if (number < 0 || number > 65535)
-            return fail(ErrorKind::invalid, "invalid port specification: \"{}\"", binding.host_port);
+            return fail(ErrorKind::invalid, "invalid port specification: \"{}\"",
+                        binding.host_port);
         *target = static_cast<std::uint16_t>(number);
     }
     return out;
@@ -96,7 +100,8 @@ Result<JoinedNetworks> enter_bridge(Context& context, const ContainerSpec& spec)
         if (name == mode) continue;
         auto request = endpoint_request(spec, name);
         request.interface = fmt::format("eth{}", interface++);
-        joined.endpoints.push_back(TRY(context.networks->connect(request, joined.network_namespace)));
+        joined.endpoints.push_back(
+            TRY(context.networks->connect(request, joined.network_namespace)));
     }
     const auto ports = TRY(port_requests(spec));
     if (!ports.empty() && !joined.endpoints.empty())
@@ -112,12 +117,14 @@ Result<JoinedNetworks> enter_networks(Context& context, const ContainerSpec& spe
     if (mode == "host") return JoinedNetworks{};
     if (is_container_mode(mode)) {
         const auto other = TRY(running_container(context, container_of_mode(mode)));
-        return JoinedNetworks{.network_namespace = TRY(open_namespace(*other, "net")), .endpoints = {}};
+        return JoinedNetworks{.network_namespace = TRY(open_namespace(*other, "net")),
+                              .endpoints = {}};
     }
     return enter_bridge(context, spec);
 }
 
-void leave_networks(Context& context, const ContainerSpec& spec, const std::vector<network::Endpoint>& endpoints) {
+void leave_networks(Context& context, const ContainerSpec& spec,
+                    const std::vector<network::Endpoint>& endpoints) {
     (void)spec;
     for (const auto& endpoint : endpoints) context.networks->release(endpoint);
 }
@@ -128,7 +135,8 @@ Result<std::string> hosts_text(Context& context, const ContainerSpec& spec,
                                const std::vector<network::Endpoint>& endpoints) {
     const auto& extra = apitypes::items(spec.host.extra_hosts);
     if (spec.host.network_mode == "host")
-        return TRY(sys::read_file("/etc/hosts")) + TRY(network::extra_host_lines(extra, context.networks->host_gateway()));
+        return TRY(sys::read_file("/etc/hosts")) +
+               TRY(network::extra_host_lines(extra, context.networks->host_gateway()));
     network::HostsFile file;
     file.hostname = spec.config.hostname;
     file.domain = spec.config.domainname;
@@ -139,13 +147,15 @@ Result<std::string> hosts_text(Context& context, const ContainerSpec& spec,
 }
 
 /// The user's list, else the daemon's.
-std::vector<std::string> or_default(const apitypes::StringList& user, const std::vector<std::string>& daemon) {
+std::vector<std::string> or_default(const apitypes::StringList& user,
+                                    const std::vector<std::string>& daemon) {
     const auto& list = apitypes::items(user);
     return list.empty() ? daemon : list;
 }
 
 std::string resolver_text(Context& context, const ContainerSpec& spec) {
-    const auto etc = sys::read_file("/etc/resolv.conf").value_or("");  // a host without one has no servers
+    const auto etc =
+        sys::read_file("/etc/resolv.conf").value_or("");  // a host without one has no servers
     const auto host_file = sys::read_file(network::host_resolv_conf_path(etc)).value_or("");
     network::ResolvConf user;
     user.nameservers = or_default(spec.host.dns, context.config.dns);

@@ -11,7 +11,8 @@ struct JoinedNetworks {
 
 /// Plugs the container in and publishes its ports; undone by leave_networks().
 Result<JoinedNetworks> enter_networks(Context& context, const ContainerSpec& spec);
-void leave_networks(Context& context, const ContainerSpec& spec, const std::vector<network::Endpoint>& endpoints);
+void leave_networks(Context& context, const ContainerSpec& spec,
+                    const std::vector<network::Endpoint>& endpoints);
 
 /// hostname, hosts and resolv.conf in the container's directory.
 Result<void> write_network_files(Context& context, const ContainerSpec& spec,

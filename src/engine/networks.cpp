@@ -18,16 +18,18 @@ bool is_predefined(const network::Network& network) {
 }
 
 /// The containers that are on a network now.
-std::map<std::string, apitypes::NetworkContainer> members(const Context& context, const std::string& network_id) {
+std::map<std::string, apitypes::NetworkContainer> members(const Context& context,
+                                                          const std::string& network_id) {
     std::map<std::string, apitypes::NetworkContainer> out;
     for (const auto& container : context.containers.all())
         for (const auto& endpoint : container->state().endpoints)
             if (endpoint.network_id == network_id)
-                out[container->id()] = {.name = container->name(),
-                                        .endpoint_id = endpoint.id,
-                                        .mac_address = endpoint.mac,
-                                        .ipv4_address = fmt::format("{}/{}", endpoint.ip, endpoint.prefix),
-                                        .ipv6_address = {}};
+                out[container->id()] = {
+                    .name = container->name(),
+                    .endpoint_id = endpoint.id,
+                    .mac_address = endpoint.mac,
+                    .ipv4_address = fmt::format("{}/{}", endpoint.ip, endpoint.prefix),
+                    .ipv6_address = {}};
     return out;
 }
 
@@ -39,7 +41,10 @@ apitypes::NetworkInspect render(const network::Network& network) {
     out.driver = network.driver;
     std::vector<apitypes::IpamPool> pools;
     if (!network.subnet.empty())
-        pools.push_back({.subnet = network.subnet, .ip_range = network.ip_range, .gateway = network.gateway, .aux_addresses = {}});
+        pools.push_back({.subnet = network.subnet,
+                         .ip_range = network.ip_range,
+                         .gateway = network.gateway,
+                         .aux_addresses = {}});
     if (network.driver != "null" && network.driver != "host") out.ipam.config = std::move(pools);
     out.internal = network.internal;
     out.attachable = network.attachable;
@@ -55,9 +60,12 @@ bool label_matches(const std::map<std::string, std::string>& labels, const std::
     return wanted.find('=') == std::string::npos || found->second == value;
 }
 
-bool is_true(const std::string& value) { return value == "true" || value == "1"; }
+bool is_true(const std::string& value) {
+    return value == "true" || value == "1";
+}
 
-bool matches_one(const network::Network& network, bool used, const std::string& key, const std::string& value) {
+bool matches_one(const network::Network& network, bool used, const std::string& key,
+                 const std::string& value) {
     if (key == "id") return network.id.starts_with(value);
     if (key == "name") return network.name.find(value) != std::string::npos;
     if (key == "driver") return network.driver == value;
@@ -69,19 +77,24 @@ bool matches_one(const network::Network& network, bool used, const std::string& 
 
 bool matches(const network::Network& network, bool used, const Filters& filters) {
     return std::ranges::all_of(filters, [&](const auto& filter) {
-        const auto one = [&](const std::string& value) { return matches_one(network, used, filter.first, value); };
-        return filter.first == "label" ? std::ranges::all_of(filter.second, one) : std::ranges::any_of(filter.second, one);
+        const auto one = [&](const std::string& value) {
+            return matches_one(network, used, filter.first, value);
+        };
+        return filter.first == "label" ? std::ranges::all_of(filter.second, one)
+                                       : std::ranges::any_of(filter.second, one);
     });
 }
 
 Result<void> check_keys(const Filters& filters, std::span<const char* const> known) {
     for (const auto& [key, values] : filters)
-        if (std::ranges::find(known, key) == known.end()) return fail(ErrorKind::invalid, "invalid filter '{}'", key);
+        if (std::ranges::find(known, key) == known.end())
+            return fail(ErrorKind::invalid, "invalid filter '{}'", key);
     return {};
 }
 
 void publish(Context& context, std::string action, const network::Network& network) {
-    context.events.publish(make_event("network", std::move(action), network.id, {{"name", network.name}, {"type", network.driver}}));
+    context.events.publish(make_event("network", std::move(action), network.id,
+                                      {{"name", network.name}, {"type", network.driver}}));
 }
 
 }  // namespace
@@ -92,7 +105,8 @@ Result<std::vector<apitypes::NetworkInspect>> Networks::list(const Filters& filt
     TRY(check_keys(filters, filter_keys));
     std::vector<apitypes::NetworkInspect> out;
     for (const auto& network : context_.networks->list())
-        if (matches(network, !members(context_, network.id).empty(), filters)) out.push_back(render(network));
+        if (matches(network, !members(context_, network.id).empty(), filters))
+            out.push_back(render(network));
     return out;
 }
 
@@ -103,10 +117,13 @@ Result<apitypes::NetworkInspect> Networks::inspect(std::string_view ref) const {
     return out;
 }
 
-Result<apitypes::NetworkCreateReply> Networks::create(const apitypes::NetworkCreateRequest& request) {
-    if (request.enable_ipv6.value_or(false)) return fail(ErrorKind::not_built, "IPv6 networks are not implemented");
+Result<apitypes::NetworkCreateReply> Networks::create(
+    const apitypes::NetworkCreateRequest& request) {
+    if (request.enable_ipv6.value_or(false))
+        return fail(ErrorKind::not_built, "IPv6 networks are not implemented");
     if (!request.driver.empty() && request.driver != "bridge" && request.driver != "default")
-        return fail(ErrorKind::not_built, "network driver \"{}\" is not implemented: bridge is", request.driver);
+        return fail(ErrorKind::not_built, "network driver \"{}\" is not implemented: bridge is",
+                    request.driver);
     network::Network wanted;
     wanted.name = request.name;
     wanted.driver = "bridge";
@@ -137,48 +154,58 @@ Result<void> Networks::remove(std::string_view ref) {
     return {};
 }
 
-Result<void> Networks::connect(std::string_view ref, const apitypes::NetworkConnectRequest& request) {
+Result<void> Networks::connect(std::string_view ref,
+                               const apitypes::NetworkConnectRequest& request) {
     const auto network = TRY(context_.networks->find(ref));
     const auto container = TRY(context_.containers.find(request.container));
     std::lock_guard operation(container->operation());
     ContainerSpec spec = *container->spec();
     if (spec.networking.endpoints.contains(network.name) || spec.host.network_mode == network.name)
-        return fail(ErrorKind::forbidden, "endpoint with name {} already exists in network {}", spec.name, network.name);
+        return fail(ErrorKind::forbidden, "endpoint with name {} already exists in network {}",
+                    spec.name, network.name);
     spec.networking.endpoints[network.name] = request.endpoint_config;
     if (container->state().is_running()) {
-        network::EndpointRequest wanted{.container_id = spec.id, .network = network.id, .ip = {}, .mac = {}, .interface = {}};
-        if (request.endpoint_config && request.endpoint_config->ipam_config) wanted.ip = request.endpoint_config->ipam_config->ipv4_address;
+        network::EndpointRequest wanted{
+            .container_id = spec.id, .network = network.id, .ip = {}, .mac = {}, .interface = {}};
+        if (request.endpoint_config && request.endpoint_config->ipam_config)
+            wanted.ip = request.endpoint_config->ipam_config->ipv4_address;
         wanted.interface = fmt::format("eth{}", container->state().endpoints.size());
         const Fd inside = TRY(open_namespace(*container, "net"));
         const auto endpoint = TRY(context_.networks->connect(wanted, inside));
-        container->change_state([&](ContainerState& state) { state.endpoints.push_back(endpoint); });
+        container->change_state(
+            [&](ContainerState& state) { state.endpoints.push_back(endpoint); });
         TRY(context_.container_store.update_state(spec.id, container->state()));
     }
     TRY(context_.container_store.update_spec(spec));
     container->replace_spec(std::move(spec));
-    context_.events.publish(make_event("network", "connect", network.id,
-                                       {{"container", container->id()}, {"name", network.name}, {"type", network.driver}}));
+    context_.events.publish(make_event(
+        "network", "connect", network.id,
+        {{"container", container->id()}, {"name", network.name}, {"type", network.driver}}));
     return {};
 }
 
-Result<void> Networks::disconnect(std::string_view ref, const apitypes::NetworkDisconnectRequest& request) {
+Result<void> Networks::disconnect(std::string_view ref,
+                                  const apitypes::NetworkDisconnectRequest& request) {
     const auto network = TRY(context_.networks->find(ref));
     const auto container = TRY(context_.containers.find(request.container));
     std::lock_guard operation(container->operation());
     ContainerSpec spec = *container->spec();
     if (spec.networking.endpoints.erase(network.name) == 0)
-        return fail(ErrorKind::forbidden, "container {} is not connected to network {}", spec.id, network.name);
+        return fail(ErrorKind::forbidden, "container {} is not connected to network {}", spec.id,
+                    network.name);
     if (spec.host.network_mode == network.name) spec.host.network_mode = "none";
     for (const auto& endpoint : container->state().endpoints)
         if (endpoint.network_id == network.id) context_.networks->release(endpoint);
     container->change_state([&](ContainerState& state) {
-        std::erase_if(state.endpoints, [&](const auto& endpoint) { return endpoint.network_id == network.id; });
+        std::erase_if(state.endpoints,
+                      [&](const auto& endpoint) { return endpoint.network_id == network.id; });
     });
     TRY(context_.container_store.update_state(spec.id, container->state()));
     TRY(context_.container_store.update_spec(spec));
     container->replace_spec(std::move(spec));
-    context_.events.publish(make_event("network", "disconnect", network.id,
-                                       {{"container", container->id()}, {"name", network.name}, {"type", network.driver}}));
+    context_.events.publish(make_event(
+        "network", "disconnect", network.id,
+        {{"container", container->id()}, {"name", network.name}, {"type", network.driver}}));
     return {};
 }
 
@@ -191,7 +218,9 @@ Result<apitypes::NetworksPruned> Networks::prune(const Filters& filters) {
     for (const auto& network : context_.networks->list()) {
         if (is_predefined(network)) continue;
         const auto labels = filters.find("label");
-        if (labels != filters.end() && !std::ranges::all_of(labels->second, [&](const auto& l) { return label_matches(network.labels, l); }))
+        if (labels != filters.end() && !std::ranges::all_of(labels->second, [&](const auto& l) {
+                return label_matches(network.labels, l);
+            }))
             continue;
         if (!remove(network.id)) continue;  // in use
         if (!pruned.networks_deleted) pruned.networks_deleted.emplace();

@@ -2,8 +2,8 @@
 
 #include <base/text.hpp>
 #include <sys/file.hpp>
-
 #include <sys/sysmacros.h>
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,14 +23,16 @@ std::vector<std::string> stat_fields(const std::string& text) {
 std::string terminal_name(std::int64_t device) {
     const auto number = static_cast<dev_t>(device);
     const unsigned kind = major(number);
-    if (kind >= 136 && kind <= 143) return fmt::format("pts/{}", (kind - 136) * 256 + minor(number));
+    if (kind >= 136 && kind <= 143)
+        return fmt::format("pts/{}", (kind - 136) * 256 + minor(number));
     if (kind == 4) return fmt::format("tty{}", minor(number));
     return "?";
 }
 
 Result<std::int64_t> boot_time() {
     for (const auto& line : split(TRY(sys::read_file("/proc/stat")), '\n'))
-        if (line.starts_with("btime ")) return parse_integer(trim(std::string_view(line).substr(6)), "btime");
+        if (line.starts_with("btime "))
+            return parse_integer(trim(std::string_view(line).substr(6)), "btime");
     return fail(ErrorKind::unsupported, "/proc/stat has no btime");
 }
 
@@ -71,7 +73,9 @@ Result<std::vector<ProcessInfo>> read_processes(const std::vector<pid_t>& pids) 
         const auto stat = sys::read_file(fmt::format("/proc/{}/stat", pid));
         const auto fields = stat ? stat_fields(*stat) : std::vector<std::string>();
         if (fields.size() < 20) continue;  // it ended meanwhile
-        const auto number = [&](std::size_t i) { return parse_integer(fields[i], "stat").value_or(0); };
+        const auto number = [&](std::size_t i) {
+            return parse_integer(fields[i], "stat").value_or(0);
+        };
         ProcessInfo info;
         info.pid = pid;
         info.parent = static_cast<pid_t>(number(1));

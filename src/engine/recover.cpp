@@ -6,8 +6,9 @@
 
 #include <base/ids.hpp>
 #include <base/log.hpp>
-#include <cgroup/group.hpp>
 #include <sys/file.hpp>
+
+#include <cgroup/group.hpp>
 
 #include <csignal>
 #include <set>
@@ -22,7 +23,8 @@ struct Found {
     std::optional<proto::StateReply> state;  ///< the supervisor's word, if it lives
 };
 
-Result<std::shared_ptr<proto::ShimClient>> connect(Context& context, const std::shared_ptr<Container>& container) {
+Result<std::shared_ptr<proto::ShimClient>> connect(Context& context,
+                                                   const std::shared_ptr<Container>& container) {
     return context.pump->connect(context.runtime_directory(container->id()) + "/shim.sock",
                                  supervisor_handlers(context, container));
 }
@@ -33,8 +35,10 @@ Found look_at(Context& context, const std::shared_ptr<Container>& container) {
     if (!client) return found;  // no supervisor: the ordinary case of a container that does not run
     container->set_supervisor(*client, sys::PidRef());
     const auto state = (*client)->call(proto::StateRequest{});
-    if (state) found.state = *state;
-    else log::warning("supervisor of {}: {}", container->name(), state.error().message());
+    if (state)
+        found.state = *state;
+    else
+        log::warning("supervisor of {}: {}", container->name(), state.error().message());
     return found;
 }
 
@@ -56,14 +60,16 @@ void adopt_execs(Context& context, Container& container, const proto::StateReply
 Result<void> adopt(Context& context, const Found& found) {
     auto& container = *found.container;
     container.change_state([&](ContainerState& state) {
-        if (!state.is_running()) state.status = "running";  // the daemon died between start and record
+        if (!state.is_running())
+            state.status = "running";  // the daemon died between start and record
         state.pid = static_cast<int>(found.state->pid);
         state.started_at = found.state->started_at;
     });
     TRY(context.container_store.update_state(container.id(), container.state()));
     for (const auto& endpoint : container.state().endpoints) {
         auto network_namespace = open_namespace(container, "net");
-        TRY(context.networks->adopt(endpoint, network_namespace ? std::move(*network_namespace) : Fd()));
+        TRY(context.networks->adopt(endpoint,
+                                    network_namespace ? std::move(*network_namespace) : Fd()));
     }
     adopt_execs(context, container, *found.state);
     return {};
@@ -71,18 +77,21 @@ Result<void> adopt(Context& context, const Found& found) {
 
 /// It ended, or its supervisor did; the exit file or the supervisor knows the code.
 void note_exit(Context& context, const Found& found) {
-    proto::ExitRecord record{.code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
+    proto::ExitRecord record{
+        .code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
     if (found.state && found.state->exit) {
         record = *found.state->exit;
-    } else if (const auto text = sys::read_file(context.runtime_directory(found.container->id()) + "/exit.json")) {
+    } else if (const auto text = sys::read_file(context.runtime_directory(found.container->id()) +
+                                                "/exit.json")) {
         if (const auto kept = parse_as<proto::ExitRecord>(*text, "exit file")) record = *kept;
     }
-    handle_exit(context, found.container, record);
+    handle_exit(context, found.container, found.container->current_run(), record);
 }
 
 void finish_removal(Context& context, const std::shared_ptr<Container>& container) {
     const auto removed = remove(context, container, {.force = true, .volumes = true});
-    if (!removed) log::error("finish the removal of {}: {}", container->name(), removed.error().message());
+    if (!removed)
+        log::error("finish the removal of {}: {}", container->name(), removed.error().message());
 }
 
 /// Kills the processes of a container that no row names, or whose supervisor died.
@@ -91,7 +100,8 @@ void end_cgroup(Context& context, const std::string& path) {
     const auto group = cgroup::Group::open(context.facts.cgroups, path);
     if (!group || !group->valid()) return;
     group->kill_all().ignore();  // an empty group has nothing to kill
-    if (const auto removed = group->remove(); !removed) log::warning("remove cgroup {}: {}", path, removed.error().message());
+    if (const auto removed = group->remove(); !removed)
+        log::warning("remove cgroup {}: {}", path, removed.error().message());
 }
 
 void settle(Context& context, const Found& found) {
@@ -109,7 +119,8 @@ void settle(Context& context, const Found& found) {
     }
     // A supervisor of a start that never happened, or of a container that ended.
     if (found.state) release_supervisor(context, *found.container);
-    if (found.container->spec()->host.auto_remove && state.started_at != 0) finish_removal(context, found.container);
+    if (found.container->spec()->host.auto_remove && state.started_at != 0)
+        finish_removal(context, found.container);
 }
 
 /// Supervisors, files and snapshots of containers that no row names: a create that was cut short.
@@ -135,10 +146,12 @@ void start_by_policy(Context& context, const std::shared_ptr<Container>& contain
     const auto state = container->state();
     const std::string& policy = container->spec()->host.restart_policy.name;
     const bool was_restarting = state.status == "restarting";
-    const bool wanted = was_restarting || policy == "always" || (policy == "unless-stopped" && !state.stopped_by_user);
+    const bool wanted = was_restarting || policy == "always" ||
+                        (policy == "unless-stopped" && !state.stopped_by_user);
     if (!wanted || state.is_running() || state.started_at == 0) return;
     context.workers.post([&context, container] {
-        if (const auto started = start(context, container); !started && started.error().kind() != ErrorKind::not_modified)
+        if (const auto started = start(context, container);
+            !started && started.error().kind() != ErrorKind::not_modified)
             log::warning("start {}: {}", container->name(), started.error().message());
     });
 }
@@ -152,7 +165,8 @@ Result<void> recover(Context& context) {
         TRY(context.containers.reserve_name(name, container->id()));
         context.containers.insert(std::move(container));
     }
-    for (const auto& container : context.containers.all()) settle(context, look_at(context, container));
+    for (const auto& container : context.containers.all())
+        settle(context, look_at(context, container));
     TRY(context.networks->start());
     TRY(remove_orphans(context));
     for (const auto& container : context.containers.all()) {
@@ -160,7 +174,8 @@ Result<void> recover(Context& context) {
         start_by_policy(context, container);
     }
     context.workers.post([&context] {
-        if (const auto swept = context.store->sweep(); !swept) log::warning("sweep: {}", swept.error().message());
+        if (const auto swept = context.store->sweep(); !swept)
+            log::warning("sweep: {}", swept.error().message());
     });
     return {};
 }

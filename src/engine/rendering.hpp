@@ -8,7 +8,7 @@ std::vector<apitypes::MountPoint> mount_points(const Context& context, const Con
 /// Every exposed port; null for one that is not published.
 apitypes::PortMap port_map(const ContainerSpec& spec, const ContainerState& state);
 /// The networks it is on, with addresses while it runs.
-std::map<std::string, std::optional<apitypes::EndpointSettings>> endpoint_settings(const Context& context, const ContainerSpec& spec,
-                                                                                   const ContainerState& state);
+std::map<std::string, std::optional<apitypes::EndpointSettings>> endpoint_settings(
+    const Context& context, const ContainerSpec& spec, const ContainerState& state);
 
 }  // namespace corten::engine

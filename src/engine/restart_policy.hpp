@@ -8,9 +8,9 @@
 namespace corten::engine {
 
 struct RestartDecision {
-    std::string policy;        ///< "no", "", "always", "unless-stopped" or "on-failure"
-    int maximum_retries = 0;   ///< of on-failure; 0 is no limit
-    int restart_count = 0;     ///< how often it was restarted so far
+    std::string policy;       ///< "no", "", "always", "unless-stopped" or "on-failure"
+    int maximum_retries = 0;  ///< of on-failure; 0 is no limit
+    int restart_count = 0;    ///< how often it was restarted so far
     int exit_code = 0;
     bool stopped_by_user = false;
 };

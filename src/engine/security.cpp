@@ -10,9 +10,10 @@ namespace corten::engine {
 
 const std::vector<std::string>& default_capabilities() {
     static const std::vector<std::string> names = {
-        "CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",     "CAP_MKNOD",
-        "CAP_NET_RAW", "CAP_SETGID",      "CAP_SETUID",           "CAP_SETFCAP",    "CAP_SETPCAP",
-        "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"};
+        "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",
+        "CAP_MKNOD",   "CAP_NET_RAW",      "CAP_SETGID",           "CAP_SETUID",
+        "CAP_SETFCAP", "CAP_SETPCAP",      "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
+        "CAP_KILL",    "CAP_AUDIT_WRITE"};
     return names;
 }
 
@@ -24,8 +25,9 @@ bool holds(const std::vector<std::string>& list, std::string_view item) {
 
 std::string normalised(std::string_view name) {
     std::string upper(name);
-    std::ranges::transform(upper, upper.begin(),
-                           [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
+    std::ranges::transform(upper, upper.begin(), [](char c) {
+        return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+    });
     if (upper == "ALL" || upper.starts_with("CAP_")) return upper;
     return "CAP_" + upper;
 }
@@ -45,13 +47,15 @@ std::vector<std::string> normalised_all(const apitypes::StrSlice& names) {
 
 }  // namespace
 
-Result<std::vector<std::string>> capabilities_of(const apitypes::HostConfig& host, const HostFacts& facts) {
+Result<std::vector<std::string>> capabilities_of(const apitypes::HostConfig& host,
+                                                 const HostFacts& facts) {
     TRY(check_known(host.cap_add, "CapAdd"));
     TRY(check_known(host.cap_drop, "CapDrop"));
     if (host.privileged) return facts.capabilities;
     const auto added = normalised_all(host.cap_add);
     const auto dropped = normalised_all(host.cap_drop);
-    std::vector<std::string> held = holds(added, "ALL") ? facts.capabilities : default_capabilities();
+    std::vector<std::string> held =
+        holds(added, "ALL") ? facts.capabilities : default_capabilities();
     if (holds(dropped, "ALL")) held.clear();
     std::erase_if(held, [&](const auto& name) { return holds(dropped, name); });
     for (const auto& name : added) {
@@ -89,10 +93,12 @@ Result<void> apply_security_option(SecurityOptions& out, const std::string& opti
         if (!out.seccomp_unconfined && value != "builtin") out.seccomp_profile = value;
     } else if (key == "apparmor") {
         if (value != "unconfined")
-            return fail(ErrorKind::unsupported, "--security-opt apparmor={}: AppArmor profiles are not implemented", value);
+            return fail(ErrorKind::unsupported,
+                        "--security-opt apparmor={}: AppArmor profiles are not implemented", value);
     } else if (key == "label") {
         if (value != "disable")
-            return fail(ErrorKind::unsupported, "--security-opt label={}: SELinux labels are not implemented", value);
+            return fail(ErrorKind::unsupported,
+                        "--security-opt label={}: SELinux labels are not implemented", value);
     } else if (key == "systempaths" && value == "unconfined") {
         // Sent as empty MaskedPaths and ReadonlyPaths by the client; the word itself is harmless.
     } else {
@@ -126,11 +132,18 @@ std::vector<std::string> thermal_paths() {
 
 const std::vector<std::string>& default_masked_paths() {
     static const std::vector<std::string> paths = [] {
-        std::vector<std::string> list = {
-            "/proc/acpi",         "/proc/asound",      "/proc/interrupts", "/proc/kcore",
-            "/proc/keys",         "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
-            "/proc/timer_list",   "/proc/timer_stats", "/sys/devices/virtual/powercap",
-            "/sys/firmware"};
+        std::vector<std::string> list = {"/proc/acpi",
+                                         "/proc/asound",
+                                         "/proc/interrupts",
+                                         "/proc/kcore",
+                                         "/proc/keys",
+                                         "/proc/latency_stats",
+                                         "/proc/sched_debug",
+                                         "/proc/scsi",
+                                         "/proc/timer_list",
+                                         "/proc/timer_stats",
+                                         "/sys/devices/virtual/powercap",
+                                         "/sys/firmware"};
         for (auto& path : thermal_paths()) list.push_back(std::move(path));
         return list;
     }();
@@ -138,8 +151,8 @@ const std::vector<std::string>& default_masked_paths() {
 }
 
 const std::vector<std::string>& default_readonly_paths() {
-    static const std::vector<std::string> paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
-                                                   "/proc/sysrq-trigger"};
+    static const std::vector<std::string> paths = {"/proc/bus", "/proc/fs", "/proc/irq",
+                                                   "/proc/sys", "/proc/sysrq-trigger"};
     return paths;
 }
 

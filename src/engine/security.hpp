@@ -15,7 +15,8 @@ const std::vector<std::string>& default_capabilities();
 
 /// --cap-add and --cap-drop in docker's order; "ALL" stands for what this host's daemon has.
 /// Errors: invalid, "invalid CapAdd: unknown capability: ...".
-Result<std::vector<std::string>> capabilities_of(const apitypes::HostConfig& host, const HostFacts& facts);
+Result<std::vector<std::string>> capabilities_of(const apitypes::HostConfig& host,
+                                                 const HostFacts& facts);
 
 /// "net_admin" -> "CAP_NET_ADMIN", as the record keeps it.
 void normalise_capabilities(apitypes::HostConfig& host);

@@ -14,13 +14,15 @@ struct Name {
     int number;
 };
 constexpr std::array<Name, 35> names{{
-    {"abrt", SIGABRT}, {"alrm", SIGALRM}, {"bus", SIGBUS},   {"chld", SIGCHLD}, {"cld", SIGCHLD},
-    {"cont", SIGCONT}, {"fpe", SIGFPE},   {"hup", SIGHUP},   {"ill", SIGILL},   {"int", SIGINT},
-    {"io", SIGIO},     {"iot", SIGIOT},   {"kill", SIGKILL}, {"pipe", SIGPIPE}, {"poll", SIGPOLL},
-    {"prof", SIGPROF}, {"pwr", SIGPWR},   {"quit", SIGQUIT}, {"segv", SIGSEGV}, {"stkflt", SIGSTKFLT},
-    {"stop", SIGSTOP}, {"sys", SIGSYS},   {"term", SIGTERM}, {"trap", SIGTRAP}, {"tstp", SIGTSTP},
-    {"ttin", SIGTTIN}, {"ttou", SIGTTOU}, {"urg", SIGURG},   {"usr1", SIGUSR1}, {"usr2", SIGUSR2},
-    {"vtalrm", SIGVTALRM}, {"winch", SIGWINCH}, {"xcpu", SIGXCPU}, {"xfsz", SIGXFSZ}, {"unused", SIGSYS},
+    {"abrt", SIGABRT}, {"alrm", SIGALRM}, {"bus", SIGBUS},       {"chld", SIGCHLD},
+    {"cld", SIGCHLD},  {"cont", SIGCONT}, {"fpe", SIGFPE},       {"hup", SIGHUP},
+    {"ill", SIGILL},   {"int", SIGINT},   {"io", SIGIO},         {"iot", SIGIOT},
+    {"kill", SIGKILL}, {"pipe", SIGPIPE}, {"poll", SIGPOLL},     {"prof", SIGPROF},
+    {"pwr", SIGPWR},   {"quit", SIGQUIT}, {"segv", SIGSEGV},     {"stkflt", SIGSTKFLT},
+    {"stop", SIGSTOP}, {"sys", SIGSYS},   {"term", SIGTERM},     {"trap", SIGTRAP},
+    {"tstp", SIGTSTP}, {"ttin", SIGTTIN}, {"ttou", SIGTTOU},     {"urg", SIGURG},
+    {"usr1", SIGUSR1}, {"usr2", SIGUSR2}, {"vtalrm", SIGVTALRM}, {"winch", SIGWINCH},
+    {"xcpu", SIGXCPU}, {"xfsz", SIGXFSZ}, {"unused", SIGSYS},
 }};
 // The kernel's numbers: glibc keeps the first two real-time signals to itself.
 constexpr int first_real_time = 34;

@@ -10,8 +10,12 @@
 
 namespace corten::engine {
 
-bool is_container_mode(std::string_view mode) { return mode.starts_with("container:"); }
-std::string_view container_of_mode(std::string_view mode) { return mode.substr(mode.find(':') + 1); }
+bool is_container_mode(std::string_view mode) {
+    return mode.starts_with("container:");
+}
+std::string_view container_of_mode(std::string_view mode) {
+    return mode.substr(mode.find(':') + 1);
+}
 
 namespace {
 
@@ -26,7 +30,8 @@ oci::Mount mount(std::string destination, std::string type, std::string source, 
     return out;
 }
 
-oci::Mount bind_mount(std::string destination, std::string source, Options options = {"rbind", "rprivate"}) {
+oci::Mount bind_mount(std::string destination, std::string source,
+                      Options options = {"rbind", "rprivate"}) {
     return mount(std::move(destination), "bind", std::move(source), std::move(options));
 }
 
@@ -34,32 +39,38 @@ oci::Mount bind_mount(std::string destination, std::string source, Options optio
 void add_system_mounts(std::vector<oci::Mount>& mounts, bool privileged) {
     const std::string access = privileged ? "rw" : "ro";
     mounts.push_back(mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}));
-    mounts.push_back(mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}));
-    mounts.push_back(mount("/dev/pts", "devpts", "devpts",
-                           {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}));
+    mounts.push_back(
+        mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}));
+    mounts.push_back(
+        mount("/dev/pts", "devpts", "devpts",
+              {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}));
     mounts.push_back(mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}));
-    mounts.push_back(mount("/sys/fs/cgroup", "cgroup", "cgroup", {access, "nosuid", "noexec", "nodev"}));
+    mounts.push_back(
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", {access, "nosuid", "noexec", "nodev"}));
 }
 
 void add_ipc_mounts(std::vector<oci::Mount>& mounts, const SpecInputs& in) {
     const auto& host = in.container.host;
+    // The queues of the namespace that the container is in: the host's with --ipc host, even where
+    // the host has them mounted nowhere.
+    mounts.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
     if (host.ipc_mode == "host") {
-        mounts.push_back(bind_mount("/dev/mqueue", "/dev/mqueue"));
         mounts.push_back(bind_mount("/dev/shm", "/dev/shm"));
         return;
     }
-    mounts.push_back(mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}));
     if (host.ipc_mode == "none") return;
     if (!in.shm_source.empty())
         mounts.push_back(bind_mount("/dev/shm", in.shm_source));
     else
-        mounts.push_back(mount("/dev/shm", "tmpfs", "shm",
-                               {"nosuid", "noexec", "nodev", "mode=1777", fmt::format("size={}", host.shm_size)}));
+        mounts.push_back(mount(
+            "/dev/shm", "tmpfs", "shm",
+            {"nosuid", "noexec", "nodev", "mode=1777", fmt::format("size={}", host.shm_size)}));
 }
 
 void add_file_mounts(std::vector<oci::Mount>& mounts, const SpecInputs& in) {
     for (const char* name : {"resolv.conf", "hostname", "hosts"})
-        mounts.push_back(bind_mount(fmt::format("/etc/{}", name), fmt::format("{}/{}", in.files, name)));
+        mounts.push_back(
+            bind_mount(fmt::format("/etc/{}", name), fmt::format("{}/{}", in.files, name)));
     if (!in.init_program.empty())
         mounts.push_back(bind_mount("/sbin/docker-init", in.init_program, {"bind", "ro"}));
 }
@@ -81,12 +92,15 @@ oci::Mount user_mount(const ResolvedMount& resolved) {
     if (plan.type == "tmpfs") return mount(plan.target, "tmpfs", "tmpfs", tmpfs_options(plan));
     Options options = {plan.recursive ? "rbind" : "bind"};
     options.push_back(plan.propagation.empty() ? "rprivate" : plan.propagation);
-    if (plan.read_only) options.push_back(plan.recursive_read_only && plan.recursive ? "rro" : "ro");
+    if (plan.read_only)
+        options.push_back(plan.recursive_read_only && plan.recursive ? "rro" : "ro");
     return bind_mount(plan.target, resolved.source, std::move(options));
 }
 
-/// The user's mounts replace defaults on and below the same place and come after them, parents first.
-std::vector<oci::Mount> merge_mounts(std::vector<oci::Mount> defaults, const std::vector<ResolvedMount>& user) {
+/// The user's mounts replace defaults on and below the same place and come after them, parents
+/// first.
+std::vector<oci::Mount> merge_mounts(std::vector<oci::Mount> defaults,
+                                     const std::vector<ResolvedMount>& user) {
     std::vector<oci::Mount> own;
     for (const auto& resolved : user) own.push_back(user_mount(resolved));
     std::ranges::sort(own, {}, [](const oci::Mount& m) {
@@ -97,7 +111,8 @@ std::vector<oci::Mount> merge_mounts(std::vector<oci::Mount> defaults, const std
             return m.destination == u.destination || m.destination.starts_with(u.destination + "/");
         });
     });
-    defaults.insert(defaults.end(), std::make_move_iterator(own.begin()), std::make_move_iterator(own.end()));
+    defaults.insert(defaults.end(), std::make_move_iterator(own.begin()),
+                    std::make_move_iterator(own.end()));
     return defaults;
 }
 
@@ -131,9 +146,11 @@ Result<void> fill_linux(oci::Spec& spec, const SpecInputs& in) {
 
 }  // namespace
 
-std::vector<std::string> container_environment(const apitypes::ContainerConfig& config, bool terminal) {
+std::vector<std::string> container_environment(const apitypes::ContainerConfig& config,
+                                               bool terminal) {
     std::vector<std::string> environment = {
-        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=" + config.hostname};
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOSTNAME=" + config.hostname};
     if (terminal) environment.push_back("TERM=xterm");
     for (const auto& entry : apitypes::items(config.env)) {
         const auto name = split_once(entry, '=').first;
@@ -159,7 +176,8 @@ Result<oci::Process> build_process(const ProcessInputs& in) {
     const auto security = TRY(parse_security_options(in.host));
     process.no_new_privileges = security.no_new_privileges;
     oci::LinuxCapabilities capabilities;
-    capabilities.bounding = in.privileged ? in.facts.capabilities : TRY(capabilities_of(in.host, in.facts));
+    capabilities.bounding =
+        in.privileged ? in.facts.capabilities : TRY(capabilities_of(in.host, in.facts));
     // Another user than root has them in the bounding set only (CVE-2016-8867); inheritable and
     // ambient sets stay empty for everybody (CVE-2022-24769, CVE-2022-27650).
     if (in.user.uid == 0) {
@@ -168,7 +186,8 @@ Result<oci::Process> build_process(const ProcessInputs& in) {
     }
     process.capabilities = std::move(capabilities);
     process.rlimits = TRY(posix_rlimits(apitypes::items(in.host.ulimits)));
-    const bool has_home = std::ranges::any_of(process.env, [](const auto& e) { return e.starts_with("HOME="); });
+    const bool has_home =
+        std::ranges::any_of(process.env, [](const auto& e) { return e.starts_with("HOME="); });
     if (!has_home) process.env.push_back("HOME=" + in.user.home);
     return process;
 }

@@ -48,9 +48,10 @@ struct ProcessInputs {
 Result<oci::Process> build_process(const ProcessInputs& inputs);
 
 /// The variables every container gets, with the user's over them.
-std::vector<std::string> container_environment(const apitypes::ContainerConfig& config, bool terminal);
+std::vector<std::string> container_environment(const apitypes::ContainerConfig& config,
+                                               bool terminal);
 
-bool is_container_mode(std::string_view mode);           ///< "container:X"
+bool is_container_mode(std::string_view mode);              ///< "container:X"
 std::string_view container_of_mode(std::string_view mode);  ///< X
 
 }  // namespace corten::engine

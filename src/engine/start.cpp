@@ -12,9 +12,9 @@
 #include <base/text.hpp>
 #include <base/units.hpp>
 #include <sys/file.hpp>
+#include <sys/mount.h>
 
 #include <fcntl.h>
-#include <sys/mount.h>
 
 #include <algorithm>
 
@@ -73,7 +73,8 @@ public:
         const auto reply = TRY(client->call(request(spec), fds_.roles));
         phases_.note("supervisor-start");
         for (const auto& phase : reply.phases)
-            phases_.times_["runtime/" + phase.name] = static_cast<double>(phase.microseconds) / 1000;
+            phases_.times_["runtime/" + phase.name] =
+                static_cast<double>(phase.microseconds) / 1000;
         TRY(record_running(reply));
         undo.commit();
         return {};
@@ -102,7 +103,8 @@ private:
     }
 
     Result<void> open_root() {
-        // Writable also for --read-only: the runtime makes missing mount points before it closes it.
+        // Writable also for --read-only: the runtime makes missing mount points before it closes
+        // it.
         root_ = TRY(context_.store->snapshots().mount(container_->id()));
         std::vector<std::string> groups = apitypes::items(spec_->host.group_add);
         user_ = TRY(resolve_user(root_, spec_->config.user, groups));
@@ -115,21 +117,23 @@ private:
         std::map<std::string, apitypes::Ulimit> ulimits;
         for (const auto& [name, limit] : context_.config.default_ulimits)
             ulimits[name] = {.name = name, .hard = limit.hard, .soft = limit.soft};
-        return build_spec({.container = *spec_,
-                           .facts = context_.facts,
-                           .user = user_,
-                           .mounts = mounts_,
-                           .files = context_.files_of(spec_->id),
-                           .cgroup_path = cgroup_path(),
-                           .joined = joined_,
-                           .shm_source = shm_source_,
-                           .init_program = spec_->host.init.value_or(false) ? context_.config.init_program : "",
-                           .default_ulimits = std::move(ulimits)});
+        return build_spec(
+            {.container = *spec_,
+             .facts = context_.facts,
+             .user = user_,
+             .mounts = mounts_,
+             .files = context_.files_of(spec_->id),
+             .cgroup_path = cgroup_path(),
+             .joined = joined_,
+             .shm_source = shm_source_,
+             .init_program = spec_->host.init.value_or(false) ? context_.config.init_program : "",
+             .default_ulimits = std::move(ulimits)});
     }
 
     std::string cgroup_path() const {
-        const std::string& parent =
-            spec_->host.cgroup_parent.empty() ? context_.config.cgroup_parent : spec_->host.cgroup_parent;
+        const std::string& parent = spec_->host.cgroup_parent.empty()
+                                        ? context_.config.cgroup_parent
+                                        : spec_->host.cgroup_parent;
         return (parent.starts_with('/') ? parent : "/" + parent) + "/" + spec_->id;
     }
 
@@ -137,7 +141,8 @@ private:
         const auto options = TRY(parse_security_options(spec_->host));
         if (!spec_->host.privileged && !options.seccomp_unconfined) {
             const auto capabilities = TRY(capabilities_of(spec_->host, context_.facts));
-            fds_.add("seccomp", TRY(context_.seccomp.program(options.seccomp_profile, capabilities)));
+            fds_.add("seccomp",
+                     TRY(context_.seccomp.program(options.seccomp_profile, capabilities)));
         }
         fds_.add("rootfs", std::move(root_));
         return {};
@@ -152,7 +157,8 @@ private:
         out.terminal = config.tty;
         out.open_stdin = config.open_stdin;
         out.stdin_once = config.stdin_once;
-        out.console = {.height = static_cast<std::uint16_t>(console[0]), .width = static_cast<std::uint16_t>(console[1])};
+        out.console = {.height = static_cast<std::uint16_t>(console[0]),
+                       .width = static_cast<std::uint16_t>(console[1])};
         out.log = log_config();
         out.exit_file = context_.runtime_directory(spec_->id) + "/exit.json";
         return out;
@@ -209,37 +215,43 @@ private:
     std::string shm_source_;
 };
 
+constexpr int failed_to_start = 128;
+
 /// docker's exit codes for a container that could not be started.
 int failure_code(const Error& error) {
     const std::string_view text = error.message();
-    const auto has = [&](std::string_view part) { return text.find(part) != std::string_view::npos; };
+    const auto has = [&](std::string_view part) {
+        return text.find(part) != std::string_view::npos;
+    };
     if (has("executable file not found") || has("no such file or directory")) return 127;
     if (has("permission denied") || has("is a directory")) return 126;
-    return 128;
+    return failed_to_start;
 }
 
 Result<void> check_startable(const Container& container) {
     const auto state = container.state();
     if (state.status == "paused")
         return fail(ErrorKind::conflict, "cannot start a paused container, try unpause instead");
-    if (state.status == "running") return fail(ErrorKind::not_modified, "container is already running");
+    if (state.status == "running")
+        return fail(ErrorKind::not_modified, "container is already running");
     if (state.status == "removing" || container.is_removed())
         return fail(ErrorKind::conflict, "container is marked for removal and cannot be started");
     return {};
 }
 
 /// Nobody who waits for an exit is told, because there was none: the starter gets the error.
-void record_failure(Context& context, Container& container, const Error& error) {
+void record_failure(Context& context, Container& container, const Error& error, int code) {
     const bool was_restarting = container.state().status == "restarting";
     container.change_state([&](ContainerState& state) {
-        state.exit_code = failure_code(error);
+        state.exit_code = code;
         state.error = error.message();
         state.endpoints.clear();
         if (state.status == "restarting") state.status = "exited";
     });
     const auto kept = context.container_store.update_state(container.id(), container.state());
     if (!kept) log::error("container {}: {}", short_id(container.id()), kept.error().message());
-    if (was_restarting) container.notify_exit({.exit_code = failure_code(error), .error = error.message()});
+    if (was_restarting)
+        container.notify_exit({.exit_code = code, .error = error.message()});
 }
 
 }  // namespace
@@ -250,16 +262,21 @@ Result<void> start(Context& context, const std::shared_ptr<Container>& container
     const auto spec = container->spec();
     auto started = Start(context, container).run();
     if (!started) {
-        record_failure(context, *container, started.error());
+        const int code = failure_code(started.error());
+        record_failure(context, *container, started.error(), code);
         if (spec->host.auto_remove) {
             operation.unlock();
-            remove(context, container, {.force = true, .volumes = true}).ignore();  // the start's error counts
+            remove(context, container, {.force = true, .volumes = true})
+                .ignore();  // the start's error counts
         }
+        // What is wrong with the command is the asker's mistake.
+        if (code != failed_to_start) return fail(ErrorKind::invalid, "{}", started.error().message());
         return started.error();
     }
     for (const auto& endpoint : container->state().endpoints)
-        context.events.publish(make_event("network", "connect", endpoint.network_id,
-                                          {{"container", spec->id}, {"name", endpoint.network_name}, {"type", "bridge"}}));
+        context.events.publish(make_event(
+            "network", "connect", endpoint.network_id,
+            {{"container", spec->id}, {"name", endpoint.network_name}, {"type", "bridge"}}));
     publish_container_event(context, *spec, "start");
     begin_health_checks(context, container);
     return {};

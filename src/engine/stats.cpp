@@ -2,10 +2,10 @@
 #include "context.hpp"
 
 #include <base/text.hpp>
-#include <cgroup/group.hpp>
 #include <engine/containers.hpp>
 #include <sys/file.hpp>
 
+#include <cgroup/group.hpp>
 #include <unistd.h>
 
 namespace corten::engine {
@@ -34,7 +34,9 @@ apitypes::CpuStats cpu_of(const cgroup::CpuStats& cpu, std::uint64_t system, int
                      .usage_in_usermode = cpu.user_ns};
     out.system_cpu_usage = system;
     out.online_cpus = static_cast<std::uint32_t>(online);
-    out.throttling_data = {.periods = cpu.periods, .throttled_periods = cpu.throttled_periods, .throttled_time = cpu.throttled_ns};
+    out.throttling_data = {.periods = cpu.periods,
+                           .throttled_periods = cpu.throttled_periods,
+                           .throttled_time = cpu.throttled_ns};
     return out;
 }
 
@@ -51,7 +53,8 @@ apitypes::MemoryStats memory_of(const cgroup::MemoryStats& memory, std::int64_t 
 apitypes::BlkioEntries entries_of(const std::vector<cgroup::BlockIoEntry>& entries) {
     std::vector<apitypes::BlkioEntry> out;
     for (const auto& entry : entries)
-        out.push_back({.major = entry.major, .minor = entry.minor, .op = entry.op, .value = entry.value});
+        out.push_back(
+            {.major = entry.major, .minor = entry.minor, .op = entry.op, .value = entry.value});
     return out;
 }
 
@@ -70,11 +73,18 @@ apitypes::BlkioStats block_io_of(const cgroup::Stats& stats) {
     return out;
 }
 
-Result<std::map<std::string, apitypes::NetworkStats>> networks_of(const Context& context, const std::string& id) {
+Result<std::map<std::string, apitypes::NetworkStats>> networks_of(const Context& context,
+                                                                  const std::string& id) {
     std::map<std::string, apitypes::NetworkStats> out;
     for (const auto& s : TRY(context.networks->stats(id)))
-        out[s.name] = {.rx_bytes = s.rx_bytes, .rx_packets = s.rx_packets, .rx_errors = s.rx_errors, .rx_dropped = s.rx_dropped,
-                       .tx_bytes = s.tx_bytes, .tx_packets = s.tx_packets, .tx_errors = s.tx_errors, .tx_dropped = s.tx_dropped};
+        out[s.name] = {.rx_bytes = s.rx_bytes,
+                       .rx_packets = s.rx_packets,
+                       .rx_errors = s.rx_errors,
+                       .rx_dropped = s.rx_dropped,
+                       .tx_bytes = s.tx_bytes,
+                       .tx_packets = s.tx_packets,
+                       .tx_errors = s.tx_errors,
+                       .tx_dropped = s.tx_dropped};
     return out;
 }
 
@@ -90,7 +100,8 @@ Result<apitypes::Stats> Containers::stats(std::string_view ref) const {
     const auto group = TRY(cgroup::Group::open(context_.facts.cgroups, state.cgroup_path));
     const auto usage = TRY(group.stats());
     out.read = rfc3339(now());
-    out.pids = {.current = usage.pids.current, .limit = usage.pids.limit == 0 ? ~std::uint64_t{0} : usage.pids.limit};
+    out.pids = {.current = usage.pids.current,
+                .limit = usage.pids.limit == 0 ? ~std::uint64_t{0} : usage.pids.limit};
     out.blkio = block_io_of(usage);
     out.cpu = cpu_of(usage.cpu, TRY(system_cpu_usage()), context_.facts.cpu_count);
     out.memory = memory_of(usage.memory, context_.facts.memory_bytes);

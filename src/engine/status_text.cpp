@@ -21,7 +21,8 @@ std::string status_text(const ContainerState& state, WallTime now) {
     }
     if (state.status == "paused") return "Up " + since(state.started_at, now) + " (Paused)";
     if (state.status == "restarting")
-        return fmt::format("Restarting ({}) {} ago", state.exit_code, since(state.finished_at, now));
+        return fmt::format("Restarting ({}) {} ago", state.exit_code,
+                           since(state.finished_at, now));
     if (state.status == "removing") return "Removal In Progress";
     if (state.status == "dead") return "Dead";
     if (state.status == "created") return "Created";

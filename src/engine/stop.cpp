@@ -4,8 +4,9 @@
 
 #include <base/ids.hpp>
 #include <base/log.hpp>
-#include <cgroup/group.hpp>
 #include <sys/process.hpp>
+
+#include <cgroup/group.hpp>
 
 #include <csignal>
 
@@ -46,7 +47,8 @@ void mark_stopped_by_user(Context& context, Container& container) {
 }
 
 void publish_kill(Context& context, Container& container, int signal) {
-    publish_container_event(context, *container.spec(), "kill", {{"signal", std::to_string(signal)}});
+    publish_container_event(context, *container.spec(), "kill",
+                            {{"signal", std::to_string(signal)}});
 }
 
 /// False after `timeout`; no timeout waits for ever.
@@ -67,7 +69,8 @@ Result<StopPlan> plan_stop(const ContainerSpec& spec, const StopContainer& reque
     StopPlan plan;
     const std::string& name = request.signal.empty() ? spec.config.stop_signal : request.signal;
     if (!name.empty()) plan.signal = TRY(parse_signal(name));
-    const int seconds = request.timeout_seconds.value_or(spec.config.stop_timeout.value_or(default_stop_seconds));
+    const int seconds =
+        request.timeout_seconds.value_or(spec.config.stop_timeout.value_or(default_stop_seconds));
     if (seconds >= 0) plan.timeout = std::chrono::seconds(seconds);
     return plan;
 }
@@ -94,23 +97,28 @@ Result<void> stop_running(Context& context, Container& container, const StopPlan
     publish_kill(context, container, SIGKILL);
     send_signal(context, container, SIGKILL).ignore();  // it may have ended meanwhile
     if (TRY(wait_for_exit(container, kill_patience))) return {};
-    return fail(ErrorKind::io, "container {} did not end {} s after SIGKILL: one of its processes is stuck in the kernel",
-                container.id(), kill_patience.count() / 1000);
+    return fail(
+        ErrorKind::io,
+        "container {} did not end {} s after SIGKILL: one of its processes is stuck in the kernel",
+        container.id(), kill_patience.count() / 1000);
 }
 
 }  // namespace
 
-Result<void> stop(Context& context, const std::shared_ptr<Container>& container, const StopContainer& request) {
+Result<void> stop(Context& context, const std::shared_ptr<Container>& container,
+                  const StopContainer& request) {
     const auto plan = TRY(plan_stop(*container->spec(), request));
     if (cancel_restart(context, *container)) return {};
-    if (!container->state().is_running()) return fail(ErrorKind::not_modified, "container is not running");
+    if (!container->state().is_running())
+        return fail(ErrorKind::not_modified, "container is not running");
     mark_stopped_by_user(context, *container);
     TRY(stop_running(context, *container, plan));
     publish_container_event(context, *container->spec(), "stop");
     return {};
 }
 
-Result<void> restart(Context& context, const std::shared_ptr<Container>& container, const StopContainer& request) {
+Result<void> restart(Context& context, const std::shared_ptr<Container>& container,
+                     const StopContainer& request) {
     const auto plan = TRY(plan_stop(*container->spec(), request));
     if (!cancel_restart(context, *container) && container->state().is_running()) {
         mark_stopped_by_user(context, *container);
@@ -128,14 +136,16 @@ Result<void> kill(Context& context, const std::shared_ptr<Container>& container,
                        parse_signal(spec->config.stop_signal).value_or(SIGTERM) == signal;
     if (stops && cancel_restart(context, *container)) return {};
     if (!container->state().is_running())
-        return fail(ErrorKind::conflict, "cannot kill container: {}: container {} is not running", spec->name,
-                    container->id());
+        return fail(ErrorKind::conflict, "cannot kill container: {}: container {} is not running",
+                    spec->name, container->id());
     const bool was_stopped = container->state().stopped_by_user;
     if (stops) mark_stopped_by_user(context, *container);
     const auto sent = send_signal(context, *container, signal);
     if (!sent) {
-        container->change_state([&](ContainerState& state) { state.stopped_by_user = was_stopped; });
-        return fail(ErrorKind::conflict, "cannot kill container: {}: {}", spec->name, sent.error().message());
+        container->change_state(
+            [&](ContainerState& state) { state.stopped_by_user = was_stopped; });
+        return fail(ErrorKind::conflict, "cannot kill container: {}: {}", spec->name,
+                    sent.error().message());
     }
     publish_kill(context, *container, signal);
     return {};
@@ -144,7 +154,8 @@ Result<void> kill(Context& context, const std::shared_ptr<Container>& container,
 Result<void> pause(Context& context, const std::shared_ptr<Container>& container) {
     std::lock_guard operation(container->operation());
     const auto state = container->state();
-    if (state.status == "paused") return fail(ErrorKind::conflict, "container {} is already paused", container->id());
+    if (state.status == "paused")
+        return fail(ErrorKind::conflict, "container {} is already paused", container->id());
     if (!state.is_running()) return not_running(*container);
     TRY(TRY(group_of(context, state)).freeze());
     container->change_state([](ContainerState& s) { s.status = "paused"; });
@@ -156,7 +167,8 @@ Result<void> pause(Context& context, const std::shared_ptr<Container>& container
 Result<void> unpause(Context& context, const std::shared_ptr<Container>& container) {
     std::lock_guard operation(container->operation());
     const auto state = container->state();
-    if (state.status != "paused") return fail(ErrorKind::internal, "container {} is not paused", container->id());
+    if (state.status != "paused")
+        return fail(ErrorKind::internal, "container {} is not paused", container->id());
     TRY(TRY(group_of(context, state)).thaw());
     container->change_state([](ContainerState& s) { s.status = "running"; });
     TRY(context.container_store.update_state(container->id(), container->state()));

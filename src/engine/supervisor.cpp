@@ -7,9 +7,11 @@
 #include <base/text.hpp>
 #include <sys/file.hpp>
 #include <sys/socket.hpp>
+#include <sys/wait.h>
 
 #include <fcntl.h>
-#include <sys/wait.h>
+
+#include <csignal>
 
 namespace corten::engine::lifecycle {
 
@@ -17,16 +19,20 @@ namespace {
 
 constexpr int control_fd = 3;
 
-void on_exited(Context& context, const std::shared_ptr<Container>& container, const Json& body) {
+void on_exited(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run,
+               const Json& body) {
     const auto record = from_json<proto::ExitRecord>(body, "exited event");
-    if (!record) return log::error("container {}: {}", short_id(container->id()), record.error().message());
-    context.workers.post([&context, container, exit = *record] { handle_exit(context, container, exit); });
+    if (!record)
+        return log::error("container {}: {}", short_id(container->id()), record.error().message());
+    context.workers.post(
+        [&context, container, run, exit = *record] { handle_exit(context, container, run, exit); });
 }
 
-void on_event(Context& context, const std::shared_ptr<Container>& container, const proto::Event& event) {
+void on_event(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run,
+              const proto::Event& event) {
     const auto spec = container->spec();
     if (event.type == proto::event_exited) {
-        on_exited(context, container, event.body);
+        on_exited(context, container, run, event.body);
     } else if (event.type == proto::event_exec_exited) {
         if (const auto exited = from_json<proto::ExecExitedEvent>(event.body, "exec_exited event"))
             handle_exec_exit(context, *container, *exited);
@@ -40,25 +46,25 @@ void on_event(Context& context, const std::shared_ptr<Container>& container, con
         else
             publish_container_event(context, *spec, "detach");
     } else if (event.type == proto::event_log_lost) {
-        log::warning("container {}: output could not be logged: {}", short_id(container->id()), event.body.dump());
+        log::warning("container {}: output could not be logged: {}", short_id(container->id()),
+                     event.body.dump());
     }
 }
 
-/// The supervisor went away by itself: its exit file tells how the container ended, if it got there.
-void on_closed(Context& context, const std::shared_ptr<Container>& container) {
-    if (context.closing) return;
-    // The end of an earlier run's supervisor says nothing about this run.
-    const auto current = container->supervisor();
-    if (!current || !current->is_closed()) return;
-    proto::ExitRecord record{.code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
+/// The supervisor went away by itself: its exit file tells how the container ended, if it got
+/// there.
+void on_closed(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run) {
+    if (context.closing || container->current_run() != run) return;
+    proto::ExitRecord record{
+        .code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
     const auto text = sys::read_file(context.runtime_directory(container->id()) + "/exit.json");
     if (text)
         if (const auto kept = parse_as<proto::ExitRecord>(*text, "exit file")) record = *kept;
-    handle_exit(context, container, record);
+    handle_exit(context, container, run, record);
 }
 
 /// Reaps the supervisor when it is our child; one adopted from an earlier daemon is init's.
-void reap(sys::PidRef process) {
+void reap(const sys::PidRef& process) {
     if (!process.valid()) return;
     siginfo_t info{};
     ::waitid(P_PIDFD, static_cast<id_t>(process.fd().raw()), &info, WEXITED);
@@ -66,16 +72,21 @@ void reap(sys::PidRef process) {
 
 }  // namespace
 
-proto::ShimHandlers supervisor_handlers(Context& context, const std::shared_ptr<Container>& container) {
-    return {.on_event = [&context, container](const proto::Event& event) { on_event(context, container, event); },
-            .on_closed =
-                [&context, container] {
-                    context.workers.post([&context, container] { on_closed(context, container); });
-                }};
+proto::ShimHandlers supervisor_handlers(Context& context,
+                                        const std::shared_ptr<Container>& container) {
+    const auto run = container->begin_run();
+    return {
+        .on_event = [&context, container,
+                     run](const proto::Event& event) { on_event(context, container, run, event); },
+        .on_closed =
+            [&context, container, run] {
+                context.workers.post(
+                    [&context, container, run] { on_closed(context, container, run); });
+            }};
 }
 
-Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(Context& context,
-                                                             const std::shared_ptr<Container>& container) {
+Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
+    Context& context, const std::shared_ptr<Container>& container) {
     if (auto client = container->supervisor(); client && !client->is_closed()) return client;
     reap(container->take_supervisor_process());
     const std::string directory = context.runtime_directory(container->id());
@@ -99,10 +110,16 @@ void release_supervisor(Context& context, Container& container) {
     if (!client) return;
     const auto released = client->call(proto::ReleaseRequest{});
     context.pump->remove(*client);
-    if (!released && released.error().kind() != ErrorKind::unavailable)
-        log::warning("container {}: release its supervisor: {}", short_id(container.id()), released.error().message());
-    reap(container.take_supervisor_process());
-    sys::remove_tree(context.runtime_directory(container.id())).ignore();  // recovery removes the rest
+    const auto process = container.take_supervisor_process();
+    if (!released && released.error().kind() != ErrorKind::unavailable) {
+        log::warning("container {}: release its supervisor: {}", short_id(container.id()),
+                     released.error().message());
+        // Never wait for one that will not go; the container goes with it.
+        if (process.valid()) process.signal(SIGKILL).ignore();
+    }
+    reap(process);
+    sys::remove_tree(context.runtime_directory(container.id()))
+        .ignore();  // recovery removes the rest
 }
 
 }  // namespace corten::engine::lifecycle

@@ -3,11 +3,11 @@
 #include "process_list.hpp"
 
 #include <base/text.hpp>
-#include <cgroup/group.hpp>
 #include <engine/containers.hpp>
 #include <sys/file.hpp>
 #include <sys/process.hpp>
 
+#include <cgroup/group.hpp>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -22,7 +22,8 @@ std::string user_name(std::uint32_t uid) {
     passwd entry{};
     passwd* found = nullptr;
     char buffer[4096];
-    if (::getpwuid_r(uid, &entry, buffer, sizeof buffer, &found) == 0 && found) return found->pw_name;
+    if (::getpwuid_r(uid, &entry, buffer, sizeof buffer, &found) == 0 && found)
+        return found->pw_name;
     return std::to_string(uid);
 }
 
@@ -52,8 +53,9 @@ apitypes::TopReply full_format(const std::vector<ProcessInfo>& processes) {
     apitypes::TopReply out;
     out.titles = {"UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"};
     for (const auto& p : processes)
-        out.processes.push_back({user_name(p.uid), std::to_string(p.pid), std::to_string(p.parent), cpu_percent(p),
-                                 start_text(p.started), p.terminal, cpu_time(p.cpu_ticks), p.command});
+        out.processes.push_back({user_name(p.uid), std::to_string(p.pid), std::to_string(p.parent),
+                                 cpu_percent(p), start_text(p.started), p.terminal,
+                                 cpu_time(p.cpu_ticks), p.command});
     return out;
 }
 
@@ -88,7 +90,8 @@ Result<std::string> run_ps(const std::vector<std::string>& arguments) {
     return text;
 }
 
-Result<apitypes::TopReply> custom_format(std::string_view arguments, const std::vector<pid_t>& pids) {
+Result<apitypes::TopReply> custom_format(std::string_view arguments,
+                                         const std::vector<pid_t>& pids) {
     const std::string text = TRY(run_ps(words_of(arguments)));
     auto lines = split(text, '\n');
     apitypes::TopReply out;
@@ -100,17 +103,20 @@ Result<apitypes::TopReply> custom_format(std::string_view arguments, const std::
         auto columns = columns_of(lines[i], out.titles.size());
         if (std::ssize(columns) <= pid_column) continue;
         const auto pid = parse_integer(columns[static_cast<std::size_t>(pid_column)], "pid");
-        if (pid && std::ranges::find(pids, static_cast<pid_t>(*pid)) != pids.end()) out.processes.push_back(std::move(columns));
+        if (pid && std::ranges::find(pids, static_cast<pid_t>(*pid)) != pids.end())
+            out.processes.push_back(std::move(columns));
     }
     return out;
 }
 
 }  // namespace
 
-Result<apitypes::TopReply> Containers::top(std::string_view ref, std::string_view ps_arguments) const {
+Result<apitypes::TopReply> Containers::top(std::string_view ref,
+                                           std::string_view ps_arguments) const {
     const auto container = TRY(context_.containers.find(ref));
     const auto state = container->state();
-    if (!state.is_running()) return fail(ErrorKind::conflict, "container {} is not running", container->id());
+    if (!state.is_running())
+        return fail(ErrorKind::conflict, "container {} is not running", container->id());
     const auto group = TRY(cgroup::Group::open(context_.facts.cgroups, state.cgroup_path));
     const auto pids = TRY(group.processes());
     publish_container_event(context_, *container->spec(), "top");

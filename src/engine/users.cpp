@@ -2,9 +2,9 @@
 
 #include <base/text.hpp>
 #include <sys/file.hpp>
+#include <sys/stat.h>
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <limits>
@@ -73,7 +73,8 @@ std::optional<GroupEntry> find_group(std::string_view groups, std::string_view n
     for_each_line(groups, [&](const std::vector<std::string>& f) {
         if (found || f.size() < 3) return;
         const auto gid = parse_id(f[2]);
-        if (gid && (is_number(name) ? f[2] == name : f[0] == name)) found = GroupEntry{f[0], *gid, f.size() > 3 ? f[3] : ""};
+        if (gid && (is_number(name) ? f[2] == name : f[0] == name))
+            found = GroupEntry{f[0], *gid, f.size() > 3 ? f[3] : ""};
     });
     return found;
 }
@@ -97,24 +98,27 @@ Result<std::uint32_t> resolve_group(std::string_view groups, std::string_view na
     if (const auto found = find_group(groups, name)) return found->gid;
     if (is_number(name))
         if (const auto gid = parse_id(name)) return *gid;
-    return fail(ErrorKind::invalid, "unable to find group {}: no matching entries in group file", name);
+    return fail(ErrorKind::invalid, "unable to find group {}: no matching entries in group file",
+                name);
 }
 
-/// A file of the container; missing and odd ones read as empty. O_NONBLOCK: a FIFO must not hang us.
+/// A file of the container; missing and odd ones read as empty. O_NONBLOCK: a FIFO must not hang
+/// us.
 Result<std::string> read_account_file(FdView root, const std::string& path) {
     const auto fd = sys::open_in_root(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
     if (!fd) {
         if (fd.error().kind() == ErrorKind::not_found) return std::string();
         return fd.error();
     }
-    struct ::stat status {};
+    struct ::stat status{};
     if (::fstat(fd->raw(), &status) < 0 || !S_ISREG(status.st_mode)) return std::string();
     return sys::read_all(*fd, file_limit).context(path);
 }
 
 }  // namespace
 
-Result<ResolvedUser> resolve_user_in(std::string_view passwd, std::string_view group, std::string_view user,
+Result<ResolvedUser> resolve_user_in(std::string_view passwd, std::string_view group,
+                                     std::string_view user,
                                      const std::vector<std::string>& group_add) {
     const auto [user_name, group_name] = split_once(user, ':');
     ResolvedUser out;
@@ -128,7 +132,8 @@ Result<ResolvedUser> resolve_user_in(std::string_view passwd, std::string_view g
     } else if (const auto uid = is_number(wanted) ? parse_id(wanted) : std::nullopt) {
         out.uid = *uid;
     } else {
-        return fail(ErrorKind::invalid, "unable to find user {}: no matching entries in passwd file", user_name);
+        return fail(ErrorKind::invalid,
+                    "unable to find user {}: no matching entries in passwd file", user_name);
     }
     if (!group_name.empty()) {
         out.gid = TRY(resolve_group(group, group_name));
@@ -138,11 +143,13 @@ Result<ResolvedUser> resolve_user_in(std::string_view passwd, std::string_view g
         if (!account.empty())
             for (const auto gid : groups_of(group, account)) add_once(out.additional_gids, gid);
     }
-    for (const auto& name : group_add) add_once(out.additional_gids, TRY(resolve_group(group, name)));
+    for (const auto& name : group_add)
+        add_once(out.additional_gids, TRY(resolve_group(group, name)));
     return out;
 }
 
-Result<ResolvedUser> resolve_user(FdView root, std::string_view user, const std::vector<std::string>& group_add) {
+Result<ResolvedUser> resolve_user(FdView root, std::string_view user,
+                                  const std::vector<std::string>& group_add) {
     const std::string passwd = TRY(read_account_file(root, "/etc/passwd"));
     const std::string group = TRY(read_account_file(root, "/etc/group"));
     return resolve_user_in(passwd, group, user, group_add);

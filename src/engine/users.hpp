@@ -20,10 +20,12 @@ struct ResolvedUser {
 
 /// `root` is the container's root directory. `group_add` are further groups, names or numbers.
 /// Errors: invalid, "unable to find user nosuch: no matching entries in passwd file".
-Result<ResolvedUser> resolve_user(FdView root, std::string_view user, const std::vector<std::string>& group_add);
+Result<ResolvedUser> resolve_user(FdView root, std::string_view user,
+                                  const std::vector<std::string>& group_add);
 
 /// The same from the files' text.
-Result<ResolvedUser> resolve_user_in(std::string_view passwd, std::string_view group, std::string_view user,
+Result<ResolvedUser> resolve_user_in(std::string_view passwd, std::string_view group,
+                                     std::string_view user,
                                      const std::vector<std::string>& group_add);
 
 }  // namespace corten::engine

@@ -21,27 +21,32 @@ Result<VolumeStore> VolumeStore::open(storage::Database& db, std::string directo
 
 Result<VolumeStore::Made> VolumeStore::create(VolumeRecord wanted) {
     auto transaction = TRY(db_->begin());
-    if (auto there = TRY(find(wanted.name))) return Made{.volume = std::move(*there), .made = false};
+    if (auto there = TRY(find(wanted.name)))
+        return Made{.volume = std::move(*there), .made = false};
     wanted.created = unix_nanoseconds(now());
     TRY(sys::make_directories(mountpoint(wanted.name)));
-    TRY(db_->execute("INSERT INTO volume(name, record) VALUES(?, ?)", {wanted.name, dump_json(to_json(wanted))}));
+    TRY(db_->execute("INSERT INTO volume(name, record) VALUES(?, ?)",
+                     {wanted.name, dump_json(to_json(wanted))}));
     TRY(transaction.commit());
     return Made{.volume = std::move(wanted), .made = true};
 }
 
 Result<std::optional<VolumeRecord>> VolumeStore::find(const std::string& name) const {
-    const auto text = TRY(db_->first<std::string>("SELECT record FROM volume WHERE name = ?", {name},
-                                                  [](const storage::Row& row) { return row.text(0); }));
+    const auto text =
+        TRY(db_->first<std::string>("SELECT record FROM volume WHERE name = ?", {name},
+                                    [](const storage::Row& row) { return row.text(0); }));
     if (!text) return std::optional<VolumeRecord>();
     return std::optional(TRY(parse_as<VolumeRecord>(*text, "volume record")));
 }
 
 Result<std::vector<VolumeRecord>> VolumeStore::list() const {
     std::vector<VolumeRecord> list;
-    TRY(db_->each("SELECT record FROM volume ORDER BY name", {}, [&](const storage::Row& row) -> Result<void> {
-        list.push_back(TRY(parse_as<VolumeRecord>(row.text_view(0), "volume record")));
-        return {};
-    }));
+    TRY(db_->each("SELECT record FROM volume ORDER BY name", {},
+                  [&](const storage::Row& row) -> Result<void> {
+                      list.push_back(
+                          TRY(parse_as<VolumeRecord>(row.text_view(0), "volume record")));
+                      return {};
+                  }));
     return list;
 }
 
@@ -50,7 +55,8 @@ Result<void> VolumeStore::mark_filled(const std::string& name) {
     auto record = TRY(find(name));
     if (!record) return fail(ErrorKind::not_found, "get {}: no such volume", name);
     record->filled = true;
-    TRY(db_->execute("UPDATE volume SET record = ? WHERE name = ?", {dump_json(to_json(*record)), name}));
+    TRY(db_->execute("UPDATE volume SET record = ? WHERE name = ?",
+                     {dump_json(to_json(*record)), name}));
     return transaction.commit();
 }
 

@@ -12,6 +12,9 @@
 
 namespace corten::engine {
 
+/// docker's mark of a volume that was made without a name.
+constexpr std::string_view anonymous_volume_label = "com.docker.volume.anonymous";
+
 struct VolumeRecord {
     std::string name;
     std::int64_t created = 0;  ///< nanoseconds since the epoch
@@ -44,10 +47,13 @@ public:
     /// Removes directories that no row names: what a crash left of a create or a remove.
     Result<void> remove_orphans();
 
-    std::string mountpoint(const std::string& name) const { return directory_ + "/" + name + "/_data"; }
+    std::string mountpoint(const std::string& name) const {
+        return directory_ + "/" + name + "/_data";
+    }
 
 private:
-    VolumeStore(storage::Database& db, std::string directory) : db_(&db), directory_(std::move(directory)) {}
+    VolumeStore(storage::Database& db, std::string directory)
+        : db_(&db), directory_(std::move(directory)) {}
     storage::Database* db_;
     std::string directory_;
 };

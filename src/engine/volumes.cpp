@@ -13,8 +13,6 @@ namespace corten::engine {
 
 namespace {
 
-constexpr std::string_view anonymous_label = "com.docker.volume.anonymous";
-
 apitypes::Volume render(const Context& context, const VolumeRecord& record) {
     apitypes::Volume out;
     std::string created = rfc3339(WallTime(std::chrono::seconds(record.created / 1'000'000'000)));
@@ -36,7 +34,8 @@ std::optional<std::string> user_of(const Context& context, const std::string& vo
 
 /// Volumes that -v made without a name; the engine marks them by their name's form and by the plan.
 bool is_anonymous(const VolumeRecord& record) {
-    return record.labels.contains(std::string(anonymous_label)) || (record.name.size() == 64 && is_lower_hex(record.name));
+    return record.labels.contains(std::string(anonymous_volume_label)) ||
+           (record.name.size() == 64 && is_lower_hex(record.name));
 }
 
 bool label_matches(const std::map<std::string, std::string>& labels, const std::string& wanted) {
@@ -46,7 +45,9 @@ bool label_matches(const std::map<std::string, std::string>& labels, const std::
     return wanted.find('=') == std::string::npos || found->second == value;
 }
 
-bool is_true(const std::string& value) { return value == "true" || value == "1"; }
+bool is_true(const std::string& value) {
+    return value == "true" || value == "1";
+}
 
 bool matches(const Context& context, const VolumeRecord& record, const Filters& filters) {
     return std::ranges::all_of(filters, [&](const auto& filter) {
@@ -55,17 +56,20 @@ bool matches(const Context& context, const VolumeRecord& record, const Filters& 
             if (filter.first == "driver") return value == "local";
             if (filter.first == "label") return label_matches(record.labels, value);
             if (filter.first == "label!") return !label_matches(record.labels, value);
-            if (filter.first == "dangling") return is_true(value) == !user_of(context, record.name).has_value();
+            if (filter.first == "dangling")
+                return is_true(value) == !user_of(context, record.name).has_value();
             return true;
         };
         const bool every = filter.first == "label" || filter.first == "label!";
-        return every ? std::ranges::all_of(filter.second, one) : std::ranges::any_of(filter.second, one);
+        return every ? std::ranges::all_of(filter.second, one)
+                     : std::ranges::any_of(filter.second, one);
     });
 }
 
 Result<void> check_keys(const Filters& filters, std::span<const char* const> known) {
     for (const auto& [key, values] : filters)
-        if (std::ranges::find(known, key) == known.end()) return fail(ErrorKind::invalid, "invalid filter '{}'", key);
+        if (std::ranges::find(known, key) == known.end())
+            return fail(ErrorKind::invalid, "invalid filter '{}'", key);
     return {};
 }
 
@@ -87,7 +91,7 @@ namespace {
 Result<std::int64_t> tree_size(const std::string& path) {
     std::int64_t bytes = 0;
     for (const auto& name : TRY(sys::list_directory(path))) {
-        struct ::stat status {};
+        struct ::stat status{};
         const std::string entry = path + "/" + name;
         if (::lstat(entry.c_str(), &status) < 0) continue;  // gone since it was listed
         bytes += S_ISDIR(status.st_mode) ? TRY(tree_size(entry)) : status.st_size;
@@ -102,8 +106,10 @@ Result<std::vector<apitypes::Volume>> Volumes::list_with_usage() const {
     for (auto& volume : volumes) {
         std::int64_t users = 0;
         for (const auto& container : context_.containers.all())
-            users += std::ranges::count(container->spec()->mounts, volume.name, &PlannedMount::name);
-        volume.usage_data = apitypes::VolumeUsage{.ref_count = users, .size = TRY(tree_size(volume.mountpoint))};
+            users +=
+                std::ranges::count(container->spec()->mounts, volume.name, &PlannedMount::name);
+        volume.usage_data =
+            apitypes::VolumeUsage{.ref_count = users, .size = TRY(tree_size(volume.mountpoint))};
     }
     return volumes;
 }
@@ -116,17 +122,27 @@ Result<apitypes::Volume> Volumes::inspect(std::string_view name) const {
 
 Result<apitypes::Volume> Volumes::create(const apitypes::VolumeCreateRequest& request) {
     if (!request.driver.empty() && request.driver != "local")
-        return fail(ErrorKind::not_found, "volume driver \"{}\" is not installed: only \"local\" is built in", request.driver);
+        return fail(ErrorKind::not_found,
+                    "volume driver \"{}\" is not installed: only \"local\" is built in",
+                    request.driver);
     if (!apitypes::items(request.driver_opts).empty())
-        return fail(ErrorKind::not_built, "options of the local volume driver (type, device, o, size) are not implemented");
-    VolumeRecord wanted{.name = request.name, .created = 0, .labels = apitypes::items(request.labels), .options = {}, .filled = false};
+        return fail(
+            ErrorKind::not_built,
+            "options of the local volume driver (type, device, o, size) are not implemented");
+    VolumeRecord wanted{.name = request.name,
+                        .created = 0,
+                        .labels = apitypes::items(request.labels),
+                        .options = {},
+                        .filled = false};
     if (wanted.name.empty()) {
         wanted.name = random_id();
-        wanted.labels[std::string(anonymous_label)] = "";
+        wanted.labels[std::string(anonymous_volume_label)] = "";
     }
     TRY(check_volume_name(wanted.name));
     const auto made = TRY(context_.volumes.create(std::move(wanted)));
-    if (made.made) context_.events.publish(make_event("volume", "create", made.volume.name, {{"driver", "local"}}));
+    if (made.made)
+        context_.events.publish(
+            make_event("volume", "create", made.volume.name, {{"driver", "local"}}));
     return render(context_, made.volume);
 }
 

@@ -22,7 +22,7 @@ Result<Fd> bind_tcp(const addrinfo& address) {
     const int on = 1;
     ::setsockopt(fd.raw(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (::bind(fd.raw(), address.ai_addr, address.ai_addrlen) < 0) return fail_errno("bind");
-    if (::listen(fd.raw(), 128) < 0) return fail_errno("listen");
+    if (::listen(fd.raw(), SOMAXCONN) < 0) return fail_errno("listen");
     return fd;
 }
 

@@ -35,7 +35,8 @@ void WorkerPool::post(std::function<void()> work) {
     threads_.emplace_back([this] { run(); });
 }
 
-/// Joins the threads that went idle and returned. Called with the lock held; they no longer take it.
+/// Joins the threads that went idle and returned. Called with the lock held; they no longer take
+/// it.
 void WorkerPool::reap_ended() {
     for (const auto id : std::exchange(ended_, {})) {
         const auto thread = std::ranges::find(threads_, id, &std::thread::get_id);

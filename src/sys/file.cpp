@@ -1,13 +1,12 @@
-#include <sys/file.hpp>
-
 #include <base/ids.hpp>
 #include <base/rollback.hpp>
+#include <sys/file.hpp>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,7 +27,7 @@ Result<Fd> open_at(FdView directory, const std::string& path, int flags, mode_t 
 }
 
 Result<Fd> open_in_root(FdView root, const std::string& path, int flags, mode_t mode) {
-    struct open_how how {};
+    struct open_how how{};
     how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
     how.mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0;
     how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
@@ -122,10 +121,11 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
     if (path.empty()) return fail(ErrorKind::invalid, "mkdir: the path is empty");
     for (auto at = path.find('/', 1);; at = path.find('/', at + 1)) {
         const std::string prefix = path.substr(0, at);
-        if (::mkdir(prefix.c_str(), mode) < 0 && errno != EEXIST) return fail_errno("mkdir {}", prefix);
+        if (::mkdir(prefix.c_str(), mode) < 0 && errno != EEXIST)
+            return fail_errno("mkdir {}", prefix);
         if (at == std::string::npos) break;
     }
-    struct ::stat status {};
+    struct ::stat status{};
     if (::stat(path.c_str(), &status) < 0) return fail_errno("stat {}", path);
     if (!S_ISDIR(status.st_mode))
         return fail(ErrorKind::conflict, "mkdir {}: a file of that name is in the way", path);
@@ -144,7 +144,7 @@ Result<void> empty_directory(Fd directory, dev_t device, const std::string& path
     while (const dirent* entry = ::readdir(stream)) {
         const std::string name = entry->d_name;
         if (name == "." || name == "..") continue;
-        struct ::stat status {};
+        struct ::stat status{};
         if (::fstatat(raw, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) {
             if (errno == ENOENT) continue;
             return fail_errno("stat {}/{}", path, name);
@@ -152,7 +152,8 @@ Result<void> empty_directory(Fd directory, dev_t device, const std::string& path
         const bool is_directory = S_ISDIR(status.st_mode);
         if (is_directory) {
             if (status.st_dev != device)
-                return fail(ErrorKind::conflict, "remove {}/{}: something is mounted there", path, name);
+                return fail(ErrorKind::conflict, "remove {}/{}: something is mounted there", path,
+                            name);
             Fd child = TRY(open_at(FdView(raw), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
             TRY(empty_directory(std::move(child), device, path + "/" + name));
         }
@@ -165,7 +166,7 @@ Result<void> empty_directory(Fd directory, dev_t device, const std::string& path
 }  // namespace
 
 Result<void> remove_tree(const std::string& path) {
-    struct ::stat status {};
+    struct ::stat status{};
     if (::lstat(path.c_str(), &status) < 0) {
         if (errno == ENOENT) return {};
         return fail_errno("stat {}", path);
@@ -187,10 +188,12 @@ Result<void> rename(const std::string& from, const std::string& to) {
     return {};
 }
 
-bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+bool exists(const std::string& path) {
+    return ::access(path.c_str(), F_OK) == 0;
+}
 
 Result<struct ::stat> stat(const std::string& path) {
-    struct ::stat status {};
+    struct ::stat status{};
     if (::stat(path.c_str(), &status) < 0) return fail_errno("stat {}", path);
     return status;
 }

@@ -1,7 +1,7 @@
+#include <sys/eventfd.h>
 #include <sys/poll.hpp>
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cerrno>

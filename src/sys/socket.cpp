@@ -1,11 +1,10 @@
-#include <sys/socket.hpp>
-
 #include <base/rollback.hpp>
 #include <sys/file.hpp>
+#include <sys/socket.h>
+#include <sys/socket.hpp>
+#include <sys/un.h>
 
 #include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,7 +32,8 @@ Result<UnixAddress> address_of(const std::string& path) {
     std::string shown = path;
     if (path.size() >= sizeof out.address.sun_path) {
         const auto slash = path.rfind('/');
-        if (slash == std::string::npos) return fail(ErrorKind::invalid, "socket path {} is too long", path);
+        if (slash == std::string::npos)
+            return fail(ErrorKind::invalid, "socket path {} is too long", path);
         out.directory = TRY(open(path.substr(0, slash), O_PATH | O_DIRECTORY));
         shown = fmt::format("/proc/self/fd/{}{}", out.directory.raw(), path.substr(slash));
         if (shown.size() >= sizeof out.address.sun_path)
@@ -97,7 +97,8 @@ namespace {
 Result<void> send_flagged(FdView socket, std::string_view bytes, const std::vector<FdView>& fds,
                           int flags) {
     if (fds.size() > most_fds)
-        return fail(ErrorKind::internal, "{} descriptors in one message, at most {}", fds.size(), most_fds);
+        return fail(ErrorKind::internal, "{} descriptors in one message, at most {}", fds.size(),
+                    most_fds);
     iovec part{const_cast<char*>(bytes.data()), bytes.size()};
     msghdr header{};
     header.msg_iov = &part;
@@ -177,7 +178,8 @@ Result<Message> receive_message(FdView socket, std::size_t limit) {
     } while (received < 0 && errno == EINTR);
     if (received < 0) return fail_errno("receive message");
     message.fds = take_fds(header);
-    if (header.msg_flags & MSG_CTRUNC) return fail(ErrorKind::invalid, "message carries too many descriptors");
+    if (header.msg_flags & MSG_CTRUNC)
+        return fail(ErrorKind::invalid, "message carries too many descriptors");
     message.end = received == 0 && message.fds.empty();
     return message;
 }

@@ -58,7 +58,8 @@ TEST(JsonFields, ArraysTakeWhatFits) {
 }
 
 TEST(JsonFields, NullAndMissingLeaveTheDefault) {
-    const auto outer = parse_as<Outer>(R"({"Name":null,"Parts":{"a":null,"b":{}}})", "body").value();
+    const auto outer =
+        parse_as<Outer>(R"({"Name":null,"Parts":{"a":null,"b":{}}})", "body").value();
     EXPECT_EQ(outer.name, "");
     EXPECT_FALSE(outer.command.has_value());
     EXPECT_EQ(outer.parts.at("b").weight, 7);

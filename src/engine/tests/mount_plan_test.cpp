@@ -8,7 +8,8 @@ namespace corten::engine {
 
 namespace {
 
-Result<std::vector<PlannedMount>> plan(apitypes::HostConfig host, apitypes::ContainerConfig config = {}) {
+Result<std::vector<PlannedMount>> plan(apitypes::HostConfig host,
+                                       apitypes::ContainerConfig config = {}) {
     return plan_mounts(config, host, [](std::string_view) -> Result<std::vector<PlannedMount>> {
         return std::vector<PlannedMount>{{.type = "volume", .name = "theirs", .target = "/data"},
                                          {.type = "bind", .source = "/srv", .target = "/srv"}};
@@ -35,7 +36,8 @@ TEST(MountPlan, ReadsBindsAndVolumes) {
 }
 
 TEST(MountPlan, RefusesWhatMakesNoSense) {
-    for (const char* bad : {"/a:b", "/a", "/a:/b:nope", "/a:/", "../x:/b", "a/b:/c", "vol:/x/..", ":/x"})
+    for (const char* bad :
+         {"/a:b", "/a", "/a:/b:nope", "/a:/", "../x:/b", "a/b:/c", "vol:/x/..", ":/x"})
         EXPECT_EQ(plan(binds({bad})).error().kind(), ErrorKind::invalid) << bad;
     EXPECT_FALSE(plan(binds({"/a:/x", "/b:/x/"})).has_value());
 }

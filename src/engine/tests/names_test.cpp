@@ -1,4 +1,5 @@
 #include "names.hpp"
+
 #include "restart_policy.hpp"
 #include "signals.hpp"
 
@@ -7,7 +8,8 @@
 namespace corten::engine {
 
 TEST(Names, MadeUpNamesFollowTheRule) {
-    for (int i = 0; i < 200; ++i) EXPECT_TRUE(check_container_name(made_up_name(i % 2)).has_value());
+    for (int i = 0; i < 200; ++i)
+        EXPECT_TRUE(check_container_name(made_up_name(i % 2)).has_value());
 }
 
 TEST(Names, TheRuleIsDockers) {
@@ -30,8 +32,10 @@ TEST(Signals, NamesAndNumbers) {
 TEST(RestartPolicy, OnFailureCountsAndBacksOff) {
     using namespace std::chrono_literals;
     EXPECT_FALSE(should_restart({.policy = "on-failure", .exit_code = 0}));
-    EXPECT_TRUE(should_restart({.policy = "on-failure", .maximum_retries = 2, .restart_count = 1, .exit_code = 1}));
-    EXPECT_FALSE(should_restart({.policy = "on-failure", .maximum_retries = 2, .restart_count = 2, .exit_code = 1}));
+    EXPECT_TRUE(should_restart(
+        {.policy = "on-failure", .maximum_retries = 2, .restart_count = 1, .exit_code = 1}));
+    EXPECT_FALSE(should_restart(
+        {.policy = "on-failure", .maximum_retries = 2, .restart_count = 2, .exit_code = 1}));
     EXPECT_FALSE(should_restart({.policy = "always", .stopped_by_user = true}));
     EXPECT_EQ(next_restart_delay(0ms, 1s), 100ms);
     EXPECT_EQ(next_restart_delay(100ms, 1s), 200ms);

@@ -64,7 +64,8 @@ TEST(Limits, Contradictions) {
     EXPECT_NE(refusal(host), "");
     apitypes::HostConfig cpus;
     cpus.nano_cpus = 3'000'000'000;
-    EXPECT_EQ(refusal(cpus), "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available");
+    EXPECT_EQ(refusal(cpus),
+              "Range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available");
     apitypes::HostConfig set;
     set.cpuset_cpus = "0-7";
     EXPECT_EQ(refusal(set), "Requested CPUs are not available - requested 0-7, available: 0-1");
@@ -108,7 +109,8 @@ TEST(Devices, RulesAndNodes) {
 }
 
 namespace {
-constexpr auto passwd = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/srv/web:/bin/sh\n1000:x:7:7::/odd:/bin/sh\n";
+constexpr auto passwd =
+    "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/srv/web:/bin/sh\n1000:x:7:7::/odd:/bin/sh\n";
 constexpr auto groups = "root:x:0:\nweb:x:34:\nadm:x:4:web,other\nbig:x:99999999999:web\n";
 }  // namespace
 

@@ -1,8 +1,7 @@
 #include <sys/file.hpp>
 
-#include <gtest/gtest.h>
-
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 namespace corten::sys {

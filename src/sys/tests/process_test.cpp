@@ -4,7 +4,6 @@
 #include <sys/socket.hpp>
 
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 namespace corten::sys {
@@ -42,7 +41,8 @@ TEST(Spawn, SourcesThatAreTargetsAreNotOverwritten) {
 }
 
 TEST(Spawn, AMissingProgramIsAnError) {
-    const auto child = spawn({.program = "/nonexistent", .arguments = {}, .environment = {}, .fds = {}, .argv0 = {}});
+    const auto child = spawn(
+        {.program = "/nonexistent", .arguments = {}, .environment = {}, .fds = {}, .argv0 = {}});
     ASSERT_FALSE(child.has_value());
     EXPECT_EQ(child.error().kind(), ErrorKind::not_found);
 }

@@ -25,6 +25,8 @@ Result<WallTime> parse_unix_time(std::string_view text, std::string_view what);
 inline std::int64_t unix_seconds(WallTime t) {
     return std::chrono::floor<std::chrono::seconds>(t).time_since_epoch().count();
 }
-inline std::int64_t unix_nanoseconds(WallTime t) { return t.time_since_epoch().count(); }
+inline std::int64_t unix_nanoseconds(WallTime t) {
+    return t.time_since_epoch().count();
+}
 
 }  // namespace corten

@@ -12,6 +12,8 @@ std::string random_id();
 std::string random_hex(std::size_t n);
 
 /// The first 12 digits, as shown to people.
-inline std::string_view short_id(std::string_view id) { return id.substr(0, 12); }
+inline std::string_view short_id(std::string_view id) {
+    return id.substr(0, 12);
+}
 
 }  // namespace corten

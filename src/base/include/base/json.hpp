@@ -53,10 +53,11 @@ template <typename T>
 concept HasJsonFields = requires { T::fields(); };
 
 template <typename T>
-concept HasJsonMethods = requires(const T& written, T& read, const Json& json, std::string_view path) {
-    { written.write_json() } -> std::same_as<Json>;
-    { read.read_json(json, path) } -> std::same_as<Result<void>>;
-};
+concept HasJsonMethods =
+    requires(const T& written, T& read, const Json& json, std::string_view path) {
+        { written.write_json() } -> std::same_as<Json>;
+        { read.read_json(json, path) } -> std::same_as<Result<void>>;
+    };
 
 /// Parses text; trailing data and bad UTF-8 are errors. `what` names the document in the error.
 Result<Json> parse_json(std::string_view text, std::string_view what);
@@ -89,10 +90,14 @@ struct IsArray<std::array<T, N>> : std::true_type {};
 
 template <typename T>
 bool is_empty(const T& value) {
-    if constexpr (IsOptional<T>::value) return !value.has_value();
-    else if constexpr (requires { value.empty(); }) return value.empty();
-    else if constexpr (std::is_arithmetic_v<T>) return value == T{};
-    else return false;
+    if constexpr (IsOptional<T>::value)
+        return !value.has_value();
+    else if constexpr (requires { value.empty(); })
+        return value.empty();
+    else if constexpr (std::is_arithmetic_v<T>)
+        return value == T{};
+    else
+        return false;
 }
 
 }  // namespace json_detail
@@ -166,9 +171,8 @@ Result<void> read_scalar(const Json& json, T& out, std::string_view path) {
     } else {
         static_assert(std::is_integral_v<T>, "give the type a fields() table");
         if (!json.is_number_integer()) return wrong_type(path, json, "a whole number");
-        const bool fits = json.is_number_unsigned()
-                              ? std::in_range<T>(json.get<std::uint64_t>())
-                              : std::in_range<T>(json.get<std::int64_t>());
+        const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<std::uint64_t>())
+                                                    : std::in_range<T>(json.get<std::int64_t>());
         if (!fits) return fail(ErrorKind::invalid, "{}: {} is out of range", path, json.dump());
         out = json.get<T>();
     }
@@ -180,8 +184,9 @@ Result<void> read_field(const Json& json, T& out, const JsonField<Class, Member>
                         std::string_view path) {
     const auto found = json.find(entry.name);
     if (found == json.end() || found->is_null()) return {};
-    return read_json(*found, out.*entry.member,
-                     path.empty() ? std::string(entry.name) : fmt::format("{}.{}", path, entry.name));
+    return read_json(
+        *found, out.*entry.member,
+        path.empty() ? std::string(entry.name) : fmt::format("{}.{}", path, entry.name));
 }
 
 template <typename T>

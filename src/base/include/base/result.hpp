@@ -19,20 +19,20 @@ namespace corten {
 /// What went wrong, as far as a caller can act on it. One table each turns a kind into an HTTP
 /// status (api) and an exit code (cli).
 enum class ErrorKind {
-    invalid,        ///< the request makes no sense: bad argument, bad reference, bad JSON
-    not_found,      ///< the named object does not exist
-    conflict,       ///< the object exists, but its state or another object forbids the request
-    not_modified,   ///< the object already is as asked
-    unauthorized,   ///< credentials are missing or wrong
-    forbidden,      ///< understood and never allowed
-    unavailable,    ///< a peer (registry, supervisor) cannot be reached or did not answer
-    unsupported,    ///< the kernel or this build does not have it
-    not_built,      ///< part of the API that is not implemented; says what is missing
-    no_space,       ///< disk, memory, addresses or descriptors ran out
-    cancelled,      ///< the caller asked to stop
-    io,             ///< a system call failed in a way the request is not to blame for
-    corrupt,        ///< stored or received bytes do not match their digest, format or length
-    internal,       ///< a bug
+    invalid,       ///< the request makes no sense: bad argument, bad reference, bad JSON
+    not_found,     ///< the named object does not exist
+    conflict,      ///< the object exists, but its state or another object forbids the request
+    not_modified,  ///< the object already is as asked
+    unauthorized,  ///< credentials are missing or wrong
+    forbidden,     ///< understood and never allowed
+    unavailable,   ///< a peer (registry, supervisor) cannot be reached or did not answer
+    unsupported,   ///< the kernel or this build does not have it
+    not_built,     ///< part of the API that is not implemented; says what is missing
+    no_space,      ///< disk, memory, addresses or descriptors ran out
+    cancelled,     ///< the caller asked to stop
+    io,            ///< a system call failed in a way the request is not to blame for
+    corrupt,       ///< stored or received bytes do not match their digest, format or length
+    internal,      ///< a bug
 };
 
 std::string_view to_string(ErrorKind kind);
@@ -89,7 +89,9 @@ class [[nodiscard]] Result {
 public:
     using value_type = T;
 
-    Result() requires std::is_void_v<T> : state_(std::in_place_index<0>) {}
+    Result()
+        requires std::is_void_v<T>
+        : state_(std::in_place_index<0>) {}
     Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
     template <typename U = T>
         requires(!std::is_void_v<T> && std::constructible_from<Stored, U &&> &&
@@ -114,7 +116,9 @@ public:
     const Error& error() const& { return std::get<1>(state_); }
     Error&& error() && { return std::get<1>(std::move(state_)); }
 
-    Stored value_or(Stored other) && { return has_value() ? std::move(*this).value() : std::move(other); }
+    Stored value_or(Stored other) && {
+        return has_value() ? std::move(*this).value() : std::move(other);
+    }
 
     /// Adds what was being done to the error, if there is one.
     Result&& context(std::string_view what) && {

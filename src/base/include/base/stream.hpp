@@ -1,5 +1,6 @@
 #pragma once
-// Byte streams between layers, as plain callables: archives, image layers, request and reply bodies.
+// Byte streams between layers, as plain callables: archives, image layers, request and reply
+// bodies.
 #include <base/result.hpp>
 
 #include <cstddef>

@@ -69,8 +69,8 @@ struct AttachRequest {
     bool stdin_stream = false;
     bool stdout_stream = false;
     bool stderr_stream = false;
-    bool logs = false;    ///< what was written so far comes first
-    bool stream = false;  ///< and then what comes
+    bool logs = false;        ///< what was written so far comes first
+    bool stream = false;      ///< and then what comes
     std::string detach_keys;  ///< docker's notation; empty for ctrl-p,ctrl-q
 };
 
@@ -158,7 +158,8 @@ public:
     Result<void> rename(std::string_view ref, std::string_view name);
     Result<void> resize(std::string_view ref, std::uint16_t rows, std::uint16_t columns);
     Result<void> remove(std::string_view ref, const RemoveContainer& request);
-    Result<apitypes::UpdateReply> update(std::string_view ref, const apitypes::UpdateRequest& request);
+    Result<apitypes::UpdateReply> update(std::string_view ref,
+                                         const apitypes::UpdateRequest& request);
     Result<apitypes::ContainersPruned> prune(const Filters& filters);
 
     Result<std::unique_ptr<Waiter>> begin_wait(std::string_view ref, WaitCondition condition);
@@ -173,8 +174,8 @@ public:
     Result<PathStat> stat_path(std::string_view ref, const std::string& path) const;
     /// A tar of `path` into `sink`.
     Result<void> get_archive(std::string_view ref, const std::string& path, const ByteSink& sink);
-    Result<void> put_archive(std::string_view ref, const std::string& path, const PutArchive& options,
-                             const ByteSource& source);
+    Result<void> put_archive(std::string_view ref, const std::string& path,
+                             const PutArchive& options, const ByteSource& source);
     /// The whole file system as a tar.
     Result<void> export_archive(std::string_view ref, const ByteSink& sink);
 

@@ -45,7 +45,8 @@ public:
     Result<void> push(std::string_view ref, const RegistryCredentials& credentials,
                       const ProgressSink& progress, FdView cancel);
     Result<void> tag(std::string_view ref, std::string_view repository, std::string_view tag);
-    Result<std::vector<apitypes::ImageDeleted>> remove(std::string_view ref, bool force, bool prune_parents);
+    Result<std::vector<apitypes::ImageDeleted>> remove(std::string_view ref, bool force,
+                                                       bool prune_parents);
     Result<apitypes::ImagesPruned> prune(const Filters& filters);
     Result<void> save(const std::vector<std::string>& refs, const ByteSink& sink) const;
     Result<void> load(const ByteSource& source, const ProgressSink& progress);
@@ -56,7 +57,8 @@ public:
         std::vector<std::string> changes;
         std::string platform;
     };
-    Result<std::string> import(const Import& request, const ByteSource& source, const ProgressSink& progress);
+    Result<std::string> import(const Import& request, const ByteSource& source,
+                               const ProgressSink& progress);
     /// An image made from the distribution's own packages: "debian" or "busybox".
     Result<void> bootstrap(std::string_view name, const ProgressSink& progress, FdView cancel);
     /// Checks credentials with the registry.

@@ -20,7 +20,8 @@ public:
     /// forbidden for bridge, host and none.
     Result<void> remove(std::string_view ref);
     Result<void> connect(std::string_view ref, const apitypes::NetworkConnectRequest& request);
-    Result<void> disconnect(std::string_view ref, const apitypes::NetworkDisconnectRequest& request);
+    Result<void> disconnect(std::string_view ref,
+                            const apitypes::NetworkDisconnectRequest& request);
     Result<apitypes::NetworksPruned> prune(const Filters& filters);
 
 private:

@@ -3,7 +3,6 @@
 // directory descriptor are resolved by the kernel from there.
 #include <base/fd.hpp>
 #include <base/result.hpp>
-
 #include <sys/stat.h>
 #include <sys/types.h>
 

@@ -2,7 +2,6 @@
 // Processes by pidfd: a PidRef never names another process that took over the number.
 #include <base/fd.hpp>
 #include <base/result.hpp>
-
 #include <sys/types.h>
 
 #include <optional>
@@ -47,7 +46,7 @@ struct InheritedFd {
 };
 
 struct SpawnRequest {
-    std::string program;  ///< absolute path, not searched for
+    std::string program;                   ///< absolute path, not searched for
     std::vector<std::string> arguments;    ///< argv[1..]
     std::vector<std::string> environment;  ///< NAME=value; nothing else is passed on
     std::vector<InheritedFd> fds;          ///< 0, 1 and 2 are /dev/null unless named here
