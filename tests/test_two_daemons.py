@@ -100,6 +100,6 @@ def test_a_third_on_the_same_place_is_refused(pair, what):
         assert int(first.pidfile.read_text()) == first.process.pid
     finally:
         third.terminate()
-        engines.remove_bridge(third.bridge)
+        third.remove_network()
         shutil.rmtree(third.work, ignore_errors=True)
     assert os.path.exists(first.socket)

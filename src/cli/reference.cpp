@@ -22,6 +22,17 @@ bool looks_like_domain(std::string_view part) {
     return part == "localhost" || part.find_first_of(".:") != part.npos || has_upper;
 }
 
+/// Labels of letters, digits and inner dashes between dots, then perhaps a port.
+bool is_domain(std::string_view text) {
+    const auto [host, port] = split_once(text, ':');
+    const bool has_port = text.find(':') != text.npos;
+    if (has_port && (port.empty() || port.find_first_not_of("0123456789") != port.npos)) return false;
+    return std::ranges::all_of(split(host, '.'), [](std::string_view label) {
+        return !label.empty() && label.front() != '-' && label.back() != '-' &&
+               std::ranges::all_of(label, [](char c) { return c == '-' || (is_word(c) && c != '_'); });
+    });
+}
+
 /// Letters and digits, between them one '.', one or two '_' or any number of '-'.
 bool is_path_component(std::string_view text) {
     if (text.empty() || !is_lower_alnum(text.front()) || !is_lower_alnum(text.back())) return false;
@@ -92,6 +103,7 @@ Result<ImageName> parse_image_name(std::string_view text) {
     name.domain = domain_given ? rest.substr(0, slash) : default_domain;
     if (name.domain == "index.docker.io") name.domain = default_domain;
     if (domain_given) rest = rest.substr(slash + 1);
+    if (!is_domain(name.domain)) return fail(ErrorKind::invalid, "invalid reference format");
     if (const auto colon = rest.rfind(':'); colon != rest.npos) {
         name.tag = rest.substr(colon + 1);
         rest = rest.substr(0, colon);

@@ -158,6 +158,7 @@ Result<void> destroy_locked(Context& context, Container& container, bool volumes
     release_supervisor(context, container);
     drop_shared_memory(context, spec->id);
     TRY(context.store->snapshots().remove(spec->id));
+    TRY(sys::remove_tree(context.runtime_directory(spec->id)));  // of a run before a crash
     TRY(sys::remove_tree(context.files_of(spec->id)));
     if (volumes) TRY(remove_anonymous_volumes(context, *spec));
     TRY(context.container_store.remove(spec->id));

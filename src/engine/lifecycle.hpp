@@ -24,8 +24,13 @@ void handle_exit(Context& context, const std::shared_ptr<Container>& container, 
 Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
     Context& context, const std::shared_ptr<Container>& container);
 /// What a supervisor's events lead to.
+/// Whether a supervisor runs, be it that it has just been spawned and does not listen yet.
+bool supervisor_lives(const Context& context, const std::string& id);
 proto::ShimHandlers supervisor_handlers(Context& context,
                                         const std::shared_ptr<Container>& container);
+/// Lets go of a supervisor that was released or has ended (or kills it), and waits for its process.
+enum class ForgetMode { released, kill };
+void forget_supervisor(Context& context, Container& container, ForgetMode mode);
 /// Ends the supervisor of a container that does not run, and waits for its process.
 void release_supervisor(Context& context, Container& container);
 

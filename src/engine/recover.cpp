@@ -12,6 +12,7 @@
 
 #include <csignal>
 #include <set>
+#include <thread>
 
 namespace corten::engine::lifecycle {
 
@@ -25,8 +26,29 @@ struct Found {
 
 Result<std::shared_ptr<proto::ShimClient>> connect(Context& context,
                                                    const std::shared_ptr<Container>& container) {
-    return context.pump->connect(context.runtime_directory(container->id()) + "/shim.sock",
-                                 supervisor_handlers(context, container));
+    constexpr auto patience = std::chrono::seconds(10);
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    for (;;) {
+        const bool lives = supervisor_lives(context, container->id());
+        auto client =
+            context.pump->connect(context.runtime_directory(container->id()) + "/shim.sock",
+                                  supervisor_handlers(context, container));
+        // The daemon before us may have died right after it spawned one: it will listen soon.
+        if (client || !lives || std::chrono::steady_clock::now() > deadline) return client;
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+}
+
+/// A start request of the daemon before us may still lie in the supervisor's socket. Once it is
+/// released it will not start; when it has started already it says so.
+std::optional<proto::StateReply> settled_state(proto::ShimClient& client,
+                                               const proto::StateReply& first) {
+    if (first.status != "created") return first;
+    const auto released = client.call(proto::ReleaseRequest{});
+    if (released) return {};
+    const auto again = client.call(proto::StateRequest{});
+    if (!again) return {};
+    return *again;
 }
 
 Found look_at(Context& context, const std::shared_ptr<Container>& container) {
@@ -35,10 +57,12 @@ Found look_at(Context& context, const std::shared_ptr<Container>& container) {
     if (!client) return found;  // no supervisor: the ordinary case of a container that does not run
     container->set_supervisor(*client, sys::PidRef());
     const auto state = (*client)->call(proto::StateRequest{});
-    if (state)
-        found.state = *state;
-    else
+    if (!state) {
         log::warning("supervisor of {}: {}", container->name(), state.error().message());
+        return found;
+    }
+    found.state = settled_state(**client, *state);
+    if (!found.state) forget_supervisor(context, *container, ForgetMode::released);
     return found;
 }
 

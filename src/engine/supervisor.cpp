@@ -12,6 +12,7 @@
 #include <fcntl.h>
 
 #include <csignal>
+#include <thread>
 
 namespace corten::engine::lifecycle {
 
@@ -94,6 +95,9 @@ Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
     TRY(sys::remove_file(directory + "/exit.json"));
     auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
     const Fd errors = TRY(sys::open(directory + "/shim.log", O_WRONLY | O_CREAT | O_APPEND, 0600));
+    // The supervisor's life is the lock's: see supervisor_lives().
+    if (!TRY(sys::try_lock(errors)))
+        return fail(ErrorKind::conflict, "container {} has a supervisor already", container->id());
     auto child = TRY(sys::spawn({.program = context.config.shim_program,
                                  .arguments = {directory},
                                  .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
@@ -105,21 +109,51 @@ Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
     return client;
 }
 
+bool supervisor_lives(const Context& context, const std::string& id) {
+    const auto log = sys::open(context.runtime_directory(id) + "/shim.log", O_RDONLY);
+    if (!log) return false;
+    const auto free = sys::try_lock(*log);
+    return free && !*free;
+}
+
+namespace {
+
+/// Its end: of our child by waiting for it, of one adopted from an earlier daemon by its lock.
+void await_end(const Context& context, const Container& container, const sys::PidRef& process) {
+    if (process.valid()) return reap(process);
+    constexpr auto patience = std::chrono::seconds(5);
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (supervisor_lives(context, container.id())) {
+        if (std::chrono::steady_clock::now() > deadline)
+            return log::warning("container {}: its supervisor does not end",
+                                short_id(container.id()));
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+}
+
+}  // namespace
+
+void forget_supervisor(Context& context, Container& container, ForgetMode mode) {
+    const auto client = container.supervisor();
+    if (!client) return;
+    context.pump->remove(*client);
+    const auto process = container.take_supervisor_process();
+    if (mode == ForgetMode::kill && process.valid()) process.signal(SIGKILL).ignore();
+    await_end(context, container, process);
+    sys::remove_tree(context.runtime_directory(container.id()))
+        .ignore();  // recovery removes the rest
+}
+
 void release_supervisor(Context& context, Container& container) {
     const auto client = container.supervisor();
     if (!client) return;
     const auto released = client->call(proto::ReleaseRequest{});
-    context.pump->remove(*client);
-    const auto process = container.take_supervisor_process();
-    if (!released && released.error().kind() != ErrorKind::unavailable) {
+    const bool stays = !released && released.error().kind() != ErrorKind::unavailable;
+    if (stays)
         log::warning("container {}: release its supervisor: {}", short_id(container.id()),
                      released.error().message());
-        // Never wait for one that will not go; the container goes with it.
-        if (process.valid()) process.signal(SIGKILL).ignore();
-    }
-    reap(process);
-    sys::remove_tree(context.runtime_directory(container.id()))
-        .ignore();  // recovery removes the rest
+    // Never wait for one that will not go; the container goes with it.
+    forget_supervisor(context, container, stays ? ForgetMode::kill : ForgetMode::released);
 }
 
 }  // namespace corten::engine::lifecycle

@@ -2,7 +2,9 @@
 
 #include <sys/file.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <thread>
 
 namespace corten::network {
 
@@ -88,8 +90,16 @@ Result<Bridge> ensure_bridge(Rtnl& rtnl, const std::string& name, const Subnet& 
 Result<void> remove_bridge(Rtnl& rtnl, const std::string& name) {
     const auto link = TRY(rtnl.find(name));
     if (!link || !is_ours(*link)) return {};
-    for (const auto& other : TRY(rtnl.links()))
-        if (other.master == link->index) return {};
+    // The kernel takes the interfaces of an ended namespace away in its own time.
+    constexpr int most_tries = 300;
+    for (int tries = 0;; ++tries) {
+        const auto links = TRY(rtnl.links());
+        const auto port = std::ranges::find(links, link->index, &Link::master);
+        if (port == links.end()) break;
+        if (tries == most_tries)
+            return fail(ErrorKind::conflict, "bridge {} has interface {} on it", name, port->name);
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
     RtnlBatch batch;
     batch.delete_link(link->index);
     return rtnl.execute(std::move(batch));

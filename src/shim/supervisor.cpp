@@ -100,6 +100,7 @@ void Supervisor::install_handlers() {
 Result<proto::StartReply> Supervisor::start(proto::StartRequest request,
                                             proto::Received& received) {
     if (created_) return fail(ErrorKind::conflict, "container {} was started already", request.id);
+    if (released_) return fail(ErrorKind::conflict, "the supervisor of {} was released", request.id);
     auto reply = launch(request, received);
     if (!reply) undo_start();
     trim_memory();

@@ -1,5 +1,6 @@
 #include <base/ids.hpp>
 #include <base/rollback.hpp>
+#include <sys/file.h>
 #include <sys/file.hpp>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -13,6 +14,12 @@
 #include <cstring>
 
 namespace corten::sys {
+
+Result<bool> try_lock(FdView file) {
+    if (::flock(file.raw(), LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno == EWOULDBLOCK) return false;
+    return fail_errno("flock");
+}
 
 Result<Fd> open(const std::string& path, int flags, mode_t mode) {
     Fd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));

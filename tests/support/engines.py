@@ -163,6 +163,10 @@ class Daemon(Engine):
     def logs(self) -> str:
         return self.log.read_text(errors="replace")[-6000:] if self.log.exists() else ""
 
+    def remove_network(self):
+        """Bridge and rules outlive the daemon, as Docker's do: who made them for a test takes them away."""
+        subprocess.run([*self.argv(), "--remove-network"], stderr=subprocess.DEVNULL, check=True)
+
     def stop(self, forget=True):
         """Ends everything and, with `forget`, deletes the data: nothing of this daemon may be left after it."""
         try:
@@ -172,14 +176,8 @@ class Daemon(Engine):
         finally:
             self.terminate()
             if forget:
-                remove_bridge(self.bridge)
+                self.remove_network()
                 shutil.rmtree(self.work, ignore_errors=True)
-
-
-def remove_bridge(name: str):
-    """A bridge outlives its daemon as Docker's does: who made it for a test takes it away."""
-    if os.path.exists(f"/sys/class/net/{name}"):
-        subprocess.run(["ip", "link", "del", name], stderr=subprocess.DEVNULL)
 
 
 class Oracle(Engine):

@@ -97,7 +97,7 @@ TEST(ImageDefaults, EnvironmentOfTheUserWins) {
     apitypes::ContainerConfig config;
     config.env = {"A=9", "B", "C=3"};
     apply_image_defaults(config, image);
-    EXPECT_EQ(*config.env, (std::vector<std::string>{"PATH=/bin", "A=9", "C=3"}));
+    EXPECT_EQ(*config.env, (std::vector<std::string>{"A=9", "C=3", "PATH=/bin"}));
 }
 
 }  // namespace corten::engine

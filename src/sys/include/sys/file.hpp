@@ -14,6 +14,10 @@
 
 namespace corten::sys {
 
+/// flock(2), exclusive and without waiting: false when another open file description holds it. The
+/// lock lasts as long as the description, also in a child that inherited it.
+Result<bool> try_lock(FdView file);
+
 /// open(2) with O_CLOEXEC added.
 Result<Fd> open(const std::string& path, int flags, mode_t mode = 0);
 Result<Fd> open_at(FdView directory, const std::string& path, int flags, mode_t mode = 0);

@@ -14,7 +14,7 @@ enum class SocketType { stream, seqpacket };
 
 /// A listening socket at `path`; what was there before is replaced when nobody listens on it.
 /// Paths longer than sun_path go through /proc/self/fd.
-Result<Fd> listen_unix(const std::string& path, SocketType type, mode_t mode, int backlog = 128);
+Result<Fd> listen_unix(const std::string& path, SocketType type, mode_t mode, int backlog = 4096);
 Result<Fd> connect_unix(const std::string& path, SocketType type);
 Result<Fd> accept(FdView listener);
 /// A connected pair, both close-on-exec.
