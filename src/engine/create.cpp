@@ -42,6 +42,20 @@ void normalise_network(CreateContainer& request) {
     if (mode == "none" || mode == "host" || is_container_mode(mode)) endpoints.clear();
 }
 
+Result<void> check_addresses(const std::string& network,
+                             const apitypes::EndpointIpamConfig& wanted) {
+    if (!wanted.link_local_ips.empty())
+        return fail(ErrorKind::not_built, "--link-local-ip is not implemented");
+    if (wanted.ipv4_address.empty() && wanted.ipv6_address.empty()) return {};
+    if (network == "bridge")
+        return invalid(
+            "invalid config for network bridge: invalid endpoint settings: user specified IP "
+            "address is supported on user defined networks only");
+    if (!wanted.ipv6_address.empty())
+        return fail(ErrorKind::not_built, "--ip6 is not implemented: networks have IPv4 addresses");
+    return {};
+}
+
 /// That the network or the container of a "container:" mode exists is looked up at start, as docker
 /// does: its command takes "not found" at create for a missing image.
 Result<void> check_network(const CreateContainer& request) {
@@ -58,15 +72,9 @@ Result<void> check_network(const CreateContainer& request) {
             return invalid(
                 "conflicting options: port publishing and the container type network mode");
     }
-    for (const auto& [network, settings] : request.networking.endpoints) {
-        if (!settings || !settings->ipam_config || settings->ipam_config->ipv4_address.empty())
-            continue;
-        if (network == "bridge")
-            return invalid(
-                "invalid config for network bridge: invalid endpoint settings: user specified IP "
-                "address "
-                "is supported on user defined networks only");
-    }
+    for (const auto& [network, settings] : request.networking.endpoints)
+        if (settings && settings->ipam_config)
+            TRY(check_addresses(network, *settings->ipam_config));
     for (const auto& text : apitypes::items(host.extra_hosts))
         if (text.find(':') == std::string::npos && text.find('=') == std::string::npos)
             return invalid("bad format for add-host: \"{}\"", text);
