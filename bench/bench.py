@@ -279,11 +279,12 @@ class Bench:
         for c in self.contestants:
             if c.name == "docker→" or (c.name == "corten" and not c.daemon_pid):
                 continue
+            time.sleep(12)  # idle is what it says: no request for a while
             idle = pss(c.daemon_pid) if c.daemon_pid else 0.0
             if c.daemon_pid:
                 self.record("PSS of the idle daemon", "KiB", c.name, idle)
             numbers = [c.do("run", "-d", BOX, "sleep", "6000") for _ in range(count)]
-            time.sleep(1)
+            time.sleep(12)
             helpers = set()
             for number in numbers:
                 pid = int(c.do("inspect", "-f", "{{.State.Pid}}", number))

@@ -14,7 +14,10 @@ pkg_check_modules(seccomp REQUIRED IMPORTED_TARGET libseccomp)
 find_library(CORTEN_SECCOMP_ARCHIVE libseccomp.a REQUIRED)
 set_target_properties(PkgConfig::seccomp PROPERTIES
     INTERFACE_LINK_LIBRARIES ${CORTEN_SECCOMP_ARCHIVE})
-pkg_check_modules(archive REQUIRED IMPORTED_TARGET libarchive)
+# Archives: of the shared library every program would load all formats and what they need.
+find_library(CORTEN_STATIC_ARCHIVE libarchive.a REQUIRED)
+find_library(CORTEN_STATIC_LZMA liblzma.a REQUIRED)
+find_library(CORTEN_STATIC_BZIP2 libbz2.a REQUIRED)
 pkg_check_modules(isal REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(nftables REQUIRED IMPORTED_TARGET libnftables)

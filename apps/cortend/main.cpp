@@ -10,12 +10,12 @@
 #include <http/tls.hpp>
 #include <network/networks.hpp>
 #include <sys/file.hpp>
+#include <sys/memory.hpp>
 #include <sys/resource.h>
 #include <sys/socket.hpp>
 #include <sys/stat.h>
 
 #include <fcntl.h>
-#include <grp.h>
 #include <malloc.h>
 #include <unistd.h>
 
@@ -47,7 +47,7 @@ void raise_descriptor_limit() {
     ::setrlimit(RLIMIT_NOFILE, &limit);  // never above the hard limit, so it cannot be refused
 }
 
-/// Signals that end the daemon are taken by one sigwait(), in no handler.
+/// Signals that end the daemon are taken by wait_for_end(), in no handler.
 sigset_t block_signals() {
     sigset_t ending;
     ::sigemptyset(&ending);
@@ -70,12 +70,17 @@ Result<Fd> write_pidfile(const std::string& path) {
     return fd;
 }
 
+/// A group's number by its name in /etc/group, or the number itself. Read here and not through the
+/// C library, whose name services stay in the memory of a daemon that asks once.
 std::optional<gid_t> group_id(const std::string& name) {
-    group entry{};
-    group* found = nullptr;
-    char buffer[16384];
-    if (::getgrnam_r(name.c_str(), &entry, buffer, sizeof buffer, &found) == 0 && found)
-        return found->gr_gid;
+    if (const auto number = parse_integer(name, "group")) return static_cast<gid_t>(*number);
+    const auto text = sys::read_file("/etc/group");
+    if (!text) return {};
+    for (const auto& line : split(*text, '\n')) {
+        const auto fields = split(line, ':');
+        if (fields.size() < 3 || fields[0] != name) continue;
+        if (const auto number = parse_integer(fields[2], "group")) return static_cast<gid_t>(*number);
+    }
     return {};
 }
 
@@ -138,6 +143,17 @@ Result<void> remove_network(const Options& options) {
     return networks->remove();
 }
 
+/// Returns the signal. Meanwhile gives back, every now and then, what a burst of work has left.
+int wait_for_end(const sigset_t& ending) {
+    constexpr timespec interval{.tv_sec = 10, .tv_nsec = 0};
+    for (;;) {
+        const int signal = ::sigtimedwait(&ending, nullptr, &interval);
+        if (signal > 0) return signal;
+        sys::release_heap();
+        sys::release_program_pages();
+    }
+}
+
 Result<int> serve(const Options& options) {
     const sigset_t ending = block_signals();
     const Fd pidfile = TRY(write_pidfile(options.pidfile));
@@ -149,8 +165,7 @@ Result<int> serve(const Options& options) {
     TRY(listen(*server, options));
     TRY(server->start());
     log::info("cortend {} ready", engine::version_text);
-    int signal = 0;
-    ::sigwait(&ending, &signal);
+    const int signal = wait_for_end(ending);
     log::info("signal {}: ending; containers run on", signal);
     const auto hanging = server->stop(std::chrono::seconds(5));
     for (const auto& line : hanging) log::warning("still busy: {}", line);

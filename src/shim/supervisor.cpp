@@ -103,8 +103,13 @@ Result<proto::StartReply> Supervisor::start(proto::StartRequest request,
     if (released_) return fail(ErrorKind::conflict, "the supervisor of {} was released", request.id);
     auto reply = launch(request, received);
     if (!reply) undo_start();
-    trim_memory();
+    rest_soon();
     return reply;
+}
+
+/// Off the path of a start, and not at all for a container that ends at once.
+void Supervisor::rest_soon() {
+    rest_ = loop_.after(seconds(1), [] { trim_memory(); });
 }
 
 Result<proto::StartReply> Supervisor::launch(const proto::StartRequest& request,
@@ -219,7 +224,7 @@ Result<proto::ExecReply> Supervisor::exec(proto::ExecRequest request, proto::Rec
                             .seccomp = seccomp_,
                             .seccomp_program = seccomp_program_};
     auto reply = execs_.start(target, std::move(request), received);
-    trim_memory();
+    rest_soon();
     return reply;
 }
 
@@ -359,7 +364,6 @@ Result<void> supervise(const std::string& runtime_directory, Fd control) {
     auto loop = TRY(Loop::create());
     Supervisor supervisor(*loop, runtime_directory);
     TRY(supervisor.open(std::move(control)));
-    trim_memory();
     TRY(loop->run());
     return sys::remove_file(supervisor.socket_path());
 }

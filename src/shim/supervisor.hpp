@@ -32,6 +32,7 @@ private:
     void install_handlers();
 
     Result<proto::StartReply> start(proto::StartRequest request, proto::Received& received);
+    void rest_soon();
     Result<proto::StartReply> launch(const proto::StartRequest& request, proto::Received& received);
     Result<void> open_log(const proto::LogConfig& config);
     Result<runtime::LaunchRequest> launch_request(const proto::StartRequest& request,
@@ -75,6 +76,7 @@ private:
     Fd oom_;
     Loop::Watch oom_watch_;
     Loop::Timer leaving_;
+    Loop::Timer rest_;
     std::uint64_t oom_kills_ = 0;
     std::int64_t pid_ = 0;
     std::int64_t started_at_ = 0;  // nanoseconds since the epoch
