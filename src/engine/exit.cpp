@@ -75,7 +75,8 @@ bool record_exit(Context& context, Container& container, const proto::ExitRecord
         state.sandbox_id.clear();
         if (!state.health.status.empty()) state.health.status = "unhealthy";
     });
-    keep_state(context, container);
+    // With --rm the row goes in a moment; for a daemon that dies before, the exit file tells.
+    if (again || !spec->host.auto_remove) keep_state(context, container);
     return again;
 }
 

@@ -28,10 +28,10 @@ Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
 bool supervisor_lives(const Context& context, const std::string& id);
 proto::ShimHandlers supervisor_handlers(Context& context,
                                         const std::shared_ptr<Container>& container);
-/// Lets go of a supervisor that was released or has ended (or kills it), and waits for its process.
+/// Lets go of a supervisor that was released or has ended (or kills it); its end is reaped later.
 enum class ForgetMode { released, kill };
 void forget_supervisor(Context& context, Container& container, ForgetMode mode);
-/// Ends the supervisor of a container that does not run, and waits for its process.
+/// Ends the supervisor of a container that does not run.
 void release_supervisor(Context& context, Container& container);
 
 /// Brings the database, the supervisors that still run and the host into agreement.

@@ -12,7 +12,6 @@
 #include <fcntl.h>
 
 #include <csignal>
-#include <thread>
 
 namespace corten::engine::lifecycle {
 
@@ -116,30 +115,14 @@ bool supervisor_lives(const Context& context, const std::string& id) {
     return free && !*free;
 }
 
-namespace {
-
-/// Its end: of our child by waiting for it, of one adopted from an earlier daemon by its lock.
-void await_end(const Context& context, const Container& container, const sys::PidRef& process) {
-    if (process.valid()) return reap(process);
-    constexpr auto patience = std::chrono::seconds(5);
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (supervisor_lives(context, container.id())) {
-        if (std::chrono::steady_clock::now() > deadline)
-            return log::warning("container {}: its supervisor does not end",
-                                short_id(container.id()));
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-}
-
-}  // namespace
-
 void forget_supervisor(Context& context, Container& container, ForgetMode mode) {
     const auto client = container.supervisor();
     if (!client) return;
     context.pump->remove(*client);
-    const auto process = container.take_supervisor_process();
-    if (mode == ForgetMode::kill && process.valid()) process.signal(SIGKILL).ignore();
-    await_end(context, container, process);
+    // It takes the container's namespaces down as it ends: nobody waits for that.
+    auto process = std::make_shared<sys::PidRef>(container.take_supervisor_process());
+    if (mode == ForgetMode::kill && process->valid()) process->signal(SIGKILL).ignore();
+    context.workers.post([process] { reap(*process); });
     sys::remove_tree(context.runtime_directory(container.id()))
         .ignore();  // recovery removes the rest
 }

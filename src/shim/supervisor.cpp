@@ -275,7 +275,8 @@ Result<void> Supervisor::check_running() const {
 
 // ---- the end --------------------------------------------------------------------------------
 
-/// The namespaces are held open by created_, so this comes before the kernel takes them down.
+/// The namespaces are held open by created_, so this comes before the kernel takes them down; that
+/// takes milliseconds and nobody has to wait for it.
 void Supervisor::on_init_exit() {
     init_watch_.reset();
     oom_watch_.reset();
@@ -287,8 +288,6 @@ void Supervisor::on_init_exit() {
                               .oom_killed = created_->cgroup.oom_kills() > 0,
                               .finished_at = unix_nanoseconds(now())};
     write_exit_file();
-    created_->mount_ns.reset();
-    created_->net_ns.reset();
     // With a pid namespace of its own nothing is left; without one, what it started must go too.
     if (auto killed = created_->cgroup.kill_all(); !killed)
         log::warning("container {}: {}, ignoring", id_, killed.error().message());
@@ -305,6 +304,13 @@ void Supervisor::write_exit_file() {
 void Supervisor::announce_exit() {
     exit_announced_ = true;
     control_.broadcast(proto::event_exited, *exit_);
+    // A daemon releases this supervisor at once, which ends it and the namespaces; without one they
+    // end here.
+    constexpr milliseconds for_the_daemon{200};
+    rest_ = loop_.after(for_the_daemon, [this] {
+        created_->mount_ns.reset();
+        created_->net_ns.reset();
+    });
     consider_leaving();
 }
 
@@ -323,6 +329,7 @@ void Supervisor::report_lost_log(const std::string& reason) {
 Result<proto::Empty> Supervisor::release() {
     if (created_ && !exit_) return fail(ErrorKind::conflict, "container {} is still running", id_);
     if (created_) TRY(created_->cgroup.remove());
+    TRY(sys::remove_file(socket_path()));  // a next supervisor of this container may listen there
     leave();
     return proto::Empty{};
 }
@@ -364,8 +371,7 @@ Result<void> supervise(const std::string& runtime_directory, Fd control) {
     auto loop = TRY(Loop::create());
     Supervisor supervisor(*loop, runtime_directory);
     TRY(supervisor.open(std::move(control)));
-    TRY(loop->run());
-    return sys::remove_file(supervisor.socket_path());
+    return loop->run();
 }
 
 }  // namespace corten::shim
