@@ -113,10 +113,7 @@ Result<void> ExecChild::prepare() {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     // Before we are in the container's pid namespace where others could look into us.
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return fail_errno("clear dumpable");
-    for (int number = 1; number < 32; ++number) ::signal(number, SIG_DFL);
-    sigset_t none;
-    ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    sys::reset_signals();
     if (::setsid() < 0 && errno != EPERM) return fail_errno("setsid");
     TRY(join());
     TRY(new_session_keyring(plan_.process.container_id));

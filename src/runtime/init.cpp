@@ -80,17 +80,9 @@ private:
     Clock::time_point last_ = Clock::now();
 };
 
-/// What the caller did with its signals is not the container's business.
-void reset_signals() {
-    for (int number = 1; number < 32; ++number) ::signal(number, SIG_DFL);
-    sigset_t none;
-    ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
 Result<void> Init::prepare() {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    reset_signals();
+    sys::reset_signals();  // what the caller did with them is not the container's business
     TRY(enter_namespaces());
     lap("namespaces");
     // Nobody in a pid namespace that we share may look into our memory, in which the host's paths

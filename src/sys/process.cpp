@@ -153,4 +153,16 @@ Result<OwnedChild> spawn(const SpawnRequest& request) {
     return OwnedChild(TRY(PidRef::open(pid)));
 }
 
+void reset_signals() {
+    // The kernel's own form of the structure, all zero: SIG_DFL, no flags, no mask.
+    struct {
+        unsigned long handler, flags, restorer, mask;
+    } const defaults{};
+    constexpr int last_signal = 64;
+    for (int number = 1; number <= last_signal; ++number)
+        ::syscall(SYS_rt_sigaction, number, &defaults, nullptr, sizeof defaults.mask);
+    const unsigned long none = 0;
+    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
+}
+
 }  // namespace corten::sys
