@@ -21,13 +21,21 @@ std::string pulled_reference(const Call& call) {
     return image + (tag.find(':') != std::string::npos ? "@" : ":") + tag;
 }
 
+/// That a registry refuses credentials is no refusal of ours: on a 401 docker's command would ask
+/// for a password on the terminal and wait.
+Result<void> as_registry_trouble(Result<void> outcome) {
+    if (outcome || outcome.error().kind() != ErrorKind::unauthorized) return outcome;
+    return fail(ErrorKind::io, "{}", outcome.error().message());
+}
+
 Result<void> pull(Call& call) {
     ProgressStream progress(call.answer);
     const FdView gone = TRY(call.gone());
-    return progress.finish(call.engine.images().pull({.reference = pulled_reference(call),
-                                                      .platform = call.text("platform"),
-                                                      .credentials = registry_credentials(call)},
-                                                     progress.sink(), gone));
+    const engine::PullImage request{.reference = pulled_reference(call),
+                                    .platform = call.text("platform"),
+                                    .credentials = registry_credentials(call)};
+    return progress.finish(
+        as_registry_trouble(call.engine.images().pull(request, progress.sink(), gone)));
 }
 
 Result<void> import(Call& call) {
@@ -59,8 +67,8 @@ Result<void> push(Call& call) {
     // Old clients send a body of credentials; the header is what counts.
     ProgressStream progress(call.answer);
     const FdView gone = TRY(call.gone());
-    return progress.finish(
-        call.engine.images().push(reference, registry_credentials(call), progress.sink(), gone));
+    return progress.finish(as_registry_trouble(
+        call.engine.images().push(reference, registry_credentials(call), progress.sink(), gone)));
 }
 
 Result<void> save(Call& call, const std::vector<std::string>& names) {

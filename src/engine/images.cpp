@@ -125,11 +125,13 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
     return glob_matches(pattern.substr(1), text.substr(1));
 }
 
-bool reference_matches(const std::vector<std::string>& tags, const std::string& pattern) {
-    return std::ranges::any_of(tags, [&](const std::string& canonical) {
-        const std::string name = familiar_reference(canonical);
-        return glob_matches(pattern, name) ||
-               glob_matches(pattern, name.substr(0, name.rfind(':')));
+/// A pattern is compared with the whole reference and with the name alone.
+bool reference_matches(const std::string& canonical, const std::vector<std::string>& patterns) {
+    const auto reference = image::Reference::parse(canonical);
+    if (!reference) return false;
+    return std::ranges::any_of(patterns, [&](const std::string& pattern) {
+        return glob_matches(pattern, reference->familiar()) ||
+               glob_matches(pattern, reference->familiar_name());
     });
 }
 
@@ -151,6 +153,18 @@ public:
         return out;
     }
 
+    /// Of an image's names only those that were asked for are listed.
+    void narrow(storage::Image& image) const {
+        const auto patterns = filters_.find("reference");
+        if (patterns == filters_.end()) return;
+        const auto other = [&](const std::string& reference) {
+            return !reference_matches(reference, patterns->second);
+        };
+        std::erase_if(image.tags, other);
+        std::erase_if(image.digests, other);
+    }
+
+    /// `image` is narrowed already.
     bool matches(const storage::Image& image, const oci::Image& document) const {
         const auto time = unix_time(document.created);
         if (time >= before_ || time <= since_) return false;
@@ -161,13 +175,12 @@ public:
             const auto label = [&](const std::string& v) { return label_matches(labels, v); };
             if (key == "label") return std::ranges::all_of(values, label);
             if (key == "label!") return std::ranges::none_of(values, label);
-            if (key == "reference")
-                return std::ranges::any_of(
-                    values, [&](const auto& v) { return reference_matches(image.tags, v); });
+            if (key == "reference") return !image.tags.empty() || !image.digests.empty();
             if (key == "dangling") {
                 const bool wanted = std::ranges::any_of(
                     values, [](const auto& v) { return v == "true" || v == "1"; });
-                return image.tags.empty() == wanted;
+                if (wanted) return image.tags.empty();
+                return !image.tags.empty() || !image.digests.empty();
             }
             return true;
         });
@@ -216,8 +229,9 @@ Result<std::vector<apitypes::ImageSummary>> Images::list(bool all, const Filters
         for (const auto& usage : TRY(context_.store->images().usage()))
             shared[usage.id] = usage.shared;
     std::vector<apitypes::ImageSummary> out;
-    for (const auto& image : TRY(context_.store->images().list())) {
+    for (auto& image : TRY(context_.store->images().list())) {
         const auto document = TRY(oci::parse_image(image.config).context(image.id));
+        filter.narrow(image);
         if (!filter.matches(image, document)) continue;
         auto entry = summary(image, document);
         const auto used = users.find(image.id);
@@ -294,17 +308,30 @@ Result<std::vector<apitypes::HistoryEntry>> Images::history(std::string_view ref
     return out;
 }
 
+namespace {
+
+Result<void> pull_one(Context& context, const image::PullRequest& pull,
+                      const ProgressSink& progress, FdView cancel) {
+    TRY(context.puller->pull(pull, sink_of(progress), cancel));
+    publish_image_event(context, "pull", pull.reference.familiar(), pull.reference.familiar_name());
+    return {};
+}
+
+}  // namespace
+
 Result<void> Images::pull(const PullImage& request, const ProgressSink& progress, FdView cancel) {
     image::PullRequest pull;
-    pull.reference = TRY(image::Reference::parse(request.reference)).with_default_tag();
+    pull.reference = TRY(image::Reference::parse(request.reference));
     if (pull.reference.path == "library/scratch" || pull.reference.path == "scratch")
         return fail(ErrorKind::forbidden, "'scratch' is a reserved name");
     if (!request.platform.empty()) pull.platform = TRY(oci::parse_platform(request.platform));
     pull.credentials = credentials_of(request.credentials);
-    const auto result = TRY(context_.puller->pull(pull, sink_of(progress), cancel));
-    publish_image_event(context_, "pull", pull.reference.familiar(),
-                        pull.reference.familiar_name());
-    (void)result;
+    if (!pull.reference.tag.empty() || !pull.reference.digest.empty())
+        return pull_one(context_, pull, progress, cancel);
+    for (const auto& tag : TRY(context_.puller->tags(pull.reference, pull.credentials, cancel))) {
+        pull.reference.tag = tag;
+        TRY(pull_one(context_, pull, progress, cancel));
+    }
     return {};
 }
 

@@ -27,7 +27,7 @@ Result<void> BlobSource::check_answer(const Exchange& answer, bool partial) cons
     const auto size = static_cast<std::uint64_t>(blob_.size);
     const std::uint64_t wanted = partial ? size - received_ : size;
     if (answer.length() && *answer.length() != wanted)
-        return fail(ErrorKind::corrupt, "layer {}: the registry announces {} bytes instead of {}",
+        return fail(ErrorKind::corrupt, "layer {}: wrong size: the registry announces {} bytes instead of {}",
                     blob_.digest, *answer.length(), wanted);
     const auto range = answer.headers().get_or("Content-Range", "");
     if (partial && !range.starts_with(fmt::format("bytes {}-", received_)))

@@ -103,7 +103,9 @@ Result<PullResult> PullJob::pull() {
     auto resolved = TRY(
         resolve(transport_, options_.registry, request_.reference, request_.credentials, platform));
     say("Pulling from " + request_.reference.path, request_.reference.target());
-    if (store_.images().get(resolved.image.config.digest)) {
+    if (const auto known = store_.images().get(resolved.image.config.digest)) {
+        // The same config with other layers is not the same image.
+        TRY(oci::parse_image(known->config, resolved.image.layers.size()));
         const bool updated = TRY(record_references(resolved, resolved.image.config.digest));
         return finish(resolved, updated);
     }
@@ -166,14 +168,14 @@ Result<FetchedLayer> PullJob::fetch_layer(const std::vector<Session*>& sessions,
     BlobSource blob(sessions, layer, events_for(layer));
     const auto download = storage::read_ahead(blob);
     auto inflated = storage::Decompressor::create(*download);
-    if (!inflated) return std::move(inflated).error();
+    if (!inflated) return std::move(inflated).error().context("layer " + layer.digest);
     LimitedSource tar(**inflated, options_.most_unpacked_bytes);
     auto unpacked =
         store_.layers().unpack(tar, {.limits = {.bytes = options_.most_unpacked_bytes}});
     // Bytes that are not a layer at all are usually not the blob that was asked for: its digest is
     // the better message. Otherwise what follows the compressed stream still belongs to the digest.
     if (unpacked || unpacked.error().kind() == ErrorKind::corrupt) TRY(drain(*download));
-    if (!unpacked) return std::move(unpacked).error();
+    if (!unpacked) return std::move(unpacked).error().context("layer " + layer.digest);
     return FetchedLayer{*std::move(unpacked), tar.count()};
 }
 

@@ -24,7 +24,7 @@ struct RegistryCredentials {
 };
 
 struct PullImage {
-    std::string reference;  ///< with tag or digest
+    std::string reference;  ///< with tag or digest; without one: all tags of the repository
     std::string platform;
     RegistryCredentials credentials;
 };
