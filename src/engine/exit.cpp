@@ -187,7 +187,8 @@ Result<void> remove(Context& context, const std::shared_ptr<Container>& containe
     if (container->state().counts_as_running())
         return fail(ErrorKind::conflict,
                     "container {} was started again while it was being removed", container->id());
-    return destroy_locked(context, *container, request.volumes);
+    return context.store->with_reserve(
+        [&] { return destroy_locked(context, *container, request.volumes); });
 }
 
 }  // namespace corten::engine::lifecycle

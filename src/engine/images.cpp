@@ -1,6 +1,7 @@
 #include "context.hpp"
 #include "image_name.hpp"
 
+#include <base/log.hpp>
 #include <base/text.hpp>
 #include <base/units.hpp>
 #include <engine/images.hpp>
@@ -215,6 +216,13 @@ apitypes::ImageSummary summary(const storage::Image& image, const oci::Image& do
     return out;
 }
 
+/// Frees what an attempt has written before its error is told: the next command may need the space.
+Error given_up(Context& context, Error error) {
+    if (const auto swept = context.store->sweep(); !swept)
+        log::warning("sweep: {}", swept.error().message());
+    return error;
+}
+
 }  // namespace
 
 Images::Images(Context& context) : context_(context) {}
@@ -312,7 +320,8 @@ namespace {
 
 Result<void> pull_one(Context& context, const image::PullRequest& pull,
                       const ProgressSink& progress, FdView cancel) {
-    TRY(context.puller->pull(pull, sink_of(progress), cancel));
+    auto outcome = context.puller->pull(pull, sink_of(progress), cancel);
+    if (!outcome) return given_up(context, std::move(outcome).error());
     publish_image_event(context, "pull", pull.reference.familiar(), pull.reference.familiar_name());
     return {};
 }
@@ -364,7 +373,8 @@ Result<std::vector<apitypes::ImageDeleted>> Images::remove(std::string_view ref,
     };
     const auto name = TRY(parse_image_name(ref));
     const auto found = TRY(context_.store->images().resolve(name));
-    const auto removed = TRY(context_.store->images().remove(name, options));
+    const auto removed = TRY(context_.store->with_reserve(
+        [&] { return context_.store->images().remove(name, options); }));
     std::vector<apitypes::ImageDeleted> out;
     for (const auto& item : removed) {
         if (item.untagged) {
@@ -419,8 +429,9 @@ Result<void> Images::save(const std::vector<std::string>& refs, const ByteSink& 
 
 Result<void> Images::load(const ByteSource& source, const ProgressSink& progress) {
     const image::LoadOptions options{.most_unpacked_bytes = context_.config.most_unpacked_bytes};
-    for (const auto& id : TRY(image::load(*context_.store, source, sink_of(progress), options)))
-        publish_image_event(context_, "load", id, id);
+    const auto loaded = image::load(*context_.store, source, sink_of(progress), options);
+    if (!loaded) return given_up(context_, loaded.error());
+    for (const auto& id : *loaded) publish_image_event(context_, "load", id, id);
     return {};
 }
 
@@ -435,11 +446,11 @@ Result<std::string> Images::import(const Import& request, const ByteSource& sour
         import.reference = target.with_default_tag().canonical();
     }
     if (!request.platform.empty()) import.platform = TRY(oci::parse_platform(request.platform));
-    const auto id =
-        TRY(image::import_image(*context_.store, source, import,
-                                {.most_unpacked_bytes = context_.config.most_unpacked_bytes}));
-    sink_of(progress)({.status = id});
-    publish_image_event(context_, "import", id, id);
+    auto id = image::import_image(*context_.store, source, import,
+                                  {.most_unpacked_bytes = context_.config.most_unpacked_bytes});
+    if (!id) return given_up(context_, std::move(id).error());
+    sink_of(progress)({.status = *id});
+    publish_image_event(context_, "import", *id, *id);
     return id;
 }
 

@@ -49,7 +49,27 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_root,
     std::unique_ptr<Store> store(
         new Store(data_root, std::move(lock), std::move(db), std::move(blobs), std::move(driver)));
     TRY(store->recover().context(fmt::format("recovery of {}", data_root)));
+    store->keep_reserve();
     return store;
+}
+
+Result<std::size_t> Store::sweep() {
+    auto removed = driver_->sweep();
+    keep_reserve();
+    return removed;
+}
+
+/// As much as the disk gives: without it only removals from a full disk suffer.
+void Store::keep_reserve() {
+    constexpr off_t reserve_size = 1 << 20;
+    struct ::stat status{};
+    if (::stat(reserve_path().c_str(), &status) == 0 && status.st_size == reserve_size) return;
+    const auto file = sys::open(reserve_path(), O_WRONLY | O_CREAT, 0600);
+    if (file && ::fallocate(file->raw(), 0, 0, reserve_size) < 0) release_reserve();
+}
+
+bool Store::release_reserve() {
+    return ::unlink(reserve_path().c_str()) == 0;
 }
 
 Result<void> Store::recover() {

@@ -4,6 +4,7 @@
 //   blobs/sha256/      content-addressed blobs
 //   ingest/            blobs being written
 //   overlay/           layers and snapshots, and trash/
+//   reserve            a MiB that is given up so that things can be removed from a full disk
 //   lock               held while the store is open: one daemon per data root
 #include <base/fd.hpp>
 #include <base/result.hpp>
@@ -46,7 +47,19 @@ public:
     ImageStore& images() { return images_; }
 
     /// Deletes what removals put aside. The daemon calls it in a background thread after removals.
-    Result<std::size_t> sweep() { return driver_->sweep(); }
+    Result<std::size_t> sweep();
+
+    /// Even a removal writes to the database first. `operation`, and when the disk is full, once
+    /// more with the reserve given up and everything swept afterwards.
+    template <typename Operation>
+    auto with_reserve(Operation operation) {
+        auto outcome = operation();
+        if (outcome || outcome.error().kind() != ErrorKind::no_space || !release_reserve())
+            return outcome;
+        outcome = operation();
+        if (outcome) sweep().ignore();  // the next sweep tries again
+        return outcome;
+    }
 
     /// `store check`: database integrity, every layer's directory and every reference; with
     /// `digests`, re-creates each layer's tar and reads each blob.
@@ -56,6 +69,9 @@ private:
     Store(std::string root, Fd lock, std::unique_ptr<Database> db, BlobStore blobs,
           std::unique_ptr<Driver> driver);
     Result<void> recover();
+    std::string reserve_path() const { return root_ + "/reserve"; }
+    void keep_reserve();
+    bool release_reserve();
     std::string root_;
     Fd lock_;
     std::unique_ptr<Database> db_;
