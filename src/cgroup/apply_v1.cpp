@@ -3,6 +3,7 @@
 #include "files.hpp"
 
 #include <base/text.hpp>
+#include <sys/file.hpp>
 
 #include <cerrno>
 
@@ -70,16 +71,31 @@ Result<void> apply_memory(const Group& group, const oci::LinuxMemory& memory) {
     return {};
 }
 
+/// Microseconds that the groups below `parent` have together, `except` one.
+Result<std::int64_t> realtime_of_children(const std::string& parent, const std::string& except) {
+    std::int64_t sum = 0;
+    for (const auto& name : TRY(sys::list_directory(parent))) {
+        const std::string child = parent + "/" + name;
+        if (child == except) continue;
+        if (const auto text = read_control(child, "cpu.rt_runtime_us"))
+            sum += parse_integer(*text, "cpu.rt_runtime_us").value_or(0);
+    }
+    return sum;
+}
+
 /// Every group above needs a real-time share before the group below may have one.
 Result<void> give_realtime_to_parents(const std::string& directory, std::int64_t runtime) {
     constexpr std::string_view file = "cpu.rt_runtime_us";
     const std::string parent = directory.substr(0, directory.rfind('/'));
     const auto has = read_control(parent, file);
     if (!has) return {};  // above the hierarchy's root
+    // The kernel wants the children's shares to stay below the parent's.
+    constexpr std::int64_t slack = 1000;
+    const std::int64_t wanted = TRY(realtime_of_children(parent, directory)) + runtime + slack;
     const auto number = parse_integer(*has, file);
-    if (number && *number >= runtime) return {};
-    TRY(give_realtime_to_parents(parent, runtime));
-    return set(parent, file, fmt::to_string(runtime), "CONFIG_RT_GROUP_SCHED");
+    if (number && *number >= wanted) return {};
+    TRY(give_realtime_to_parents(parent, wanted));
+    return set(parent, file, fmt::to_string(wanted), "CONFIG_RT_GROUP_SCHED");
 }
 
 Result<void> apply_realtime(const std::string& directory, const oci::LinuxCpu& cpu) {
