@@ -113,7 +113,9 @@ def test_addresses_are_not_given_twice(daemon, docker):
 
 
 def test_attached_sessions_survive(daemon, docker):
-    process = docker.popen("run", "-i", "--name", "kept", BOX, "cat")
+    """With `attach`: `docker run` itself gives up as soon as its wait request breaks."""
+    docker.ok("run", "-di", "--name", "kept", BOX, "cat")
+    process = docker.popen("attach", "kept")
     process.stdin.write(b"before\n")
     process.stdin.flush()
     assert process.stdout.readline() == b"before\n"
@@ -122,7 +124,7 @@ def test_attached_sessions_survive(daemon, docker):
     process.stdin.flush()
     assert process.stdout.readline() == b"while it is dead\n"
     daemon.start()
-    process.stdin.close()
+    docker.ok("stop", "-t", "0", "kept")
     assert process.stdout.read() == b""
     process.wait(20)
     eventually(lambda: docker.inspect("kept", "State.Status") == "exited", "the end of cat")
@@ -136,6 +138,7 @@ def test_terminal_is_attached_again(daemon, docker):
     with Terminal(docker, "attach", "pty") as term:
         assert term.shell("echo $x") == "kept"
         term.line("exit 3")
+        term.ends()
     assert docker.ok("wait", "pty") == "3"
 
 

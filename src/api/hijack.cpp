@@ -53,6 +53,7 @@ std::string hijack_head(bool upgrade, bool tty, ApiVersion version, const http::
 
 Result<void> connect_stream(Call& call, engine::Attachment& attachment, CopyHeaders copy) {
     const bool tty = attachment.tty();
+    attachment.hold();
     auto taken = TRY(call.answer.hijack(head_for(call, tty, copy)));
     const Fd ours(::fcntl(taken.socket.raw(), F_DUPFD_CLOEXEC, 0));
     if (!ours) return fail_errno("dup");

@@ -98,6 +98,17 @@ Result<void> give_realtime_to_parents(const std::string& directory, std::int64_t
     return set(parent, file, fmt::to_string(wanted), "CONFIG_RT_GROUP_SCHED");
 }
 
+/// The kernel counts the share of a group that was removed a moment ago for a while: then the parent
+/// needs more than its children show.
+Result<void> set_realtime_runtime(const std::string& directory, std::int64_t runtime) {
+    constexpr std::string_view file = "cpu.rt_runtime_us";
+    constexpr auto option = "CONFIG_RT_GROUP_SCHED";
+    const auto first = set(directory, file, fmt::to_string(runtime), option);
+    if (first || first.error().number() != EINVAL || runtime <= 0) return first;
+    if (!give_realtime_to_parents(directory, 2 * runtime)) return first;
+    return set(directory, file, fmt::to_string(runtime), option);
+}
+
 Result<void> apply_realtime(const std::string& directory, const oci::LinuxCpu& cpu) {
     constexpr auto option = "CONFIG_RT_GROUP_SCHED";
     const auto period = cpu.realtime_period.value_or(0);
@@ -107,12 +118,12 @@ Result<void> apply_realtime(const std::string& directory, const oci::LinuxCpu& c
         const auto first = set(directory, "cpu.rt_period_us", fmt::to_string(period), option);
         if (!first && (first.error().number() != EINVAL || runtime == 0)) return first.error();
         if (first && runtime == 0) return {};
-        if (runtime != 0) TRY(set(directory, "cpu.rt_runtime_us", fmt::to_string(runtime), option));
+        if (runtime != 0) TRY(set_realtime_runtime(directory, runtime));
         return first ? Result<void>()
                      : set(directory, "cpu.rt_period_us", fmt::to_string(period), option);
     }
     if (runtime == 0) return {};
-    return set(directory, "cpu.rt_runtime_us", fmt::to_string(runtime), option);
+    return set_realtime_runtime(directory, runtime);
 }
 
 Result<void> apply_bandwidth(const std::string& directory, const oci::LinuxCpu& cpu) {

@@ -10,6 +10,8 @@
 
 #include <logfile/reader.hpp>
 
+#include <mutex>
+
 namespace corten::engine {
 
 namespace {
@@ -38,13 +40,19 @@ public:
 
     bool tty() const override { return container_->spec()->config.tty; }
 
+    void hold() override {
+        // Past output goes to the client first, and nobody may have to wait for a slow one.
+        if (!request_.stream || request_.logs) return;
+        operation_ = std::unique_lock(container_->operation());
+        if (container_->state().is_running()) operation_.unlock();
+    }
+
     Result<void> connect(ClientStream client) override {
         const auto spec = container_->spec();
         if (request_.logs) TRY(write_past_output(client.socket));
         if (!request_.stream) return {};
-        std::unique_lock operation(container_->operation());
+        if (!operation_.owns_lock()) operation_ = std::unique_lock(container_->operation());
         const auto supervisor = TRY(lifecycle::ensure_supervisor(context_, container_));
-        operation.unlock();
         proto::AttachRequest request;
         request.terminal = spec->config.tty;
         request.options = {.use_stdin = request_.stdin_stream && spec->config.open_stdin,
@@ -54,6 +62,7 @@ public:
                            .detach_keys = keys_,
                            .preread = base64_encode(client.early_bytes)};
         TRY(supervisor->call(request, {{"client", client.socket}}));
+        operation_.unlock();
         publish_container_event(context_, *spec, "attach");
         return {};
     }
@@ -76,6 +85,7 @@ private:
     std::shared_ptr<Container> container_;
     AttachRequest request_;
     std::string keys_;
+    std::unique_lock<std::mutex> operation_;  ///< from hold() until the supervisor has the client
 };
 
 class ContainerLog final : public LogStream {

@@ -1,3 +1,5 @@
+#include "filters.hpp"
+
 #include <engine/events.hpp>
 
 #include <algorithm>
@@ -19,13 +21,6 @@ bool any_of(const std::vector<std::string>& values, auto&& matches) {
 /// "exec_create" matches "exec_create: sh -c true".
 bool action_matches(const std::string& action, const std::string& wanted) {
     return action == wanted || action.starts_with(wanted + ":");
-}
-
-bool label_matches(const apitypes::StringMap& attributes, const std::string& wanted) {
-    const auto eq = wanted.find('=');
-    const auto found = attributes.find(wanted.substr(0, eq));
-    if (found == attributes.end()) return false;
-    return eq == std::string::npos || found->second == wanted.substr(eq + 1);
 }
 
 /// container=web matches the events of type container whose id or name that is.

@@ -1,6 +1,7 @@
 #include "host_facts.hpp"
 
 #include <base/text.hpp>
+#include <oci/capability_names.hpp>
 #include <sys/file.hpp>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
@@ -9,51 +10,6 @@
 #include <charconv>
 
 namespace corten::engine {
-
-const std::vector<std::string>& capability_names() {
-    static const std::vector<std::string> names = {"CAP_CHOWN",
-                                                   "CAP_DAC_OVERRIDE",
-                                                   "CAP_DAC_READ_SEARCH",
-                                                   "CAP_FOWNER",
-                                                   "CAP_FSETID",
-                                                   "CAP_KILL",
-                                                   "CAP_SETGID",
-                                                   "CAP_SETUID",
-                                                   "CAP_SETPCAP",
-                                                   "CAP_LINUX_IMMUTABLE",
-                                                   "CAP_NET_BIND_SERVICE",
-                                                   "CAP_NET_BROADCAST",
-                                                   "CAP_NET_ADMIN",
-                                                   "CAP_NET_RAW",
-                                                   "CAP_IPC_LOCK",
-                                                   "CAP_IPC_OWNER",
-                                                   "CAP_SYS_MODULE",
-                                                   "CAP_SYS_RAWIO",
-                                                   "CAP_SYS_CHROOT",
-                                                   "CAP_SYS_PTRACE",
-                                                   "CAP_SYS_PACCT",
-                                                   "CAP_SYS_ADMIN",
-                                                   "CAP_SYS_BOOT",
-                                                   "CAP_SYS_NICE",
-                                                   "CAP_SYS_RESOURCE",
-                                                   "CAP_SYS_TIME",
-                                                   "CAP_SYS_TTY_CONFIG",
-                                                   "CAP_MKNOD",
-                                                   "CAP_LEASE",
-                                                   "CAP_AUDIT_WRITE",
-                                                   "CAP_AUDIT_CONTROL",
-                                                   "CAP_SETFCAP",
-                                                   "CAP_MAC_OVERRIDE",
-                                                   "CAP_MAC_ADMIN",
-                                                   "CAP_SYSLOG",
-                                                   "CAP_WAKE_ALARM",
-                                                   "CAP_BLOCK_SUSPEND",
-                                                   "CAP_AUDIT_READ",
-                                                   "CAP_PERFMON",
-                                                   "CAP_BPF",
-                                                   "CAP_CHECKPOINT_RESTORE"};
-    return names;
-}
 
 namespace {
 
@@ -69,7 +25,7 @@ std::vector<std::string> capabilities_of(std::string_view hex_mask) {
     std::uint64_t mask = 0;
     std::from_chars(hex_mask.data(), hex_mask.data() + hex_mask.size(), mask, 16);
     std::vector<std::string> held;
-    const auto& names = capability_names();
+    const auto& names = oci::capability_names();
     for (std::size_t i = 0; i < names.size(); ++i)
         if (mask >> i & 1) held.push_back(names[i]);
     return held;

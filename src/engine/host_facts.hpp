@@ -27,7 +27,4 @@ struct HostFacts {
     static Result<HostFacts> read();
 };
 
-/// The kernel's names in the order of their numbers, "CAP_CHOWN" first.
-const std::vector<std::string>& capability_names();
-
 }  // namespace corten::engine

@@ -1,4 +1,5 @@
 #include "context.hpp"
+#include "filters.hpp"
 #include "image_name.hpp"
 
 #include <base/log.hpp>
@@ -106,13 +107,6 @@ std::map<std::string, std::int64_t> users_of_images(const Context& context) {
 constexpr std::array filter_keys = {"dangling", "label",     "label!", "before",
                                     "since",    "reference", "until"};
 
-bool label_matches(const std::map<std::string, std::string>& labels, const std::string& wanted) {
-    const auto [name, value] = split_once(wanted, '=');
-    const auto found = labels.find(std::string(name));
-    if (found == labels.end()) return false;
-    return wanted.find('=') == std::string::npos || found->second == value;
-}
-
 /// Shell-style match where * stops at a slash.
 bool glob_matches(std::string_view pattern, std::string_view text) {
     if (pattern.empty()) return text.empty();
@@ -178,8 +172,7 @@ public:
             if (key == "label!") return std::ranges::none_of(values, label);
             if (key == "reference") return !image.tags.empty() || !image.digests.empty();
             if (key == "dangling") {
-                const bool wanted = std::ranges::any_of(
-                    values, [](const auto& v) { return v == "true" || v == "1"; });
+                const bool wanted = std::ranges::any_of(values, is_true);
                 if (wanted) return image.tags.empty();
                 return !image.tags.empty() || !image.digests.empty();
             }
@@ -396,8 +389,7 @@ Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
     Filters chosen = filters;
     bool only_dangling = true;
     if (const auto dangling = filters.find("dangling"); dangling != filters.end())
-        only_dangling = std::ranges::any_of(dangling->second,
-                                            [](const auto& v) { return v == "true" || v == "1"; });
+        only_dangling = std::ranges::any_of(dangling->second, is_true);
     chosen.erase("dangling");
     if (only_dangling) chosen["dangling"] = {"true"};
     const auto users = users_of_images(context_);

@@ -1,4 +1,5 @@
 // GET /containers/json: the list and its filters.
+#include "filters.hpp"
 #include "image_name.hpp"
 #include "mount_plan.hpp"
 #include "rendering.hpp"
@@ -27,7 +28,7 @@ struct Candidate {
     ContainerState state;
 };
 
-constexpr std::array statuses = {"created",    "running", "paused", "restarting",
+constexpr std::array statuses = {"created",  "running", "paused", "restarting",
                                  "removing", "exited",  "dead"};
 
 /// A POSIX extended expression, as near to Go's as the C library comes.
@@ -49,13 +50,6 @@ private:
     regex_t regex_{};
     bool valid_ = false;
 };
-
-bool label_matches(const apitypes::StringMap& labels, const std::string& wanted) {
-    const auto eq = wanted.find('=');
-    const auto found = labels.find(wanted.substr(0, eq));
-    if (found == labels.end()) return false;
-    return eq == std::string::npos || found->second == wanted.substr(eq + 1);
-}
 
 bool name_matches(const std::string& name, const std::string& wanted) {
     const Pattern pattern(wanted);

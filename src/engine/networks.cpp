@@ -1,4 +1,5 @@
 #include "context.hpp"
+#include "filters.hpp"
 #include "mount_sources.hpp"
 
 #include <base/text.hpp>
@@ -53,17 +54,6 @@ apitypes::NetworkInspect render(const network::Network& network) {
     return out;
 }
 
-bool label_matches(const std::map<std::string, std::string>& labels, const std::string& wanted) {
-    const auto [name, value] = split_once(wanted, '=');
-    const auto found = labels.find(std::string(name));
-    if (found == labels.end()) return false;
-    return wanted.find('=') == std::string::npos || found->second == value;
-}
-
-bool is_true(const std::string& value) {
-    return value == "true" || value == "1";
-}
-
 bool matches_one(const network::Network& network, bool used, const std::string& key,
                  const std::string& value) {
     if (key == "id") return network.id.starts_with(value);
@@ -85,13 +75,6 @@ bool matches(const network::Network& network, bool used, const Filters& filters)
     });
 }
 
-Result<void> check_keys(const Filters& filters, std::span<const char* const> known) {
-    for (const auto& [key, values] : filters)
-        if (std::ranges::find(known, key) == known.end())
-            return fail(ErrorKind::invalid, "invalid filter '{}'", key);
-    return {};
-}
-
 void publish(Context& context, std::string action, const network::Network& network) {
     context.events.publish(make_event("network", std::move(action), network.id,
                                       {{"name", network.name}, {"type", network.driver}}));
@@ -102,7 +85,7 @@ void publish(Context& context, std::string action, const network::Network& netwo
 Networks::Networks(Context& context) : context_(context) {}
 
 Result<std::vector<apitypes::NetworkInspect>> Networks::list(const Filters& filters) const {
-    TRY(check_keys(filters, filter_keys));
+    TRY(check_filter_keys(filters, filter_keys));
     std::vector<apitypes::NetworkInspect> out;
     for (const auto& network : context_.networks->list())
         if (matches(network, !members(context_, network.id).empty(), filters))
@@ -211,7 +194,7 @@ Result<void> Networks::disconnect(std::string_view ref,
 
 Result<apitypes::NetworksPruned> Networks::prune(const Filters& filters) {
     constexpr std::array known = {"label", "label!", "until"};
-    TRY(check_keys(filters, known));
+    TRY(check_filter_keys(filters, known));
     std::unique_lock prune(context_.prune, std::try_to_lock);
     if (!prune) return fail(ErrorKind::conflict, "a prune operation is already running");
     apitypes::NetworksPruned pruned;

@@ -1,6 +1,7 @@
 #include "security.hpp"
 
 #include <base/text.hpp>
+#include <oci/capability_names.hpp>
 #include <sys/file.hpp>
 
 #include <algorithm>
@@ -34,7 +35,8 @@ std::string normalised(std::string_view name) {
 
 Result<void> check_known(const apitypes::StrSlice& names, std::string_view what) {
     for (const auto& name : names.values())
-        if (const auto full = normalised(name); full != "ALL" && !holds(capability_names(), full))
+        if (const auto full = normalised(name);
+            full != "ALL" && !holds(oci::capability_names(), full))
             return fail(ErrorKind::invalid, "invalid {}: unknown capability: \"{}\"", what, full);
     return {};
 }

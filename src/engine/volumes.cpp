@@ -1,4 +1,5 @@
 #include "context.hpp"
+#include "filters.hpp"
 #include "names.hpp"
 
 #include <base/ids.hpp>
@@ -38,17 +39,6 @@ bool is_anonymous(const VolumeRecord& record) {
            (record.name.size() == 64 && is_lower_hex(record.name));
 }
 
-bool label_matches(const std::map<std::string, std::string>& labels, const std::string& wanted) {
-    const auto [name, value] = split_once(wanted, '=');
-    const auto found = labels.find(std::string(name));
-    if (found == labels.end()) return false;
-    return wanted.find('=') == std::string::npos || found->second == value;
-}
-
-bool is_true(const std::string& value) {
-    return value == "true" || value == "1";
-}
-
 bool matches(const Context& context, const VolumeRecord& record, const Filters& filters) {
     return std::ranges::all_of(filters, [&](const auto& filter) {
         const auto one = [&](const std::string& value) {
@@ -66,20 +56,13 @@ bool matches(const Context& context, const VolumeRecord& record, const Filters& 
     });
 }
 
-Result<void> check_keys(const Filters& filters, std::span<const char* const> known) {
-    for (const auto& [key, values] : filters)
-        if (std::ranges::find(known, key) == known.end())
-            return fail(ErrorKind::invalid, "invalid filter '{}'", key);
-    return {};
-}
-
 }  // namespace
 
 Volumes::Volumes(Context& context) : context_(context) {}
 
 Result<std::vector<apitypes::Volume>> Volumes::list(const Filters& filters) const {
     constexpr std::array known = {"dangling", "name", "driver", "label", "label!"};
-    TRY(check_keys(filters, known));
+    TRY(check_filter_keys(filters, known));
     std::vector<apitypes::Volume> out;
     for (const auto& record : TRY(context_.volumes.list()))
         if (matches(context_, record, filters)) out.push_back(render(context_, record));
@@ -161,7 +144,7 @@ Result<void> Volumes::remove(std::string_view name, bool force) {
 
 Result<apitypes::VolumesPruned> Volumes::prune(const Filters& filters) {
     constexpr std::array known = {"label", "label!", "all"};
-    TRY(check_keys(filters, known));
+    TRY(check_filter_keys(filters, known));
     std::unique_lock prune(context_.prune, std::try_to_lock);
     if (!prune) return fail(ErrorKind::conflict, "a prune operation is already running");
     Filters chosen = filters;

@@ -1,5 +1,6 @@
 #include "capabilities.hpp"
 
+#include <oci/capability_names.hpp>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -12,53 +13,8 @@
 
 namespace corten::runtime {
 
-const std::vector<std::string>& capability_names() {
-    static const std::vector<std::string> names{"CAP_CHOWN",
-                                                "CAP_DAC_OVERRIDE",
-                                                "CAP_DAC_READ_SEARCH",
-                                                "CAP_FOWNER",
-                                                "CAP_FSETID",
-                                                "CAP_KILL",
-                                                "CAP_SETGID",
-                                                "CAP_SETUID",
-                                                "CAP_SETPCAP",
-                                                "CAP_LINUX_IMMUTABLE",
-                                                "CAP_NET_BIND_SERVICE",
-                                                "CAP_NET_BROADCAST",
-                                                "CAP_NET_ADMIN",
-                                                "CAP_NET_RAW",
-                                                "CAP_IPC_LOCK",
-                                                "CAP_IPC_OWNER",
-                                                "CAP_SYS_MODULE",
-                                                "CAP_SYS_RAWIO",
-                                                "CAP_SYS_CHROOT",
-                                                "CAP_SYS_PTRACE",
-                                                "CAP_SYS_PACCT",
-                                                "CAP_SYS_ADMIN",
-                                                "CAP_SYS_BOOT",
-                                                "CAP_SYS_NICE",
-                                                "CAP_SYS_RESOURCE",
-                                                "CAP_SYS_TIME",
-                                                "CAP_SYS_TTY_CONFIG",
-                                                "CAP_MKNOD",
-                                                "CAP_LEASE",
-                                                "CAP_AUDIT_WRITE",
-                                                "CAP_AUDIT_CONTROL",
-                                                "CAP_SETFCAP",
-                                                "CAP_MAC_OVERRIDE",
-                                                "CAP_MAC_ADMIN",
-                                                "CAP_SYSLOG",
-                                                "CAP_WAKE_ALARM",
-                                                "CAP_BLOCK_SUSPEND",
-                                                "CAP_AUDIT_READ",
-                                                "CAP_PERFMON",
-                                                "CAP_BPF",
-                                                "CAP_CHECKPOINT_RESTORE"};
-    return names;
-}
-
 std::optional<int> capability_number(std::string_view name) {
-    const auto& names = capability_names();
+    const auto& names = oci::capability_names();
     const auto found = std::ranges::find(names, name);
     if (found == names.end()) return std::nullopt;
     return static_cast<int>(found - names.begin());
@@ -121,7 +77,7 @@ CapabilitySets resolve_capabilities(const oci::LinuxCapabilities& wanted,
 }
 
 std::uint64_t all_capabilities() {
-    return (1ULL << capability_names().size()) - 1;
+    return (1ULL << oci::capability_names().size()) - 1;
 }
 
 Result<void> limit_bounding_set(std::uint64_t keep) {
@@ -129,8 +85,9 @@ Result<void> limit_bounding_set(std::uint64_t keep) {
         if ((keep >> n & 1) != 0) continue;
         if (::prctl(PR_CAPBSET_DROP, n, 0, 0, 0) == 0) continue;
         if (errno == EINVAL) break;  // past the last capability of this kernel
-        return fail_errno("drop {} from the bounding set",
-                          n < capability_names().size() ? capability_names()[n] : "a capability");
+        return fail_errno("drop {} from the bounding set", n < oci::capability_names().size()
+                                                               ? oci::capability_names()[n]
+                                                               : "a capability");
     }
     return {};
 }
@@ -149,7 +106,7 @@ Result<void> set_capabilities(const CapabilitySets& sets) {
         if ((sets.ambient >> n & 1) != 0 &&
             ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, n, 0, 0) < 0 && errno != EPERM)
             // EPERM: it is not permitted or not inheritable, then it has no ambient effect either.
-            return fail_errno("raise {} in the ambient set", capability_names()[n]);
+            return fail_errno("raise {} in the ambient set", oci::capability_names()[n]);
     return {};
 }
 

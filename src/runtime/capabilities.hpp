@@ -22,8 +22,6 @@ struct CapabilitySets {
 };
 
 std::optional<int> capability_number(std::string_view name);
-/// "CAP_CHOWN", ... in the order of their numbers.
-const std::vector<std::string>& capability_names();
 
 /// What cannot be granted (unknown names, or not in this process' own bounding set) is left out
 /// and said in `warnings`: the specification asks for that instead of an error.

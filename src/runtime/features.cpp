@@ -1,6 +1,7 @@
 #include "capabilities.hpp"
 #include "mount_options.hpp"
 
+#include <oci/capability_names.hpp>
 #include <runtime/features.hpp>
 
 namespace corten::runtime {
@@ -8,7 +9,7 @@ namespace corten::runtime {
 Features features() {
     return {
         {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
-        capability_names(),
+        oci::capability_names(),
         {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
         known_mount_options()};
 }

@@ -2,6 +2,8 @@
 #include "security.hpp"
 #include "users.hpp"
 
+#include <oci/capability_names.hpp>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,7 +20,7 @@ HostFacts facts() {
     f.cpu_count = 2;
     f.online_cpus = "0-1";
     f.online_mems = "0";
-    f.capabilities = capability_names();
+    f.capabilities = oci::capability_names();
     std::erase(f.capabilities, "CAP_SYS_RESOURCE");
     return f;
 }

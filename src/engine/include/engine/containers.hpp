@@ -86,6 +86,9 @@ public:
     virtual ~Attachment() = default;
     /// True when output is raw bytes (terminal); false for 8-byte framed streams.
     virtual bool tty() const = 0;
+    /// Before the client is told that it is connected: keeps a start, which it may ask for at once,
+    /// until connect() has handed it over.
+    virtual void hold() {}
     /// Hands the socket to the supervisor and returns; the daemon is out of the data path.
     virtual Result<void> connect(ClientStream client) = 0;
 };
