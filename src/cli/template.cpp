@@ -268,4 +268,8 @@ Result<std::string> Template::execute(const Json& data) const {
     return tmpl::Executor(data).run(*root_);
 }
 
+Result<Template> parse_format(std::string_view format) {
+    return Template::parse(format == "json" ? "{{json .}}" : format);
+}
+
 }  // namespace corten::cli

@@ -16,6 +16,10 @@ namespace tmpl {
 struct List;
 }
 
+class Template;
+/// What --format takes besides tables: "json" stands for the whole object as JSON.
+Result<Template> parse_format(std::string_view format);
+
 class Template {
 public:
     /// Errors are worded as Go's: "template: :1: unclosed action".

@@ -50,6 +50,12 @@ public:
     io::WorkerPool workers{"engine-work", 16};
     std::unique_ptr<proto::ShimPump> pump;
 
+    /// Deletes what removals have put aside; a failure is logged, the next sweep tries again.
+    void sweep();
+    void sweep_soon() {
+        workers.post([this] { sweep(); });
+    }
+
     std::string files_of(const std::string& id_) const {
         return config.data_root + "/containers/" + id_;
     }

@@ -67,6 +67,11 @@ Engine::Engine(std::unique_ptr<Context> context)
       networks_(std::make_unique<Networks>(*context_)),
       volumes_(std::make_unique<Volumes>(*context_)) {}
 
+void Context::sweep() {
+    if (const auto swept = store->sweep(); !swept)
+        log::warning("sweep: {}", swept.error().message());
+}
+
 Engine::~Engine() {
     context_->closing = true;
     context_->pump.reset();  // no more events; supervisors and containers run on

@@ -167,10 +167,7 @@ Result<void> destroy_locked(Context& context, Container& container, bool volumes
     context.execs.erase_of(spec->id);
     publish_container_event(context, *spec, "destroy");
     container.notify_removed();
-    context.workers.post([&context] {
-        if (const auto swept = context.store->sweep(); !swept)
-            log::warning("sweep: {}", swept.error().message());
-    });
+    context.sweep_soon();
     return {};
 }
 

@@ -2,7 +2,6 @@
 #include "filters.hpp"
 #include "image_name.hpp"
 
-#include <base/log.hpp>
 #include <base/text.hpp>
 #include <base/units.hpp>
 #include <engine/images.hpp>
@@ -211,8 +210,7 @@ apitypes::ImageSummary summary(const storage::Image& image, const oci::Image& do
 
 /// Frees what an attempt has written before its error is told: the next command may need the space.
 Error given_up(Context& context, Error error) {
-    if (const auto swept = context.store->sweep(); !swept)
-        log::warning("sweep: {}", swept.error().message());
+    context.sweep();
     return error;
 }
 
@@ -378,8 +376,7 @@ Result<std::vector<apitypes::ImageDeleted>> Images::remove(std::string_view ref,
             publish_image_event(context_, "delete", item.what, item.what);
         }
     }
-    context_.workers.post(
-        [this] { context_.store->sweep().ignore(); });  // the next start sweeps again
+    context_.sweep_soon();
     return out;
 }
 

@@ -197,10 +197,7 @@ Result<void> recover(Context& context) {
         if (container->state().is_running()) begin_health_checks(context, container);
         start_by_policy(context, container);
     }
-    context.workers.post([&context] {
-        if (const auto swept = context.store->sweep(); !swept)
-            log::warning("sweep: {}", swept.error().message());
-    });
+    context.sweep_soon();
     return {};
 }
 

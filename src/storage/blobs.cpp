@@ -2,7 +2,6 @@
 #include <base/ids.hpp>
 #include <base/text.hpp>
 #include <storage/blobs.hpp>
-#include <sys/file.h>
 #include <sys/file.hpp>
 
 #include <fcntl.h>
@@ -43,11 +42,8 @@ Result<void> clean_ingest(const std::string& directory) {
 Result<Fd> open_locked(const std::string& path, const std::string& digest) {
     for (;;) {
         Fd file = TRY(sys::open(path, O_RDWR | O_CREAT, 0600));
-        if (::flock(file.raw(), LOCK_EX | LOCK_NB) < 0) {
-            if (errno == EWOULDBLOCK)
-                return fail(ErrorKind::conflict, "blob {} is being written already", digest);
-            return fail_errno("lock {}", path);
-        }
+        if (!TRY(sys::try_lock(file).context(path)))
+            return fail(ErrorKind::conflict, "blob {} is being written already", digest);
         struct ::stat opened{}, named{};
         if (::fstat(file.raw(), &opened) < 0) return fail_errno("stat {}", path);
         if (::stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino) return file;
@@ -204,7 +200,7 @@ Result<std::uint64_t> BlobStore::remove_partials() const {
         if (!name.ends_with(partial_suffix)) continue;
         const std::string path = fmt::format("{}/{}", directory, name);
         const Fd file = TRY(sys::open(path, O_RDWR));
-        if (::flock(file.raw(), LOCK_EX | LOCK_NB) < 0) continue;  // someone writes it right now
+        if (!TRY(sys::try_lock(file).context(path))) continue;  // someone writes it right now
         struct ::stat info{};
         if (::fstat(file.raw(), &info) < 0) return fail_errno("stat {}", path);
         TRY(sys::remove_file(path));

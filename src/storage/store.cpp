@@ -1,7 +1,6 @@
 #include "schema.hpp"
 
 #include <storage/store.hpp>
-#include <sys/file.h>
 #include <sys/file.hpp>
 #include <sys/stat.h>
 
@@ -16,8 +15,7 @@ namespace {
 Result<Fd> lock_root(const std::string& root) {
     const std::string path = fmt::format("{}/lock", root);
     Fd lock = TRY(sys::open(path, O_RDWR | O_CREAT, 0600));
-    if (::flock(lock.raw(), LOCK_EX | LOCK_NB) == 0) return lock;
-    if (errno != EWOULDBLOCK) return fail_errno("lock {}", path);
+    if (TRY(sys::try_lock(lock).context(path))) return lock;
     return fail(ErrorKind::conflict,
                 "{} is in use by another process: stop it, or use another "
                 "data root",

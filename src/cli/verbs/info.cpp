@@ -1,5 +1,5 @@
-#include "../template.hpp"
 #include "../verbs.hpp"
+#include "rows.hpp"
 
 #include <base/text.hpp>
 #include <base/units.hpp>
@@ -116,11 +116,7 @@ void machine(Listing& out, const Json& info) {
 Result<int> verb_info(Context& context, const ParsedLine& line) {
     const std::string& format = line.flags.text("format");
     if (!format.empty()) {
-        const Json info = TRY(TRY(context.client())->get("/info"));
-        const auto parsed = TRY(Template::parse(format == "json" ? "{{json .}}" : format)
-                                    .context("template parsing error"));
-        print(TRY(parsed.execute(info).context("template parsing error")) + "\n");
-        return 0;
+        return print_formatted(TRY(TRY(context.client())->get("/info")), format);
     }
     print("Client: Corten\n Version:    " CORTEN_VERSION "\n\nServer:\n");
     const Json info = TRY(TRY(context.client())->get("/info"));

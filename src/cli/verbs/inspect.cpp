@@ -51,6 +51,14 @@ Result<Json> find_object(Client& client, const std::string& name, const FlagValu
                 name);
 }
 
+/// The objects of one kind, by their paths.
+Result<int> inspect_at(Context& context, const ParsedLine& line,
+                       std::string (*path_of)(const std::string& name), const http::Query& query) {
+    Client& client = *TRY(context.client());
+    return inspect_each(line,
+                        [&](const std::string& name) { return client.get(path_of(name), query); });
+}
+
 Result<void> check_type(const std::string& type) {
     if (type.empty()) return {};
     for (const Kind& kind : kinds)
@@ -63,38 +71,28 @@ Result<void> check_type(const std::string& type) {
 Result<int> verb_inspect(Context& context, const ParsedLine& line) {
     TRY(check_type(line.flags.text("type")));
     Client& client = *TRY(context.client());
-    std::vector<Json> found;
-    std::vector<std::string> errors;
-    for (const std::string& name : line.arguments) {
-        auto object = find_object(client, name, line.flags);
-        if (object)
-            found.push_back(std::move(*object));
-        else
-            errors.push_back(object.error().message());
-    }
-    const int code = TRY(print_inspected(found, line.flags.text("format")));
-    for (const std::string& error : errors) print_error(error);
-    return errors.empty() ? code : 1;
+    return inspect_each(
+        line, [&](const std::string& name) { return find_object(client, name, line.flags); });
 }
 
 Result<int> verb_container_inspect(Context& context, const ParsedLine& line) {
-    return inspect_each(context, line, container_path, query_for(kinds[0], line.flags));
+    return inspect_at(context, line, container_path, query_for(kinds[0], line.flags));
 }
 
 Result<int> verb_image_inspect(Context& context, const ParsedLine& line) {
     http::Query query;
     if (line.flags.given("platform")) query.add("platform", line.flags.text("platform"));
-    return inspect_each(context, line, image_path, std::move(query));
+    return inspect_at(context, line, image_path, query);
 }
 
 Result<int> verb_network_inspect(Context& context, const ParsedLine& line) {
     http::Query query;
     if (line.flags.on("verbose")) query.add("verbose", "true");
-    return inspect_each(context, line, network_path, std::move(query));
+    return inspect_at(context, line, network_path, query);
 }
 
 Result<int> verb_volume_inspect(Context& context, const ParsedLine& line) {
-    return inspect_each(context, line, volume_path);
+    return inspect_at(context, line, volume_path, {});
 }
 
 }  // namespace corten::cli

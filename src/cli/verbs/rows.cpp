@@ -102,14 +102,12 @@ Result<int> print_inspected(const std::vector<Json>& objects, const std::string&
     return 0;
 }
 
-Result<int> inspect_each(Context& context, const ParsedLine& line,
-                         const std::function<std::string(const std::string&)>& path_of,
-                         http::Query query) {
-    Client& client = *TRY(context.client());
+Result<int> inspect_each(const ParsedLine& line,
+                         const std::function<Result<Json>(const std::string& name)>& find) {
     std::vector<Json> found;
     std::vector<std::string> errors;
     for (const std::string& name : line.arguments) {
-        auto object = client.get(path_of(name), query);
+        auto object = find(name);
         if (object)
             found.push_back(std::move(*object));
         else
@@ -118,6 +116,12 @@ Result<int> inspect_each(Context& context, const ParsedLine& line,
     const int code = TRY(print_inspected(found, line.flags.text("format")));
     for (const std::string& error : errors) print_error(error);
     return errors.empty() ? code : 1;
+}
+
+Result<int> print_formatted(const Json& value, const std::string& format) {
+    const auto parsed = TRY(parse_format(format).context("template parsing error"));
+    print(TRY(parsed.execute(value).context("template parsing error")) + "\n");
+    return 0;
 }
 
 }  // namespace corten::cli

@@ -26,9 +26,12 @@ Result<std::string> format_or_configured(Context& context, const FlagValues& fla
 /// Prints objects as `inspect` does: an indented list, or the template for each.
 Result<int> print_inspected(const std::vector<Json>& objects, const std::string& format);
 
-/// Gets each object by its path and prints them; those that are missing are errors at the end.
-Result<int> inspect_each(Context& context, const ParsedLine& line,
-                         const std::function<std::string(const std::string&)>& path_of,
-                         http::Query query = {});
+/// Finds each object that the line names and prints them; those that are missing are errors at the
+/// end.
+Result<int> inspect_each(const ParsedLine& line,
+                         const std::function<Result<Json>(const std::string& name)>& find);
+
+/// Prints `value` as the --format says: "json", or a template.
+Result<int> print_formatted(const Json& value, const std::string& format);
 
 }  // namespace corten::cli

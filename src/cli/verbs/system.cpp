@@ -190,10 +190,7 @@ Result<int> verb_version(Context& context, const ParsedLine& line) {
     const std::string& format = line.flags.text("format");
     if (!format.empty()) {
         if (failure) return *failure;
-        const auto parsed = TRY(Template::parse(format == "json" ? "{{json .}}" : format)
-                                    .context("template parsing error"));
-        print(TRY(parsed.execute(all).context("template parsing error")) + "\n");
-        return 0;
+        return print_formatted(all, format);
     }
     print(client_text(all["Client"]));
     if (failure) return *failure;
@@ -211,9 +208,7 @@ Result<int> verb_events(Context& context, const ParsedLine& line) {
         query.add("until", TRY(time_parameter(line.flags.text("until"))));
     const std::string& format = line.flags.text("format");
     std::optional<Template> parsed;
-    if (!format.empty())
-        parsed = TRY(Template::parse(format == "json" ? "{{json .}}" : format)
-                         .context("Error parsing format"));
+    if (!format.empty()) parsed = TRY(parse_format(format).context("Error parsing format"));
     Reply reply = TRY(TRY(context.client())->open({.path = "/events", .query = std::move(query)}));
     TRY(reply.each_line([&](const Json& event) -> Result<bool> {
         print_line(parsed ? TRY(parsed->execute(event)) : event_text(event));
