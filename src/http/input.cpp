@@ -49,7 +49,8 @@ Result<std::string> Input::read_line(std::size_t limit, Deadline deadline) {
             consume(end + 1);
             return line;
         }
-        if (data().size() > limit)
+        // The first half of its end may have come already.
+        if (data().size() > limit + 1)
             return fail(ErrorKind::invalid, "line is longer than {} bytes", limit);
         if (!TRY(fill(deadline)))
             return fail(ErrorKind::unavailable, "the peer closed the connection early");
