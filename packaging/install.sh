@@ -23,12 +23,11 @@ done
 require_debian
 cd "$root"
 install_packages build run
-build release
+build release corten cortend corten-shim corten-init corten-runtime
 bin=$root/build/release/bin
 if [ -n "$prefix" ]; then
     install -d "$prefix/bin"
-    install "$bin"/{corten,cortend,corten-shim,corten-init} "$prefix/bin"
-    [ ! -x "$bin/corten-runtime" ] || install "$bin/corten-runtime" "$prefix/bin"
+    install "$bin"/{corten,cortend,corten-shim,corten-init,corten-runtime} "$prefix/bin"
     bin=$prefix/bin
 fi
 [ -n "$start" ] || exit 0
