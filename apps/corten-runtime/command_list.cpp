@@ -26,16 +26,12 @@ struct Shown {
     std::string created;
     std::map<std::string, std::string> annotations;
     std::string owner;
-    static constexpr auto fields() {
-        return std::tuple{field("ociVersion", &Shown::oci_version),
-                          field("id", &Shown::id),
-                          field("pid", &Shown::pid),
-                          field("status", &Shown::status),
-                          field("bundle", &Shown::bundle),
-                          field("rootfs", &Shown::rootfs),
-                          field("created", &Shown::created),
-                          omit_empty("annotations", &Shown::annotations),
-                          field("owner", &Shown::owner)};
+    static constexpr void fields(auto visit) {
+        visit(field("ociVersion", &Shown::oci_version), field("id", &Shown::id),
+              field("pid", &Shown::pid), field("status", &Shown::status),
+              field("bundle", &Shown::bundle), field("rootfs", &Shown::rootfs),
+              field("created", &Shown::created), omit_empty("annotations", &Shown::annotations),
+              field("owner", &Shown::owner));
     }
 };
 

@@ -26,9 +26,8 @@ struct Line {
     std::string level;
     std::string msg;
     std::string time;
-    static constexpr auto fields() {
-        return std::tuple{field("level", &Line::level), field("msg", &Line::msg),
-                          field("time", &Line::time)};
+    static constexpr void fields(auto visit) {
+        visit(field("level", &Line::level), field("msg", &Line::msg), field("time", &Line::time));
     }
 };
 

@@ -30,18 +30,13 @@ struct Record {
     std::string cgroup_path;
     bool rootless = false;
     std::map<std::string, std::string> annotations;
-    static constexpr auto fields() {
-        return std::tuple{field("ociVersion", &Record::oci_version),
-                          field("id", &Record::id),
-                          field("pid", &Record::pid),
-                          field("pidStartTime", &Record::pid_start_time),
-                          field("bundle", &Record::bundle),
-                          field("rootfs", &Record::rootfs),
-                          field("created", &Record::created),
-                          field("owner", &Record::owner),
-                          field("cgroupPath", &Record::cgroup_path),
-                          field("rootless", &Record::rootless),
-                          field("annotations", &Record::annotations)};
+    static constexpr void fields(auto visit) {
+        visit(field("ociVersion", &Record::oci_version), field("id", &Record::id),
+              field("pid", &Record::pid), field("pidStartTime", &Record::pid_start_time),
+              field("bundle", &Record::bundle), field("rootfs", &Record::rootfs),
+              field("created", &Record::created), field("owner", &Record::owner),
+              field("cgroupPath", &Record::cgroup_path), field("rootless", &Record::rootless),
+              field("annotations", &Record::annotations));
     }
 };
 

@@ -31,22 +31,15 @@ struct PlannedMount {
     bool create_source = false;  ///< -v makes a missing host directory, --mount does not
     bool anonymous = false;      ///< removed with the container when that is asked for
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = PlannedMount;
-        return std::tuple{field("type", &C::type),
-                          omit_empty("name", &C::name),
-                          omit_empty("source", &C::source),
-                          field("target", &C::target),
-                          omit_empty("mode", &C::mode),
-                          omit_empty("propagation", &C::propagation),
-                          omit_empty("subpath", &C::subpath),
-                          omit_empty("tmpfsOptions", &C::tmpfs_options),
-                          field("readOnly", &C::read_only),
-                          field("recursive", &C::recursive),
-                          field("recursiveReadOnly", &C::recursive_read_only),
-                          field("noCopy", &C::no_copy),
-                          field("createSource", &C::create_source),
-                          field("anonymous", &C::anonymous)};
+        visit(field("type", &C::type), omit_empty("name", &C::name),
+              omit_empty("source", &C::source), field("target", &C::target),
+              omit_empty("mode", &C::mode), omit_empty("propagation", &C::propagation),
+              omit_empty("subpath", &C::subpath), omit_empty("tmpfsOptions", &C::tmpfs_options),
+              field("readOnly", &C::read_only), field("recursive", &C::recursive),
+              field("recursiveReadOnly", &C::recursive_read_only), field("noCopy", &C::no_copy),
+              field("createSource", &C::create_source), field("anonymous", &C::anonymous));
     }
 };
 
@@ -65,20 +58,13 @@ struct ContainerSpec {
     apitypes::NetworkingConfig networking;
     std::vector<PlannedMount> mounts;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ContainerSpec;
-        return std::tuple{field("id", &C::id),
-                          field("name", &C::name),
-                          field("created", &C::created),
-                          field("image", &C::image),
-                          field("imageId", &C::image_id),
-                          field("chainId", &C::chain_id),
-                          field("path", &C::path),
-                          field("args", &C::args),
-                          field("config", &C::config),
-                          field("host", &C::host),
-                          field("networking", &C::networking),
-                          field("mounts", &C::mounts)};
+        visit(field("id", &C::id), field("name", &C::name), field("created", &C::created),
+              field("image", &C::image), field("imageId", &C::image_id),
+              field("chainId", &C::chain_id), field("path", &C::path), field("args", &C::args),
+              field("config", &C::config), field("host", &C::host),
+              field("networking", &C::networking), field("mounts", &C::mounts));
     }
 };
 
@@ -88,10 +74,10 @@ struct HealthProbe {
     int exit_code = 0;
     std::string output;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = HealthProbe;
-        return std::tuple{field("start", &C::start), field("end", &C::end),
-                          field("exitCode", &C::exit_code), field("output", &C::output)};
+        visit(field("start", &C::start), field("end", &C::end), field("exitCode", &C::exit_code),
+              field("output", &C::output));
     }
 };
 
@@ -100,10 +86,10 @@ struct HealthRecord {
     int failing_streak = 0;
     std::vector<HealthProbe> log;  ///< the last five
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = HealthRecord;
-        return std::tuple{field("status", &C::status), field("failingStreak", &C::failing_streak),
-                          field("log", &C::log)};
+        visit(field("status", &C::status), field("failingStreak", &C::failing_streak),
+              field("log", &C::log));
     }
 };
 
@@ -125,23 +111,15 @@ struct ContainerState {
     std::string cgroup_path;
     std::map<std::string, double> timings_ms;  ///< phases of the last start
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ContainerState;
-        return std::tuple{field("status", &C::status),
-                          field("pid", &C::pid),
-                          field("exitCode", &C::exit_code),
-                          field("error", &C::error),
-                          field("startedAt", &C::started_at),
-                          field("finishedAt", &C::finished_at),
-                          field("oomKilled", &C::oom_killed),
-                          field("restartCount", &C::restart_count),
-                          field("stoppedByUser", &C::stopped_by_user),
-                          field("restartDelayMs", &C::restart_delay_ms),
-                          field("sandboxId", &C::sandbox_id),
-                          field("endpoints", &C::endpoints),
-                          field("health", &C::health),
-                          field("cgroupPath", &C::cgroup_path),
-                          field("timingsMs", &C::timings_ms)};
+        visit(field("status", &C::status), field("pid", &C::pid), field("exitCode", &C::exit_code),
+              field("error", &C::error), field("startedAt", &C::started_at),
+              field("finishedAt", &C::finished_at), field("oomKilled", &C::oom_killed),
+              field("restartCount", &C::restart_count), field("stoppedByUser", &C::stopped_by_user),
+              field("restartDelayMs", &C::restart_delay_ms), field("sandboxId", &C::sandbox_id),
+              field("endpoints", &C::endpoints), field("health", &C::health),
+              field("cgroupPath", &C::cgroup_path), field("timingsMs", &C::timings_ms));
     }
     bool is_running() const { return status == "running" || status == "paused"; }
     bool counts_as_running() const { return is_running() || status == "restarting"; }

@@ -22,11 +22,10 @@ struct VolumeRecord {
     std::map<std::string, std::string> options;
     bool filled = false;  ///< copy-up from an image was done, or something was mounted already
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = VolumeRecord;
-        return std::tuple{field("name", &C::name), field("created", &C::created),
-                          field("labels", &C::labels), field("options", &C::options),
-                          field("filled", &C::filled)};
+        visit(field("name", &C::name), field("created", &C::created), field("labels", &C::labels),
+              field("options", &C::options), field("filled", &C::filled));
     }
 };
 

@@ -82,11 +82,10 @@ struct TokenReply {
     std::string refresh_token;
     std::int64_t expires_in = 0;
 
-    static constexpr auto fields() {
-        return std::tuple{field("token", &TokenReply::token),
-                          field("access_token", &TokenReply::access_token),
-                          field("refresh_token", &TokenReply::refresh_token),
-                          field("expires_in", &TokenReply::expires_in)};
+    static constexpr void fields(auto visit) {
+        visit(field("token", &TokenReply::token), field("access_token", &TokenReply::access_token),
+              field("refresh_token", &TokenReply::refresh_token),
+              field("expires_in", &TokenReply::expires_in));
     }
 };
 

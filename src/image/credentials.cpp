@@ -14,13 +14,12 @@ struct RegistryAuth {
     std::string identitytoken;
     std::string registrytoken;
 
-    static constexpr auto fields() {
-        return std::tuple{field("username", &RegistryAuth::username),
-                          field("password", &RegistryAuth::password),
-                          field("auth", &RegistryAuth::auth),
-                          field("serveraddress", &RegistryAuth::serveraddress),
-                          field("identitytoken", &RegistryAuth::identitytoken),
-                          field("registrytoken", &RegistryAuth::registrytoken)};
+    static constexpr void fields(auto visit) {
+        visit(field("username", &RegistryAuth::username),
+              field("password", &RegistryAuth::password), field("auth", &RegistryAuth::auth),
+              field("serveraddress", &RegistryAuth::serveraddress),
+              field("identitytoken", &RegistryAuth::identitytoken),
+              field("registrytoken", &RegistryAuth::registrytoken));
     }
 };
 

@@ -13,17 +13,16 @@ constexpr std::size_t refusal_limit = 64 << 10;
 struct ErrorItem {
     std::string code;
     std::string message;
-    static constexpr auto fields() {
-        return std::tuple{field("code", &ErrorItem::code), field("message", &ErrorItem::message)};
+    static constexpr void fields(auto visit) {
+        visit(field("code", &ErrorItem::code), field("message", &ErrorItem::message));
     }
 };
 
 struct ErrorBody {
     std::vector<ErrorItem> errors;
     std::string details;
-    static constexpr auto fields() {
-        return std::tuple{field("errors", &ErrorBody::errors),
-                          field("details", &ErrorBody::details)};
+    static constexpr void fields(auto visit) {
+        visit(field("errors", &ErrorBody::errors), field("details", &ErrorBody::details));
     }
 };
 

@@ -17,10 +17,9 @@ struct ArchivedImage {
     std::string config;
     std::vector<std::string> repo_tags;
     std::vector<std::string> layers;
-    static constexpr auto fields() {
-        return std::tuple{field("Config", &ArchivedImage::config),
-                          field("RepoTags", &ArchivedImage::repo_tags),
-                          field("Layers", &ArchivedImage::layers)};
+    static constexpr void fields(auto visit) {
+        visit(field("Config", &ArchivedImage::config), field("RepoTags", &ArchivedImage::repo_tags),
+              field("Layers", &ArchivedImage::layers));
     }
 };
 

@@ -53,7 +53,7 @@ std::string dial_error(const Error& error, const http::Url& url) {
 
 struct TagList {
     std::vector<std::string> tags;
-    static constexpr auto fields() { return std::tuple{field("tags", &TagList::tags)}; }
+    static constexpr void fields(auto visit) { visit(field("tags", &TagList::tags)); }
 };
 
 }  // namespace

@@ -269,9 +269,9 @@ struct ForeignLine {
     std::string stream;
     std::string time;
     Json attrs;
-    static constexpr auto fields() {
-        return std::tuple{field("log", &ForeignLine::log), field("stream", &ForeignLine::stream),
-                          field("time", &ForeignLine::time), field("attrs", &ForeignLine::attrs)};
+    static constexpr void fields(auto visit) {
+        visit(field("log", &ForeignLine::log), field("stream", &ForeignLine::stream),
+              field("time", &ForeignLine::time), field("attrs", &ForeignLine::attrs));
     }
 };
 

@@ -21,12 +21,11 @@ struct ContainerProcessState {
     std::int32_t pid = 0;
     std::string metadata;
     oci::State state;
-    static constexpr auto fields() {
-        return std::tuple{field("ociVersion", &ContainerProcessState::oci_version),
-                          field("fds", &ContainerProcessState::fds),
-                          field("pid", &ContainerProcessState::pid),
-                          omit_empty("metadata", &ContainerProcessState::metadata),
-                          field("state", &ContainerProcessState::state)};
+    static constexpr void fields(auto visit) {
+        visit(field("ociVersion", &ContainerProcessState::oci_version),
+              field("fds", &ContainerProcessState::fds), field("pid", &ContainerProcessState::pid),
+              omit_empty("metadata", &ContainerProcessState::metadata),
+              field("state", &ContainerProcessState::state));
     }
 };
 

@@ -17,9 +17,9 @@ struct Condition {
     std::vector<std::string> caps;
     std::vector<std::string> arches;
     std::string min_kernel;
-    static constexpr auto fields() {
-        return std::tuple{field("caps", &Condition::caps), field("arches", &Condition::arches),
-                          field("minKernel", &Condition::min_kernel)};
+    static constexpr void fields(auto visit) {
+        visit(field("caps", &Condition::caps), field("arches", &Condition::arches),
+              field("minKernel", &Condition::min_kernel));
     }
 };
 
@@ -31,20 +31,20 @@ struct Rule {
     std::vector<oci::SeccompArgument> args;
     Condition includes;
     Condition excludes;
-    static constexpr auto fields() {
-        return std::tuple{field("name", &Rule::name),        field("names", &Rule::names),
-                          field("action", &Rule::action),    field("errnoRet", &Rule::errno_ret),
-                          field("args", &Rule::args),        field("includes", &Rule::includes),
-                          field("excludes", &Rule::excludes)};
+    static constexpr void fields(auto visit) {
+        visit(field("name", &Rule::name), field("names", &Rule::names),
+              field("action", &Rule::action), field("errnoRet", &Rule::errno_ret),
+              field("args", &Rule::args), field("includes", &Rule::includes),
+              field("excludes", &Rule::excludes));
     }
 };
 
 struct Architecture {
     std::string architecture;
     std::vector<std::string> sub_architectures;
-    static constexpr auto fields() {
-        return std::tuple{field("architecture", &Architecture::architecture),
-                          field("subArchitectures", &Architecture::sub_architectures)};
+    static constexpr void fields(auto visit) {
+        visit(field("architecture", &Architecture::architecture),
+              field("subArchitectures", &Architecture::sub_architectures));
     }
 };
 
@@ -57,15 +57,13 @@ struct Profile {
     std::string listener_path;
     std::string listener_metadata;
     std::vector<Rule> syscalls;
-    static constexpr auto fields() {
-        return std::tuple{field("defaultAction", &Profile::default_action),
-                          field("defaultErrnoRet", &Profile::default_errno_ret),
-                          field("architectures", &Profile::architectures),
-                          field("archMap", &Profile::arch_map),
-                          field("flags", &Profile::flags),
-                          field("listenerPath", &Profile::listener_path),
-                          field("listenerMetadata", &Profile::listener_metadata),
-                          field("syscalls", &Profile::syscalls)};
+    static constexpr void fields(auto visit) {
+        visit(field("defaultAction", &Profile::default_action),
+              field("defaultErrnoRet", &Profile::default_errno_ret),
+              field("architectures", &Profile::architectures), field("archMap", &Profile::arch_map),
+              field("flags", &Profile::flags), field("listenerPath", &Profile::listener_path),
+              field("listenerMetadata", &Profile::listener_metadata),
+              field("syscalls", &Profile::syscalls));
     }
 };
 

@@ -8,7 +8,7 @@ namespace {
 
 struct Inner {
     int weight = 7;
-    static constexpr auto fields() { return std::tuple{field("Weight", &Inner::weight)}; }
+    static constexpr void fields(auto visit) { visit(field("Weight", &Inner::weight)); }
 };
 
 struct Outer {
@@ -16,9 +16,9 @@ struct Outer {
     std::optional<std::vector<std::string>> command;
     std::map<std::string, Inner> parts;
     bool extra = false;
-    static constexpr auto fields() {
-        return std::tuple{field("Name", &Outer::name), field("Cmd", &Outer::command),
-                          field("Parts", &Outer::parts), omit_empty("Extra", &Outer::extra)};
+    static constexpr void fields(auto visit) {
+        visit(field("Name", &Outer::name), field("Cmd", &Outer::command),
+              field("Parts", &Outer::parts), omit_empty("Extra", &Outer::extra));
     }
 };
 
@@ -36,8 +36,8 @@ struct Toggle {
 struct Panel {
     Toggle light;
     std::array<int, 2> size{};
-    static constexpr auto fields() {
-        return std::tuple{field("Light", &Panel::light), field("Size", &Panel::size)};
+    static constexpr void fields(auto visit) {
+        visit(field("Light", &Panel::light), field("Size", &Panel::size));
     }
 };
 

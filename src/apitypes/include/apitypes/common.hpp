@@ -26,7 +26,7 @@ const Container& items(const std::optional<Container>& list) {
 
 /// The value of a set's key: {"80/tcp": {}}.
 struct EmptyObject {
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr void fields(auto visit) { visit(); }
     bool operator==(const EmptyObject&) const = default;
 };
 using NameSet = std::map<std::string, EmptyObject>;
@@ -47,13 +47,13 @@ struct StrSlice {
 /// Every error reply.
 struct ErrorReply {
     std::string message;
-    static constexpr auto fields() { return std::tuple{field("message", &ErrorReply::message)}; }
+    static constexpr void fields(auto visit) { visit(field("message", &ErrorReply::message)); }
 };
 
 /// Replies of one id: exec create, commit.
 struct IdReply {
     std::string id;
-    static constexpr auto fields() { return std::tuple{field("Id", &IdReply::id)}; }
+    static constexpr void fields(auto visit) { visit(field("Id", &IdReply::id)); }
 };
 
 }  // namespace corten::apitypes

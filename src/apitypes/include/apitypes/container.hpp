@@ -9,8 +9,8 @@ namespace corten::apitypes {
 struct CreateReply {
     std::string id;
     Strings warnings;
-    static constexpr auto fields() {
-        return std::tuple{field("Id", &CreateReply::id), field("Warnings", &CreateReply::warnings)};
+    static constexpr void fields(auto visit) {
+        visit(field("Id", &CreateReply::id), field("Warnings", &CreateReply::warnings));
     }
 };
 
@@ -20,14 +20,10 @@ struct HealthResult {
     int exit_code = 0;  ///< -1: the probe timed out
     std::string output;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = HealthResult;
-        return std::tuple{
-            field("Start", &C::start),
-            field("End", &C::end),
-            field("ExitCode", &C::exit_code),
-            field("Output", &C::output),
-        };
+        visit(field("Start", &C::start), field("End", &C::end), field("ExitCode", &C::exit_code),
+              field("Output", &C::output));
     }
 };
 
@@ -36,10 +32,9 @@ struct Health {
     int failing_streak = 0;
     std::vector<HealthResult> log;
 
-    static constexpr auto fields() {
-        return std::tuple{field("Status", &Health::status),
-                          field("FailingStreak", &Health::failing_streak),
-                          field("Log", &Health::log)};
+    static constexpr void fields(auto visit) {
+        visit(field("Status", &Health::status), field("FailingStreak", &Health::failing_streak),
+              field("Log", &Health::log));
     }
 };
 
@@ -57,22 +52,14 @@ struct ContainerState {
     std::string finished_at = "0001-01-01T00:00:00Z";
     std::optional<Health> health;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ContainerState;
-        return std::tuple{
-            field("Status", &C::status),
-            field("Running", &C::running),
-            field("Paused", &C::paused),
-            field("Restarting", &C::restarting),
-            field("OOMKilled", &C::oom_killed),
-            field("Dead", &C::dead),
-            field("Pid", &C::pid),
-            field("ExitCode", &C::exit_code),
-            field("Error", &C::error),
-            field("StartedAt", &C::started_at),
-            field("FinishedAt", &C::finished_at),
-            omit_empty("Health", &C::health),
-        };
+        visit(field("Status", &C::status), field("Running", &C::running),
+              field("Paused", &C::paused), field("Restarting", &C::restarting),
+              field("OOMKilled", &C::oom_killed), field("Dead", &C::dead), field("Pid", &C::pid),
+              field("ExitCode", &C::exit_code), field("Error", &C::error),
+              field("StartedAt", &C::started_at), field("FinishedAt", &C::finished_at),
+              omit_empty("Health", &C::health));
     }
 };
 
@@ -80,17 +67,17 @@ struct ContainerState {
 struct GraphDriver {
     OptionalStringMap data;
     std::string name;
-    static constexpr auto fields() {
-        return std::tuple{field("Data", &GraphDriver::data), field("Name", &GraphDriver::name)};
+    static constexpr void fields(auto visit) {
+        visit(field("Data", &GraphDriver::data), field("Name", &GraphDriver::name));
     }
 };
 
 struct SecondaryAddress {
     std::string addr;
     int prefix_len = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("Addr", &SecondaryAddress::addr),
-                          field("PrefixLen", &SecondaryAddress::prefix_len)};
+    static constexpr void fields(auto visit) {
+        visit(field("Addr", &SecondaryAddress::addr),
+              field("PrefixLen", &SecondaryAddress::prefix_len));
     }
 };
 
@@ -115,28 +102,21 @@ struct NetworkSettings {
     std::string mac_address;
     std::map<std::string, std::optional<EndpointSettings>> networks;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = NetworkSettings;
-        return std::tuple{
-            field("Bridge", &C::bridge),
-            field("SandboxID", &C::sandbox_id),
-            field("SandboxKey", &C::sandbox_key),
-            field("Ports", &C::ports),
-            field("HairpinMode", &C::hairpin_mode),
-            field("LinkLocalIPv6Address", &C::link_local_ipv6_address),
-            field("LinkLocalIPv6PrefixLen", &C::link_local_ipv6_prefix_len),
-            field("SecondaryIPAddresses", &C::secondary_ip_addresses),
-            field("SecondaryIPv6Addresses", &C::secondary_ipv6_addresses),
-            field("EndpointID", &C::endpoint_id),
-            field("Gateway", &C::gateway),
-            field("GlobalIPv6Address", &C::global_ipv6_address),
-            field("GlobalIPv6PrefixLen", &C::global_ipv6_prefix_len),
-            field("IPAddress", &C::ip_address),
-            field("IPPrefixLen", &C::ip_prefix_len),
-            field("IPv6Gateway", &C::ipv6_gateway),
-            field("MacAddress", &C::mac_address),
-            field("Networks", &C::networks),
-        };
+        visit(field("Bridge", &C::bridge), field("SandboxID", &C::sandbox_id),
+              field("SandboxKey", &C::sandbox_key), field("Ports", &C::ports),
+              field("HairpinMode", &C::hairpin_mode),
+              field("LinkLocalIPv6Address", &C::link_local_ipv6_address),
+              field("LinkLocalIPv6PrefixLen", &C::link_local_ipv6_prefix_len),
+              field("SecondaryIPAddresses", &C::secondary_ip_addresses),
+              field("SecondaryIPv6Addresses", &C::secondary_ipv6_addresses),
+              field("EndpointID", &C::endpoint_id), field("Gateway", &C::gateway),
+              field("GlobalIPv6Address", &C::global_ipv6_address),
+              field("GlobalIPv6PrefixLen", &C::global_ipv6_prefix_len),
+              field("IPAddress", &C::ip_address), field("IPPrefixLen", &C::ip_prefix_len),
+              field("IPv6Gateway", &C::ipv6_gateway), field("MacAddress", &C::mac_address),
+              field("Networks", &C::networks));
     }
 };
 
@@ -168,35 +148,21 @@ struct ContainerInspect {
     ContainerConfig config;
     NetworkSettings network_settings;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ContainerInspect;
-        return std::tuple{
-            field("Id", &C::id),
-            field("Created", &C::created),
-            field("Path", &C::path),
-            field("Args", &C::args),
-            field("State", &C::state),
-            field("Image", &C::image),
-            field("ResolvConfPath", &C::resolv_conf_path),
-            field("HostnamePath", &C::hostname_path),
-            field("HostsPath", &C::hosts_path),
-            field("LogPath", &C::log_path),
-            field("Name", &C::name),
-            field("RestartCount", &C::restart_count),
-            field("Driver", &C::driver),
-            field("Platform", &C::platform),
-            field("MountLabel", &C::mount_label),
-            field("ProcessLabel", &C::process_label),
-            field("AppArmorProfile", &C::app_armor_profile),
-            field("ExecIDs", &C::exec_ids),
-            field("HostConfig", &C::host_config),
-            field("GraphDriver", &C::graph_driver),
-            omit_empty("SizeRw", &C::size_rw),
-            omit_empty("SizeRootFs", &C::size_root_fs),
-            field("Mounts", &C::mounts),
-            field("Config", &C::config),
-            field("NetworkSettings", &C::network_settings),
-        };
+        visit(field("Id", &C::id), field("Created", &C::created), field("Path", &C::path),
+              field("Args", &C::args), field("State", &C::state), field("Image", &C::image),
+              field("ResolvConfPath", &C::resolv_conf_path),
+              field("HostnamePath", &C::hostname_path), field("HostsPath", &C::hosts_path),
+              field("LogPath", &C::log_path), field("Name", &C::name),
+              field("RestartCount", &C::restart_count), field("Driver", &C::driver),
+              field("Platform", &C::platform), field("MountLabel", &C::mount_label),
+              field("ProcessLabel", &C::process_label),
+              field("AppArmorProfile", &C::app_armor_profile), field("ExecIDs", &C::exec_ids),
+              field("HostConfig", &C::host_config), field("GraphDriver", &C::graph_driver),
+              omit_empty("SizeRw", &C::size_rw), omit_empty("SizeRootFs", &C::size_root_fs),
+              field("Mounts", &C::mounts), field("Config", &C::config),
+              field("NetworkSettings", &C::network_settings));
     }
 };
 
@@ -207,30 +173,26 @@ struct Port {
     int public_port = 0;
     std::string type;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = Port;
-        return std::tuple{
-            omit_empty("IP", &C::ip),
-            field("PrivatePort", &C::private_port),
-            omit_empty("PublicPort", &C::public_port),
-            field("Type", &C::type),
-        };
+        visit(omit_empty("IP", &C::ip), field("PrivatePort", &C::private_port),
+              omit_empty("PublicPort", &C::public_port), field("Type", &C::type));
     }
 };
 
 struct ListHostConfig {
     std::string network_mode;
     StringMap annotations;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("NetworkMode", &ListHostConfig::network_mode),
-                          omit_empty("Annotations", &ListHostConfig::annotations)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("NetworkMode", &ListHostConfig::network_mode),
+              omit_empty("Annotations", &ListHostConfig::annotations));
     }
 };
 
 struct ListNetworkSettings {
     std::map<std::string, std::optional<EndpointSettings>> networks;
-    static constexpr auto fields() {
-        return std::tuple{field("Networks", &ListNetworkSettings::networks)};
+    static constexpr void fields(auto visit) {
+        visit(field("Networks", &ListNetworkSettings::networks));
     }
 };
 
@@ -252,25 +214,15 @@ struct ContainerSummary {
     ListNetworkSettings network_settings;
     std::vector<MountPoint> mounts;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ContainerSummary;
-        return std::tuple{
-            field("Id", &C::id),
-            field("Names", &C::names),
-            field("Image", &C::image),
-            field("ImageID", &C::image_id),
-            field("Command", &C::command),
-            field("Created", &C::created),
-            field("Ports", &C::ports),
-            omit_empty("SizeRw", &C::size_rw),
-            omit_empty("SizeRootFs", &C::size_root_fs),
-            field("Labels", &C::labels),
-            field("State", &C::state),
-            field("Status", &C::status),
-            field("HostConfig", &C::host_config),
-            field("NetworkSettings", &C::network_settings),
-            field("Mounts", &C::mounts),
-        };
+        visit(field("Id", &C::id), field("Names", &C::names), field("Image", &C::image),
+              field("ImageID", &C::image_id), field("Command", &C::command),
+              field("Created", &C::created), field("Ports", &C::ports),
+              omit_empty("SizeRw", &C::size_rw), omit_empty("SizeRootFs", &C::size_root_fs),
+              field("Labels", &C::labels), field("State", &C::state), field("Status", &C::status),
+              field("HostConfig", &C::host_config), field("NetworkSettings", &C::network_settings),
+              field("Mounts", &C::mounts));
     }
 };
 
@@ -278,24 +230,22 @@ struct ContainerSummary {
 struct TopReply {
     std::vector<Strings> processes;
     Strings titles;
-    static constexpr auto fields() {
-        return std::tuple{field("Processes", &TopReply::processes),
-                          field("Titles", &TopReply::titles)};
+    static constexpr void fields(auto visit) {
+        visit(field("Processes", &TopReply::processes), field("Titles", &TopReply::titles));
     }
 };
 
 struct WaitError {
     std::string message;
-    static constexpr auto fields() { return std::tuple{field("Message", &WaitError::message)}; }
+    static constexpr void fields(auto visit) { visit(field("Message", &WaitError::message)); }
 };
 
 /// Reply of POST /containers/{id}/wait; written when the container has ended.
 struct WaitReply {
     std::optional<WaitError> error;
     std::int64_t status_code = 0;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("Error", &WaitReply::error),
-                          field("StatusCode", &WaitReply::status_code)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("Error", &WaitReply::error), field("StatusCode", &WaitReply::status_code));
     }
 };
 
@@ -305,14 +255,14 @@ enum class ChangeKind { modified = 0, added = 1, removed = 2 };
 struct Change {
     std::string path;
     int kind = 0;  ///< ChangeKind
-    static constexpr auto fields() {
-        return std::tuple{field("Path", &Change::path), field("Kind", &Change::kind)};
+    static constexpr void fields(auto visit) {
+        visit(field("Path", &Change::path), field("Kind", &Change::kind));
     }
 };
 
 struct UpdateReply {
     StringList warnings;
-    static constexpr auto fields() { return std::tuple{field("Warnings", &UpdateReply::warnings)}; }
+    static constexpr void fields(auto visit) { visit(field("Warnings", &UpdateReply::warnings)); }
 };
 
 /// Header X-Docker-Container-Path-Stat of the archive requests, in base64.
@@ -323,24 +273,19 @@ struct PathStat {
     std::string mtime;
     std::string link_target;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = PathStat;
-        return std::tuple{
-            field("name", &C::name),
-            field("size", &C::size),
-            field("mode", &C::mode),
-            field("mtime", &C::mtime),
-            field("linkTarget", &C::link_target),
-        };
+        visit(field("name", &C::name), field("size", &C::size), field("mode", &C::mode),
+              field("mtime", &C::mtime), field("linkTarget", &C::link_target));
     }
 };
 
 struct ContainersPruned {
     StringList containers_deleted;
     std::int64_t space_reclaimed = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("ContainersDeleted", &ContainersPruned::containers_deleted),
-                          field("SpaceReclaimed", &ContainersPruned::space_reclaimed)};
+    static constexpr void fields(auto visit) {
+        visit(field("ContainersDeleted", &ContainersPruned::containers_deleted),
+              field("SpaceReclaimed", &ContainersPruned::space_reclaimed));
     }
 };
 

@@ -18,16 +18,11 @@ struct HealthConfig {
     std::int64_t start_interval = 0;
     int retries = 0;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = HealthConfig;
-        return std::tuple{
-            omit_empty("Test", &C::test),
-            omit_empty("Interval", &C::interval),
-            omit_empty("Timeout", &C::timeout),
-            omit_empty("StartPeriod", &C::start_period),
-            omit_empty("StartInterval", &C::start_interval),
-            omit_empty("Retries", &C::retries),
-        };
+        visit(omit_empty("Test", &C::test), omit_empty("Interval", &C::interval),
+              omit_empty("Timeout", &C::timeout), omit_empty("StartPeriod", &C::start_period),
+              omit_empty("StartInterval", &C::start_interval), omit_empty("Retries", &C::retries));
     }
 };
 
@@ -58,35 +53,22 @@ struct ContainerConfig {
     std::optional<int> stop_timeout;  ///< seconds; -1 waits for ever
     StrSlice shell;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ContainerConfig;
-        return std::tuple{
-            field("Hostname", &C::hostname),
-            field("Domainname", &C::domainname),
-            field("User", &C::user),
-            field("AttachStdin", &C::attach_stdin),
-            field("AttachStdout", &C::attach_stdout),
-            field("AttachStderr", &C::attach_stderr),
-            omit_empty("ExposedPorts", &C::exposed_ports),
-            field("Tty", &C::tty),
-            field("OpenStdin", &C::open_stdin),
-            field("StdinOnce", &C::stdin_once),
-            field("Env", &C::env),
-            field("Cmd", &C::cmd),
-            omit_empty("Healthcheck", &C::healthcheck),
-            omit_empty("ArgsEscaped", &C::args_escaped),
-            field("Image", &C::image),
-            field("Volumes", &C::volumes),
-            field("WorkingDir", &C::working_dir),
-            field("Entrypoint", &C::entrypoint),
-            omit_empty("NetworkDisabled", &C::network_disabled),
-            omit_empty("MacAddress", &C::mac_address),
-            field("OnBuild", &C::on_build),
-            field("Labels", &C::labels),
-            omit_empty("StopSignal", &C::stop_signal),
-            omit_empty("StopTimeout", &C::stop_timeout),
-            omit_empty("Shell", &C::shell),
-        };
+        visit(field("Hostname", &C::hostname), field("Domainname", &C::domainname),
+              field("User", &C::user), field("AttachStdin", &C::attach_stdin),
+              field("AttachStdout", &C::attach_stdout), field("AttachStderr", &C::attach_stderr),
+              omit_empty("ExposedPorts", &C::exposed_ports), field("Tty", &C::tty),
+              field("OpenStdin", &C::open_stdin), field("StdinOnce", &C::stdin_once),
+              field("Env", &C::env), field("Cmd", &C::cmd),
+              omit_empty("Healthcheck", &C::healthcheck),
+              omit_empty("ArgsEscaped", &C::args_escaped), field("Image", &C::image),
+              field("Volumes", &C::volumes), field("WorkingDir", &C::working_dir),
+              field("Entrypoint", &C::entrypoint),
+              omit_empty("NetworkDisabled", &C::network_disabled),
+              omit_empty("MacAddress", &C::mac_address), field("OnBuild", &C::on_build),
+              field("Labels", &C::labels), omit_empty("StopSignal", &C::stop_signal),
+              omit_empty("StopTimeout", &C::stop_timeout), omit_empty("Shell", &C::shell));
     }
 };
 
@@ -95,11 +77,10 @@ struct CreateRequest : ContainerConfig {
     HostConfig host_config;
     NetworkingConfig networking_config;
 
-    static constexpr auto fields() {
-        return std::tuple_cat(
-            ContainerConfig::fields(),
-            std::tuple{field("HostConfig", &CreateRequest::host_config),
-                       field("NetworkingConfig", &CreateRequest::networking_config)});
+    static constexpr void fields(auto visit) {
+        ContainerConfig::fields(visit);
+        visit(field("HostConfig", &CreateRequest::host_config),
+              field("NetworkingConfig", &CreateRequest::networking_config));
     }
 };
 

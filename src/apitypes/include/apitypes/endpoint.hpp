@@ -10,13 +10,11 @@ struct EndpointIpamConfig {
     std::string ipv6_address;
     Strings link_local_ips;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = EndpointIpamConfig;
-        return std::tuple{
-            omit_empty("IPv4Address", &C::ipv4_address),
-            omit_empty("IPv6Address", &C::ipv6_address),
-            omit_empty("LinkLocalIPs", &C::link_local_ips),
-        };
+        visit(omit_empty("IPv4Address", &C::ipv4_address),
+              omit_empty("IPv6Address", &C::ipv6_address),
+              omit_empty("LinkLocalIPs", &C::link_local_ips));
     }
 };
 
@@ -37,25 +35,17 @@ struct EndpointSettings {
     int global_ipv6_prefix_len = 0;
     StringList dns_names;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = EndpointSettings;
-        return std::tuple{
-            field("IPAMConfig", &C::ipam_config),
-            field("Links", &C::links),
-            field("Aliases", &C::aliases),
-            field("MacAddress", &C::mac_address),
-            field("DriverOpts", &C::driver_opts),
-            field("GwPriority", &C::gw_priority),
-            field("NetworkID", &C::network_id),
-            field("EndpointID", &C::endpoint_id),
-            field("Gateway", &C::gateway),
-            field("IPAddress", &C::ip_address),
-            field("IPPrefixLen", &C::ip_prefix_len),
-            field("IPv6Gateway", &C::ipv6_gateway),
-            field("GlobalIPv6Address", &C::global_ipv6_address),
-            field("GlobalIPv6PrefixLen", &C::global_ipv6_prefix_len),
-            field("DNSNames", &C::dns_names),
-        };
+        visit(field("IPAMConfig", &C::ipam_config), field("Links", &C::links),
+              field("Aliases", &C::aliases), field("MacAddress", &C::mac_address),
+              field("DriverOpts", &C::driver_opts), field("GwPriority", &C::gw_priority),
+              field("NetworkID", &C::network_id), field("EndpointID", &C::endpoint_id),
+              field("Gateway", &C::gateway), field("IPAddress", &C::ip_address),
+              field("IPPrefixLen", &C::ip_prefix_len), field("IPv6Gateway", &C::ipv6_gateway),
+              field("GlobalIPv6Address", &C::global_ipv6_address),
+              field("GlobalIPv6PrefixLen", &C::global_ipv6_prefix_len),
+              field("DNSNames", &C::dns_names));
     }
 };
 
@@ -63,8 +53,8 @@ struct NetworkingConfig {
     /// By network name or id; "default" is written by clients for "bridge". A value may be null.
     std::map<std::string, std::optional<EndpointSettings>> endpoints;
 
-    static constexpr auto fields() {
-        return std::tuple{field("EndpointsConfig", &NetworkingConfig::endpoints)};
+    static constexpr void fields(auto visit) {
+        visit(field("EndpointsConfig", &NetworkingConfig::endpoints));
     }
 };
 

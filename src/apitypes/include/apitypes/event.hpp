@@ -7,9 +7,8 @@ namespace corten::apitypes {
 struct EventActor {
     std::string id;
     StringMap attributes;
-    static constexpr auto fields() {
-        return std::tuple{field("ID", &EventActor::id),
-                          field("Attributes", &EventActor::attributes)};
+    static constexpr void fields(auto visit) {
+        visit(field("ID", &EventActor::id), field("Attributes", &EventActor::attributes));
     }
 };
 
@@ -24,15 +23,12 @@ struct Event {
     std::int64_t time = 0;       ///< unix seconds
     std::int64_t time_nano = 0;  ///< unix nanoseconds
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = Event;
-        return std::tuple{
-            omit_empty("status", &C::status), omit_empty("id", &C::id),
-            omit_empty("from", &C::from),     field("Type", &C::type),
-            field("Action", &C::action),      field("Actor", &C::actor),
-            field("scope", &C::scope),        field("time", &C::time),
-            field("timeNano", &C::time_nano),
-        };
+        visit(omit_empty("status", &C::status), omit_empty("id", &C::id),
+              omit_empty("from", &C::from), field("Type", &C::type), field("Action", &C::action),
+              field("Actor", &C::actor), field("scope", &C::scope), field("time", &C::time),
+              field("timeNano", &C::time_nano));
     }
 };
 

@@ -21,22 +21,13 @@ struct ExecCreateRequest {
     std::string working_dir;
     StrSlice cmd;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ExecCreateRequest;
-        return std::tuple{
-            field("User", &C::user),
-            field("Privileged", &C::privileged),
-            field("Tty", &C::tty),
-            omit_empty("ConsoleSize", &C::console_size),
-            field("AttachStdin", &C::attach_stdin),
-            field("AttachStderr", &C::attach_stderr),
-            field("AttachStdout", &C::attach_stdout),
-            field("Detach", &C::detach),
-            field("DetachKeys", &C::detach_keys),
-            field("Env", &C::env),
-            field("WorkingDir", &C::working_dir),
-            field("Cmd", &C::cmd),
-        };
+        visit(field("User", &C::user), field("Privileged", &C::privileged), field("Tty", &C::tty),
+              omit_empty("ConsoleSize", &C::console_size), field("AttachStdin", &C::attach_stdin),
+              field("AttachStderr", &C::attach_stderr), field("AttachStdout", &C::attach_stdout),
+              field("Detach", &C::detach), field("DetachKeys", &C::detach_keys),
+              field("Env", &C::env), field("WorkingDir", &C::working_dir), field("Cmd", &C::cmd));
     }
 };
 
@@ -46,13 +37,10 @@ struct ExecStartRequest {
     bool tty = false;
     std::optional<std::array<unsigned, 2>> console_size;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ExecStartRequest;
-        return std::tuple{
-            field("Detach", &C::detach),
-            field("Tty", &C::tty),
-            omit_empty("ConsoleSize", &C::console_size),
-        };
+        visit(field("Detach", &C::detach), field("Tty", &C::tty),
+              omit_empty("ConsoleSize", &C::console_size));
     }
 };
 
@@ -63,15 +51,11 @@ struct ExecProcessConfig {
     std::optional<bool> privileged;
     std::string user;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ExecProcessConfig;
-        return std::tuple{
-            field("tty", &C::tty),
-            field("entrypoint", &C::entrypoint),
-            field("arguments", &C::arguments),
-            omit_empty("privileged", &C::privileged),
-            omit_empty("user", &C::user),
-        };
+        visit(field("tty", &C::tty), field("entrypoint", &C::entrypoint),
+              field("arguments", &C::arguments), omit_empty("privileged", &C::privileged),
+              omit_empty("user", &C::user));
     }
 };
 
@@ -89,21 +73,13 @@ struct ExecInspect {
     std::string detach_keys;  ///< base64
     int pid = 0;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ExecInspect;
-        return std::tuple{
-            field("ID", &C::id),
-            field("Running", &C::running),
-            field("ExitCode", &C::exit_code),
-            field("ProcessConfig", &C::process_config),
-            field("OpenStdin", &C::open_stdin),
-            field("OpenStderr", &C::open_stderr),
-            field("OpenStdout", &C::open_stdout),
-            field("CanRemove", &C::can_remove),
-            field("ContainerID", &C::container_id),
-            field("DetachKeys", &C::detach_keys),
-            field("Pid", &C::pid),
-        };
+        visit(field("ID", &C::id), field("Running", &C::running), field("ExitCode", &C::exit_code),
+              field("ProcessConfig", &C::process_config), field("OpenStdin", &C::open_stdin),
+              field("OpenStderr", &C::open_stderr), field("OpenStdout", &C::open_stdout),
+              field("CanRemove", &C::can_remove), field("ContainerID", &C::container_id),
+              field("DetachKeys", &C::detach_keys), field("Pid", &C::pid));
     }
 };
 

@@ -10,8 +10,8 @@ struct LogConfig {
     std::string type;  ///< empty: the daemon's default driver
     StringMap config;
 
-    static constexpr auto fields() {
-        return std::tuple{field("Type", &LogConfig::type), field("Config", &LogConfig::config)};
+    static constexpr void fields(auto visit) {
+        visit(field("Type", &LogConfig::type), field("Config", &LogConfig::config));
     }
 };
 
@@ -19,9 +19,9 @@ struct RestartPolicy {
     std::string name;  ///< "", no, always, unless-stopped, on-failure
     int maximum_retry_count = 0;
 
-    static constexpr auto fields() {
-        return std::tuple{field("Name", &RestartPolicy::name),
-                          field("MaximumRetryCount", &RestartPolicy::maximum_retry_count)};
+    static constexpr void fields(auto visit) {
+        visit(field("Name", &RestartPolicy::name),
+              field("MaximumRetryCount", &RestartPolicy::maximum_retry_count));
     }
 };
 
@@ -29,9 +29,8 @@ struct PortBinding {
     std::string host_ip;
     std::string host_port;  ///< "8080", "8080-8090"; "" and "0" ask for an ephemeral port
 
-    static constexpr auto fields() {
-        return std::tuple{field("HostIp", &PortBinding::host_ip),
-                          field("HostPort", &PortBinding::host_port)};
+    static constexpr void fields(auto visit) {
+        visit(field("HostIp", &PortBinding::host_ip), field("HostPort", &PortBinding::host_port));
     }
     bool operator==(const PortBinding&) const = default;
 };
@@ -41,9 +40,8 @@ using PortMap = std::map<std::string, std::optional<std::vector<PortBinding>>>;
 struct WeightDevice {
     std::string path;
     std::uint16_t weight = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("Path", &WeightDevice::path),
-                          field("Weight", &WeightDevice::weight)};
+    static constexpr void fields(auto visit) {
+        visit(field("Path", &WeightDevice::path), field("Weight", &WeightDevice::weight));
     }
 };
 
@@ -51,9 +49,8 @@ struct WeightDevice {
 struct ThrottleDevice {
     std::string path;
     std::uint64_t rate = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("Path", &ThrottleDevice::path),
-                          field("Rate", &ThrottleDevice::rate)};
+    static constexpr void fields(auto visit) {
+        visit(field("Path", &ThrottleDevice::path), field("Rate", &ThrottleDevice::rate));
     }
 };
 
@@ -62,13 +59,11 @@ struct DeviceMapping {
     std::string path_in_container;
     std::string cgroup_permissions;  ///< of r, w, m
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = DeviceMapping;
-        return std::tuple{
-            field("PathOnHost", &C::path_on_host),
-            field("PathInContainer", &C::path_in_container),
-            field("CgroupPermissions", &C::cgroup_permissions),
-        };
+        visit(field("PathOnHost", &C::path_on_host),
+              field("PathInContainer", &C::path_in_container),
+              field("CgroupPermissions", &C::cgroup_permissions));
     }
 };
 
@@ -80,13 +75,11 @@ struct DeviceRequest {
     std::optional<std::vector<Strings>> capabilities;
     OptionalStringMap options;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = DeviceRequest;
-        return std::tuple{
-            field("Driver", &C::driver),        field("Count", &C::count),
-            field("DeviceIDs", &C::device_ids), field("Capabilities", &C::capabilities),
-            field("Options", &C::options),
-        };
+        visit(field("Driver", &C::driver), field("Count", &C::count),
+              field("DeviceIDs", &C::device_ids), field("Capabilities", &C::capabilities),
+              field("Options", &C::options));
     }
 };
 
@@ -95,9 +88,9 @@ struct Ulimit {
     std::int64_t hard = 0;
     std::int64_t soft = 0;  ///< -1: unlimited
 
-    static constexpr auto fields() {
-        return std::tuple{field("Name", &Ulimit::name), field("Hard", &Ulimit::hard),
-                          field("Soft", &Ulimit::soft)};
+    static constexpr void fields(auto visit) {
+        visit(field("Name", &Ulimit::name), field("Hard", &Ulimit::hard),
+              field("Soft", &Ulimit::soft));
     }
 };
 
@@ -135,41 +128,31 @@ struct Resources {
     std::uint64_t io_maximum_iops = 0;
     std::uint64_t io_maximum_bandwidth = 0;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = Resources;
-        return std::tuple{
-            field("CpuShares", &C::cpu_shares),
-            field("Memory", &C::memory),
-            field("NanoCpus", &C::nano_cpus),
-            field("CgroupParent", &C::cgroup_parent),
-            field("BlkioWeight", &C::blkio_weight),
-            field("BlkioWeightDevice", &C::blkio_weight_device),
-            field("BlkioDeviceReadBps", &C::blkio_device_read_bps),
-            field("BlkioDeviceWriteBps", &C::blkio_device_write_bps),
-            field("BlkioDeviceReadIOps", &C::blkio_device_read_iops),
-            field("BlkioDeviceWriteIOps", &C::blkio_device_write_iops),
-            field("CpuPeriod", &C::cpu_period),
-            field("CpuQuota", &C::cpu_quota),
-            field("CpuRealtimePeriod", &C::cpu_realtime_period),
-            field("CpuRealtimeRuntime", &C::cpu_realtime_runtime),
-            field("CpusetCpus", &C::cpuset_cpus),
-            field("CpusetMems", &C::cpuset_mems),
-            field("Devices", &C::devices),
-            field("DeviceCgroupRules", &C::device_cgroup_rules),
-            field("DeviceRequests", &C::device_requests),
-            omit_empty("KernelMemory", &C::kernel_memory),
-            omit_empty("KernelMemoryTCP", &C::kernel_memory_tcp),
-            field("MemoryReservation", &C::memory_reservation),
-            field("MemorySwap", &C::memory_swap),
-            field("MemorySwappiness", &C::memory_swappiness),
-            field("OomKillDisable", &C::oom_kill_disable),
-            field("PidsLimit", &C::pids_limit),
-            field("Ulimits", &C::ulimits),
-            field("CpuCount", &C::cpu_count),
-            field("CpuPercent", &C::cpu_percent),
-            field("IOMaximumIOps", &C::io_maximum_iops),
-            field("IOMaximumBandwidth", &C::io_maximum_bandwidth),
-        };
+        visit(field("CpuShares", &C::cpu_shares), field("Memory", &C::memory),
+              field("NanoCpus", &C::nano_cpus), field("CgroupParent", &C::cgroup_parent),
+              field("BlkioWeight", &C::blkio_weight),
+              field("BlkioWeightDevice", &C::blkio_weight_device),
+              field("BlkioDeviceReadBps", &C::blkio_device_read_bps),
+              field("BlkioDeviceWriteBps", &C::blkio_device_write_bps),
+              field("BlkioDeviceReadIOps", &C::blkio_device_read_iops),
+              field("BlkioDeviceWriteIOps", &C::blkio_device_write_iops),
+              field("CpuPeriod", &C::cpu_period), field("CpuQuota", &C::cpu_quota),
+              field("CpuRealtimePeriod", &C::cpu_realtime_period),
+              field("CpuRealtimeRuntime", &C::cpu_realtime_runtime),
+              field("CpusetCpus", &C::cpuset_cpus), field("CpusetMems", &C::cpuset_mems),
+              field("Devices", &C::devices), field("DeviceCgroupRules", &C::device_cgroup_rules),
+              field("DeviceRequests", &C::device_requests),
+              omit_empty("KernelMemory", &C::kernel_memory),
+              omit_empty("KernelMemoryTCP", &C::kernel_memory_tcp),
+              field("MemoryReservation", &C::memory_reservation),
+              field("MemorySwap", &C::memory_swap),
+              field("MemorySwappiness", &C::memory_swappiness),
+              field("OomKillDisable", &C::oom_kill_disable), field("PidsLimit", &C::pids_limit),
+              field("Ulimits", &C::ulimits), field("CpuCount", &C::cpu_count),
+              field("CpuPercent", &C::cpu_percent), field("IOMaximumIOps", &C::io_maximum_iops),
+              field("IOMaximumBandwidth", &C::io_maximum_bandwidth));
     }
 };
 
@@ -216,60 +199,38 @@ struct HostConfig : Resources {
     std::optional<bool> init;   ///< null: the daemon's default
 
 private:
-    static constexpr auto platform_fields() {
+    static constexpr void platform_fields(auto visit) {
         using C = HostConfig;
-        return std::tuple{
-            field("Binds", &C::binds),
-            field("ContainerIDFile", &C::container_id_file),
-            field("LogConfig", &C::log_config),
-            field("NetworkMode", &C::network_mode),
-            field("PortBindings", &C::port_bindings),
-            field("RestartPolicy", &C::restart_policy),
-            field("AutoRemove", &C::auto_remove),
-            field("VolumeDriver", &C::volume_driver),
-            field("VolumesFrom", &C::volumes_from),
-            field("ConsoleSize", &C::console_size),
-            omit_empty("Annotations", &C::annotations),
-            field("CapAdd", &C::cap_add),
-            field("CapDrop", &C::cap_drop),
-            field("CgroupnsMode", &C::cgroupns_mode),
-            field("Dns", &C::dns),
-            field("DnsOptions", &C::dns_options),
-            field("DnsSearch", &C::dns_search),
-            field("ExtraHosts", &C::extra_hosts),
-            field("GroupAdd", &C::group_add),
-            field("IpcMode", &C::ipc_mode),
-            field("Cgroup", &C::cgroup),
-            field("Links", &C::links),
-            field("OomScoreAdj", &C::oom_score_adj),
-            field("PidMode", &C::pid_mode),
-            field("Privileged", &C::privileged),
-            field("PublishAllPorts", &C::publish_all_ports),
-            field("ReadonlyRootfs", &C::readonly_rootfs),
-            field("SecurityOpt", &C::security_opt),
-            omit_empty("StorageOpt", &C::storage_opt),
-            omit_empty("Tmpfs", &C::tmpfs),
-            field("UTSMode", &C::uts_mode),
-            field("UsernsMode", &C::userns_mode),
-            field("ShmSize", &C::shm_size),
-            omit_empty("Sysctls", &C::sysctls),
-            omit_empty("Runtime", &C::runtime),
-            field("Isolation", &C::isolation),
-        };
+        visit(field("Binds", &C::binds), field("ContainerIDFile", &C::container_id_file),
+              field("LogConfig", &C::log_config), field("NetworkMode", &C::network_mode),
+              field("PortBindings", &C::port_bindings), field("RestartPolicy", &C::restart_policy),
+              field("AutoRemove", &C::auto_remove), field("VolumeDriver", &C::volume_driver),
+              field("VolumesFrom", &C::volumes_from), field("ConsoleSize", &C::console_size),
+              omit_empty("Annotations", &C::annotations), field("CapAdd", &C::cap_add),
+              field("CapDrop", &C::cap_drop), field("CgroupnsMode", &C::cgroupns_mode),
+              field("Dns", &C::dns), field("DnsOptions", &C::dns_options),
+              field("DnsSearch", &C::dns_search), field("ExtraHosts", &C::extra_hosts),
+              field("GroupAdd", &C::group_add), field("IpcMode", &C::ipc_mode),
+              field("Cgroup", &C::cgroup), field("Links", &C::links),
+              field("OomScoreAdj", &C::oom_score_adj), field("PidMode", &C::pid_mode),
+              field("Privileged", &C::privileged), field("PublishAllPorts", &C::publish_all_ports),
+              field("ReadonlyRootfs", &C::readonly_rootfs), field("SecurityOpt", &C::security_opt),
+              omit_empty("StorageOpt", &C::storage_opt), omit_empty("Tmpfs", &C::tmpfs),
+              field("UTSMode", &C::uts_mode), field("UsernsMode", &C::userns_mode),
+              field("ShmSize", &C::shm_size), omit_empty("Sysctls", &C::sysctls),
+              omit_empty("Runtime", &C::runtime), field("Isolation", &C::isolation));
     }
-    static constexpr auto late_fields() {
+    static constexpr void late_fields(auto visit) {
         using C = HostConfig;
-        return std::tuple{
-            omit_empty("Mounts", &C::mounts),
-            field("MaskedPaths", &C::masked_paths),
-            field("ReadonlyPaths", &C::readonly_paths),
-            omit_empty("Init", &C::init),
-        };
+        visit(omit_empty("Mounts", &C::mounts), field("MaskedPaths", &C::masked_paths),
+              field("ReadonlyPaths", &C::readonly_paths), omit_empty("Init", &C::init));
     }
 
 public:
-    static constexpr auto fields() {
-        return std::tuple_cat(platform_fields(), Resources::fields(), late_fields());
+    static constexpr void fields(auto visit) {
+        platform_fields(visit);
+        Resources::fields(visit);
+        late_fields(visit);
     }
 };
 
@@ -277,9 +238,9 @@ public:
 struct UpdateRequest : Resources {
     RestartPolicy restart_policy;
 
-    static constexpr auto fields() {
-        return std::tuple_cat(Resources::fields(),
-                              std::tuple{field("RestartPolicy", &UpdateRequest::restart_policy)});
+    static constexpr void fields(auto visit) {
+        Resources::fields(visit);
+        visit(field("RestartPolicy", &UpdateRequest::restart_policy));
     }
 };
 

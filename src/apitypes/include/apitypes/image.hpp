@@ -17,35 +17,28 @@ struct ImageSummary {
     std::int64_t size = 0;
     std::optional<std::int64_t> virtual_size;  ///< before 1.44
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ImageSummary;
-        return std::tuple{
-            field("Containers", &C::containers),
-            field("Created", &C::created),
-            field("Id", &C::id),
-            field("Labels", &C::labels),
-            field("ParentId", &C::parent_id),
-            field("RepoDigests", &C::repo_digests),
-            field("RepoTags", &C::repo_tags),
-            field("SharedSize", &C::shared_size),
-            field("Size", &C::size),
-            omit_empty("VirtualSize", &C::virtual_size),
-        };
+        visit(field("Containers", &C::containers), field("Created", &C::created),
+              field("Id", &C::id), field("Labels", &C::labels), field("ParentId", &C::parent_id),
+              field("RepoDigests", &C::repo_digests), field("RepoTags", &C::repo_tags),
+              field("SharedSize", &C::shared_size), field("Size", &C::size),
+              omit_empty("VirtualSize", &C::virtual_size));
     }
 };
 
 struct RootFs {
     std::string type = "layers";
     Strings layers;  ///< diff ids, lowest first
-    static constexpr auto fields() {
-        return std::tuple{field("Type", &RootFs::type), omit_empty("Layers", &RootFs::layers)};
+    static constexpr void fields(auto visit) {
+        visit(field("Type", &RootFs::type), omit_empty("Layers", &RootFs::layers));
     }
 };
 
 struct ImageMetadata {
     std::string last_tag_time = "0001-01-01T00:00:00Z";
-    static constexpr auto fields() {
-        return std::tuple{field("LastTagTime", &ImageMetadata::last_tag_time)};
+    static constexpr void fields(auto visit) {
+        visit(field("LastTagTime", &ImageMetadata::last_tag_time));
     }
 };
 
@@ -66,23 +59,15 @@ struct ImageConfig {
     std::optional<NameSet> volumes;
     std::string working_dir;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ImageConfig;
-        return std::tuple{
-            omit_empty("ArgsEscaped", &C::args_escaped),
-            field("Cmd", &C::cmd),
-            field("Entrypoint", &C::entrypoint),
-            field("Env", &C::env),
-            omit_empty("ExposedPorts", &C::exposed_ports),
-            omit_empty("Healthcheck", &C::healthcheck),
-            field("Labels", &C::labels),
-            field("OnBuild", &C::on_build),
-            omit_empty("Shell", &C::shell),
-            omit_empty("StopSignal", &C::stop_signal),
-            field("User", &C::user),
-            field("Volumes", &C::volumes),
-            field("WorkingDir", &C::working_dir),
-        };
+        visit(omit_empty("ArgsEscaped", &C::args_escaped), field("Cmd", &C::cmd),
+              field("Entrypoint", &C::entrypoint), field("Env", &C::env),
+              omit_empty("ExposedPorts", &C::exposed_ports),
+              omit_empty("Healthcheck", &C::healthcheck), field("Labels", &C::labels),
+              field("OnBuild", &C::on_build), omit_empty("Shell", &C::shell),
+              omit_empty("StopSignal", &C::stop_signal), field("User", &C::user),
+              field("Volumes", &C::volumes), field("WorkingDir", &C::working_dir));
     }
 };
 
@@ -106,27 +91,17 @@ struct ImageInspect {
     ImageMetadata metadata;
     std::optional<ImageConfig> config;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ImageInspect;
-        return std::tuple{
-            field("Id", &C::id),
-            field("RepoTags", &C::repo_tags),
-            field("RepoDigests", &C::repo_digests),
-            field("Parent", &C::parent),
-            field("Comment", &C::comment),
-            omit_empty("Created", &C::created),
-            field("DockerVersion", &C::docker_version),
-            field("Author", &C::author),
-            field("Architecture", &C::architecture),
-            omit_empty("Variant", &C::variant),
-            field("Os", &C::os),
-            field("Size", &C::size),
-            omit_empty("VirtualSize", &C::virtual_size),
-            field("GraphDriver", &C::graph_driver),
-            field("RootFS", &C::root_fs),
-            field("Metadata", &C::metadata),
-            field("Config", &C::config),
-        };
+        visit(field("Id", &C::id), field("RepoTags", &C::repo_tags),
+              field("RepoDigests", &C::repo_digests), field("Parent", &C::parent),
+              field("Comment", &C::comment), omit_empty("Created", &C::created),
+              field("DockerVersion", &C::docker_version), field("Author", &C::author),
+              field("Architecture", &C::architecture), omit_empty("Variant", &C::variant),
+              field("Os", &C::os), field("Size", &C::size),
+              omit_empty("VirtualSize", &C::virtual_size), field("GraphDriver", &C::graph_driver),
+              field("RootFS", &C::root_fs), field("Metadata", &C::metadata),
+              field("Config", &C::config));
     }
 };
 
@@ -139,16 +114,11 @@ struct HistoryEntry {
     std::int64_t size = 0;
     StringList tags;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = HistoryEntry;
-        return std::tuple{
-            field("Comment", &C::comment),
-            field("Created", &C::created),
-            field("CreatedBy", &C::created_by),
-            field("Id", &C::id),
-            field("Size", &C::size),
-            field("Tags", &C::tags),
-        };
+        visit(field("Comment", &C::comment), field("Created", &C::created),
+              field("CreatedBy", &C::created_by), field("Id", &C::id), field("Size", &C::size),
+              field("Tags", &C::tags));
     }
 };
 
@@ -156,18 +126,18 @@ struct HistoryEntry {
 struct ImageDeleted {
     std::string untagged;
     std::string deleted;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("Untagged", &ImageDeleted::untagged),
-                          omit_empty("Deleted", &ImageDeleted::deleted)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("Untagged", &ImageDeleted::untagged),
+              omit_empty("Deleted", &ImageDeleted::deleted));
     }
 };
 
 struct ImagesPruned {
     std::optional<std::vector<ImageDeleted>> images_deleted;
     std::int64_t space_reclaimed = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("ImagesDeleted", &ImagesPruned::images_deleted),
-                          field("SpaceReclaimed", &ImagesPruned::space_reclaimed)};
+    static constexpr void fields(auto visit) {
+        visit(field("ImagesDeleted", &ImagesPruned::images_deleted),
+              field("SpaceReclaimed", &ImagesPruned::space_reclaimed));
     }
 };
 
@@ -179,33 +149,29 @@ struct SearchResult {
     bool is_automated = false;
     std::string description;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = SearchResult;
-        return std::tuple{
-            field("star_count", &C::star_count),
-            field("is_official", &C::is_official),
-            field("name", &C::name),
-            field("is_automated", &C::is_automated),
-            field("description", &C::description),
-        };
+        visit(field("star_count", &C::star_count), field("is_official", &C::is_official),
+              field("name", &C::name), field("is_automated", &C::is_automated),
+              field("description", &C::description));
     }
 };
 
 struct ProgressDetail {
     std::int64_t current = 0;
     std::int64_t total = 0;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("current", &ProgressDetail::current),
-                          omit_empty("total", &ProgressDetail::total)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("current", &ProgressDetail::current),
+              omit_empty("total", &ProgressDetail::total));
     }
 };
 
 struct ProgressError {
     int code = 0;
     std::string message;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("code", &ProgressError::code),
-                          omit_empty("message", &ProgressError::message)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("code", &ProgressError::code),
+              omit_empty("message", &ProgressError::message));
     }
 };
 
@@ -221,18 +187,13 @@ struct ProgressLine {
     std::string error;
     std::optional<Json> aux;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = ProgressLine;
-        return std::tuple{
-            omit_empty("stream", &C::stream),
-            omit_empty("status", &C::status),
-            omit_empty("progressDetail", &C::progress_detail),
-            omit_empty("progress", &C::progress),
-            omit_empty("id", &C::id),
-            omit_empty("errorDetail", &C::error_detail),
-            omit_empty("error", &C::error),
-            omit_empty("aux", &C::aux),
-        };
+        visit(omit_empty("stream", &C::stream), omit_empty("status", &C::status),
+              omit_empty("progressDetail", &C::progress_detail),
+              omit_empty("progress", &C::progress), omit_empty("id", &C::id),
+              omit_empty("errorDetail", &C::error_detail), omit_empty("error", &C::error),
+              omit_empty("aux", &C::aux));
     }
 };
 

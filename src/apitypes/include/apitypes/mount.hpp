@@ -12,15 +12,13 @@ struct BindOptions {
     bool read_only_non_recursive = false;
     bool read_only_force_recursive = false;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = BindOptions;
-        return std::tuple{
-            omit_empty("Propagation", &C::propagation),
-            omit_empty("NonRecursive", &C::non_recursive),
-            omit_empty("CreateMountpoint", &C::create_mountpoint),
-            omit_empty("ReadOnlyNonRecursive", &C::read_only_non_recursive),
-            omit_empty("ReadOnlyForceRecursive", &C::read_only_force_recursive),
-        };
+        visit(omit_empty("Propagation", &C::propagation),
+              omit_empty("NonRecursive", &C::non_recursive),
+              omit_empty("CreateMountpoint", &C::create_mountpoint),
+              omit_empty("ReadOnlyNonRecursive", &C::read_only_non_recursive),
+              omit_empty("ReadOnlyForceRecursive", &C::read_only_force_recursive));
     }
 };
 
@@ -28,9 +26,8 @@ struct MountDriver {
     std::string name;
     StringMap options;
 
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("Name", &MountDriver::name),
-                          omit_empty("Options", &MountDriver::options)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("Name", &MountDriver::name), omit_empty("Options", &MountDriver::options));
     }
 };
 
@@ -40,21 +37,17 @@ struct VolumeOptions {
     std::string subpath;
     std::optional<MountDriver> driver_config;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = VolumeOptions;
-        return std::tuple{
-            omit_empty("NoCopy", &C::no_copy),
-            omit_empty("Labels", &C::labels),
-            omit_empty("Subpath", &C::subpath),
-            omit_empty("DriverConfig", &C::driver_config),
-        };
+        visit(omit_empty("NoCopy", &C::no_copy), omit_empty("Labels", &C::labels),
+              omit_empty("Subpath", &C::subpath), omit_empty("DriverConfig", &C::driver_config));
     }
 };
 
 struct ImageOptions {
     std::string subpath;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("Subpath", &ImageOptions::subpath)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("Subpath", &ImageOptions::subpath));
     }
 };
 
@@ -63,13 +56,10 @@ struct TmpfsOptions {
     std::uint32_t mode = 0;        ///< permission bits
     std::vector<Strings> options;  ///< {"exec"} or {"uid", "1000"}
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = TmpfsOptions;
-        return std::tuple{
-            omit_empty("SizeBytes", &C::size_bytes),
-            omit_empty("Mode", &C::mode),
-            omit_empty("Options", &C::options),
-        };
+        visit(omit_empty("SizeBytes", &C::size_bytes), omit_empty("Mode", &C::mode),
+              omit_empty("Options", &C::options));
     }
 };
 
@@ -85,19 +75,15 @@ struct Mount {
     std::optional<ImageOptions> image_options;
     std::optional<TmpfsOptions> tmpfs_options;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = Mount;
-        return std::tuple{
-            omit_empty("Type", &C::type),
-            omit_empty("Source", &C::source),
-            omit_empty("Target", &C::target),
-            omit_empty("ReadOnly", &C::read_only),
-            omit_empty("Consistency", &C::consistency),
-            omit_empty("BindOptions", &C::bind_options),
-            omit_empty("VolumeOptions", &C::volume_options),
-            omit_empty("ImageOptions", &C::image_options),
-            omit_empty("TmpfsOptions", &C::tmpfs_options),
-        };
+        visit(omit_empty("Type", &C::type), omit_empty("Source", &C::source),
+              omit_empty("Target", &C::target), omit_empty("ReadOnly", &C::read_only),
+              omit_empty("Consistency", &C::consistency),
+              omit_empty("BindOptions", &C::bind_options),
+              omit_empty("VolumeOptions", &C::volume_options),
+              omit_empty("ImageOptions", &C::image_options),
+              omit_empty("TmpfsOptions", &C::tmpfs_options));
     }
 };
 
@@ -112,18 +98,12 @@ struct MountPoint {
     bool rw = false;
     std::string propagation;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = MountPoint;
-        return std::tuple{
-            omit_empty("Type", &C::type),
-            omit_empty("Name", &C::name),
-            field("Source", &C::source),
-            field("Destination", &C::destination),
-            omit_empty("Driver", &C::driver),
-            field("Mode", &C::mode),
-            field("RW", &C::rw),
-            field("Propagation", &C::propagation),
-        };
+        visit(omit_empty("Type", &C::type), omit_empty("Name", &C::name),
+              field("Source", &C::source), field("Destination", &C::destination),
+              omit_empty("Driver", &C::driver), field("Mode", &C::mode), field("RW", &C::rw),
+              field("Propagation", &C::propagation));
     }
 };
 

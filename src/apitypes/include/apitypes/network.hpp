@@ -10,14 +10,11 @@ struct IpamPool {
     std::string gateway;
     StringMap aux_addresses;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = IpamPool;
-        return std::tuple{
-            omit_empty("Subnet", &C::subnet),
-            omit_empty("IPRange", &C::ip_range),
-            omit_empty("Gateway", &C::gateway),
-            omit_empty("AuxiliaryAddresses", &C::aux_addresses),
-        };
+        visit(omit_empty("Subnet", &C::subnet), omit_empty("IPRange", &C::ip_range),
+              omit_empty("Gateway", &C::gateway),
+              omit_empty("AuxiliaryAddresses", &C::aux_addresses));
     }
 };
 
@@ -26,17 +23,15 @@ struct Ipam {
     OptionalStringMap options;
     std::optional<std::vector<IpamPool>> config;
 
-    static constexpr auto fields() {
-        return std::tuple{field("Driver", &Ipam::driver), field("Options", &Ipam::options),
-                          field("Config", &Ipam::config)};
+    static constexpr void fields(auto visit) {
+        visit(field("Driver", &Ipam::driver), field("Options", &Ipam::options),
+              field("Config", &Ipam::config));
     }
 };
 
 struct ConfigReference {
     std::string network;
-    static constexpr auto fields() {
-        return std::tuple{field("Network", &ConfigReference::network)};
-    }
+    static constexpr void fields(auto visit) { visit(field("Network", &ConfigReference::network)); }
 };
 
 /// Body of POST /networks/create.
@@ -56,33 +51,23 @@ struct NetworkCreateRequest {
     std::string name;
     std::optional<bool> check_duplicate;  ///< sent by older clients; always checked
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = NetworkCreateRequest;
-        return std::tuple{
-            field("Driver", &C::driver),
-            field("Scope", &C::scope),
-            omit_empty("EnableIPv4", &C::enable_ipv4),
-            omit_empty("EnableIPv6", &C::enable_ipv6),
-            field("IPAM", &C::ipam),
-            field("Internal", &C::internal),
-            field("Attachable", &C::attachable),
-            field("Ingress", &C::ingress),
-            field("ConfigOnly", &C::config_only),
-            field("ConfigFrom", &C::config_from),
-            field("Options", &C::options),
-            field("Labels", &C::labels),
-            field("Name", &C::name),
-            omit_empty("CheckDuplicate", &C::check_duplicate),
-        };
+        visit(field("Driver", &C::driver), field("Scope", &C::scope),
+              omit_empty("EnableIPv4", &C::enable_ipv4), omit_empty("EnableIPv6", &C::enable_ipv6),
+              field("IPAM", &C::ipam), field("Internal", &C::internal),
+              field("Attachable", &C::attachable), field("Ingress", &C::ingress),
+              field("ConfigOnly", &C::config_only), field("ConfigFrom", &C::config_from),
+              field("Options", &C::options), field("Labels", &C::labels), field("Name", &C::name),
+              omit_empty("CheckDuplicate", &C::check_duplicate));
     }
 };
 
 struct NetworkCreateReply {
     std::string id;
     std::string warning;
-    static constexpr auto fields() {
-        return std::tuple{field("Id", &NetworkCreateReply::id),
-                          field("Warning", &NetworkCreateReply::warning)};
+    static constexpr void fields(auto visit) {
+        visit(field("Id", &NetworkCreateReply::id), field("Warning", &NetworkCreateReply::warning));
     }
 };
 
@@ -94,15 +79,11 @@ struct NetworkContainer {
     std::string ipv4_address;  ///< with the prefix length, as the next
     std::string ipv6_address;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = NetworkContainer;
-        return std::tuple{
-            field("Name", &C::name),
-            field("EndpointID", &C::endpoint_id),
-            field("MacAddress", &C::mac_address),
-            field("IPv4Address", &C::ipv4_address),
-            field("IPv6Address", &C::ipv6_address),
-        };
+        visit(field("Name", &C::name), field("EndpointID", &C::endpoint_id),
+              field("MacAddress", &C::mac_address), field("IPv4Address", &C::ipv4_address),
+              field("IPv6Address", &C::ipv6_address));
     }
 };
 
@@ -125,51 +106,41 @@ struct NetworkInspect {
     OptionalStringMap options;
     OptionalStringMap labels;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = NetworkInspect;
-        return std::tuple{
-            field("Name", &C::name),
-            field("Id", &C::id),
-            field("Created", &C::created),
-            field("Scope", &C::scope),
-            field("Driver", &C::driver),
-            field("EnableIPv4", &C::enable_ipv4),
-            field("EnableIPv6", &C::enable_ipv6),
-            field("IPAM", &C::ipam),
-            field("Internal", &C::internal),
-            field("Attachable", &C::attachable),
-            field("Ingress", &C::ingress),
-            field("ConfigFrom", &C::config_from),
-            field("ConfigOnly", &C::config_only),
-            field("Containers", &C::containers),
-            field("Options", &C::options),
-            field("Labels", &C::labels),
-        };
+        visit(field("Name", &C::name), field("Id", &C::id), field("Created", &C::created),
+              field("Scope", &C::scope), field("Driver", &C::driver),
+              field("EnableIPv4", &C::enable_ipv4), field("EnableIPv6", &C::enable_ipv6),
+              field("IPAM", &C::ipam), field("Internal", &C::internal),
+              field("Attachable", &C::attachable), field("Ingress", &C::ingress),
+              field("ConfigFrom", &C::config_from), field("ConfigOnly", &C::config_only),
+              field("Containers", &C::containers), field("Options", &C::options),
+              field("Labels", &C::labels));
     }
 };
 
 struct NetworkConnectRequest {
     std::string container;
     std::optional<EndpointSettings> endpoint_config;
-    static constexpr auto fields() {
-        return std::tuple{field("Container", &NetworkConnectRequest::container),
-                          field("EndpointConfig", &NetworkConnectRequest::endpoint_config)};
+    static constexpr void fields(auto visit) {
+        visit(field("Container", &NetworkConnectRequest::container),
+              field("EndpointConfig", &NetworkConnectRequest::endpoint_config));
     }
 };
 
 struct NetworkDisconnectRequest {
     std::string container;
     bool force = false;
-    static constexpr auto fields() {
-        return std::tuple{field("Container", &NetworkDisconnectRequest::container),
-                          field("Force", &NetworkDisconnectRequest::force)};
+    static constexpr void fields(auto visit) {
+        visit(field("Container", &NetworkDisconnectRequest::container),
+              field("Force", &NetworkDisconnectRequest::force));
     }
 };
 
 struct NetworksPruned {
     StringList networks_deleted;
-    static constexpr auto fields() {
-        return std::tuple{field("NetworksDeleted", &NetworksPruned::networks_deleted)};
+    static constexpr void fields(auto visit) {
+        visit(field("NetworksDeleted", &NetworksPruned::networks_deleted));
     }
 };
 

@@ -8,9 +8,8 @@ namespace corten::apitypes {
 struct PidsStats {
     std::uint64_t current = 0;
     std::uint64_t limit = 0;  ///< 0: not known; unlimited is 2^64-1
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("current", &PidsStats::current),
-                          omit_empty("limit", &PidsStats::limit)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("current", &PidsStats::current), omit_empty("limit", &PidsStats::limit));
     }
 };
 
@@ -19,9 +18,9 @@ struct BlkioEntry {
     std::uint64_t minor = 0;
     std::string op;  ///< read, write (cgroup v2); Read, Write, Sync, ... (v1)
     std::uint64_t value = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("major", &BlkioEntry::major), field("minor", &BlkioEntry::minor),
-                          field("op", &BlkioEntry::op), field("value", &BlkioEntry::value)};
+    static constexpr void fields(auto visit) {
+        visit(field("major", &BlkioEntry::major), field("minor", &BlkioEntry::minor),
+              field("op", &BlkioEntry::op), field("value", &BlkioEntry::value));
     }
 };
 using BlkioEntries = std::optional<std::vector<BlkioEntry>>;
@@ -36,18 +35,15 @@ struct BlkioStats {
     BlkioEntries io_time;
     BlkioEntries sectors;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = BlkioStats;
-        return std::tuple{
-            field("io_service_bytes_recursive", &C::io_service_bytes),
-            field("io_serviced_recursive", &C::io_serviced),
-            field("io_queue_recursive", &C::io_queue),
-            field("io_service_time_recursive", &C::io_service_time),
-            field("io_wait_time_recursive", &C::io_wait_time),
-            field("io_merged_recursive", &C::io_merged),
-            field("io_time_recursive", &C::io_time),
-            field("sectors_recursive", &C::sectors),
-        };
+        visit(field("io_service_bytes_recursive", &C::io_service_bytes),
+              field("io_serviced_recursive", &C::io_serviced),
+              field("io_queue_recursive", &C::io_queue),
+              field("io_service_time_recursive", &C::io_service_time),
+              field("io_wait_time_recursive", &C::io_wait_time),
+              field("io_merged_recursive", &C::io_merged), field("io_time_recursive", &C::io_time),
+              field("sectors_recursive", &C::sectors));
     }
 };
 
@@ -57,14 +53,11 @@ struct CpuUsage {
     std::uint64_t usage_in_kernelmode = 0;
     std::uint64_t usage_in_usermode = 0;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = CpuUsage;
-        return std::tuple{
-            field("total_usage", &C::total_usage),
-            omit_empty("percpu_usage", &C::percpu_usage),
-            field("usage_in_kernelmode", &C::usage_in_kernelmode),
-            field("usage_in_usermode", &C::usage_in_usermode),
-        };
+        visit(field("total_usage", &C::total_usage), omit_empty("percpu_usage", &C::percpu_usage),
+              field("usage_in_kernelmode", &C::usage_in_kernelmode),
+              field("usage_in_usermode", &C::usage_in_usermode));
     }
 };
 
@@ -72,10 +65,10 @@ struct ThrottlingData {
     std::uint64_t periods = 0;
     std::uint64_t throttled_periods = 0;
     std::uint64_t throttled_time = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("periods", &ThrottlingData::periods),
-                          field("throttled_periods", &ThrottlingData::throttled_periods),
-                          field("throttled_time", &ThrottlingData::throttled_time)};
+    static constexpr void fields(auto visit) {
+        visit(field("periods", &ThrottlingData::periods),
+              field("throttled_periods", &ThrottlingData::throttled_periods),
+              field("throttled_time", &ThrottlingData::throttled_time));
     }
 };
 
@@ -85,14 +78,12 @@ struct CpuStats {
     std::uint32_t online_cpus = 0;
     ThrottlingData throttling_data;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = CpuStats;
-        return std::tuple{
-            field("cpu_usage", &C::cpu_usage),
-            omit_empty("system_cpu_usage", &C::system_cpu_usage),
-            omit_empty("online_cpus", &C::online_cpus),
-            field("throttling_data", &C::throttling_data),
-        };
+        visit(field("cpu_usage", &C::cpu_usage),
+              omit_empty("system_cpu_usage", &C::system_cpu_usage),
+              omit_empty("online_cpus", &C::online_cpus),
+              field("throttling_data", &C::throttling_data));
     }
 };
 
@@ -103,13 +94,11 @@ struct MemoryStats {
     std::uint64_t failcnt = 0;
     std::uint64_t limit = 0;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = MemoryStats;
-        return std::tuple{
-            omit_empty("usage", &C::usage), omit_empty("max_usage", &C::max_usage),
-            omit_empty("stats", &C::stats), omit_empty("failcnt", &C::failcnt),
-            omit_empty("limit", &C::limit),
-        };
+        visit(omit_empty("usage", &C::usage), omit_empty("max_usage", &C::max_usage),
+              omit_empty("stats", &C::stats), omit_empty("failcnt", &C::failcnt),
+              omit_empty("limit", &C::limit));
     }
 };
 
@@ -123,14 +112,12 @@ struct NetworkStats {
     std::uint64_t tx_errors = 0;
     std::uint64_t tx_dropped = 0;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = NetworkStats;
-        return std::tuple{
-            field("rx_bytes", &C::rx_bytes),   field("rx_packets", &C::rx_packets),
-            field("rx_errors", &C::rx_errors), field("rx_dropped", &C::rx_dropped),
-            field("tx_bytes", &C::tx_bytes),   field("tx_packets", &C::tx_packets),
-            field("tx_errors", &C::tx_errors), field("tx_dropped", &C::tx_dropped),
-        };
+        visit(field("rx_bytes", &C::rx_bytes), field("rx_packets", &C::rx_packets),
+              field("rx_errors", &C::rx_errors), field("rx_dropped", &C::rx_dropped),
+              field("tx_bytes", &C::tx_bytes), field("tx_packets", &C::tx_packets),
+              field("tx_errors", &C::tx_errors), field("tx_dropped", &C::tx_dropped));
     }
 };
 
@@ -148,16 +135,14 @@ struct Stats {
     MemoryStats memory;
     std::map<std::string, NetworkStats> networks;  ///< by interface
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = Stats;
-        return std::tuple{
-            field("name", &C::name),           field("id", &C::id),
-            field("read", &C::read),           field("preread", &C::preread),
-            field("pids_stats", &C::pids),     field("blkio_stats", &C::blkio),
-            field("num_procs", &C::num_procs), field("storage_stats", &C::storage),
-            field("cpu_stats", &C::cpu),       field("precpu_stats", &C::precpu),
-            field("memory_stats", &C::memory), omit_empty("networks", &C::networks),
-        };
+        visit(field("name", &C::name), field("id", &C::id), field("read", &C::read),
+              field("preread", &C::preread), field("pids_stats", &C::pids),
+              field("blkio_stats", &C::blkio), field("num_procs", &C::num_procs),
+              field("storage_stats", &C::storage), field("cpu_stats", &C::cpu),
+              field("precpu_stats", &C::precpu), field("memory_stats", &C::memory),
+              omit_empty("networks", &C::networks));
     }
 };
 

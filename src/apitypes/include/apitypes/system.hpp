@@ -9,16 +9,16 @@ namespace corten::apitypes {
 
 struct PlatformName {
     std::string name;
-    static constexpr auto fields() { return std::tuple{field("Name", &PlatformName::name)}; }
+    static constexpr void fields(auto visit) { visit(field("Name", &PlatformName::name)); }
 };
 
 struct Component {
     std::string name;
     std::string version;
     StringMap details;
-    static constexpr auto fields() {
-        return std::tuple{field("Name", &Component::name), field("Version", &Component::version),
-                          omit_empty("Details", &Component::details)};
+    static constexpr void fields(auto visit) {
+        visit(field("Name", &Component::name), field("Version", &Component::version),
+              omit_empty("Details", &Component::details));
     }
 };
 
@@ -37,22 +37,15 @@ struct Version {
     bool experimental = false;
     std::string build_time;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = Version;
-        return std::tuple{
-            field("Platform", &C::platform),
-            omit_empty("Components", &C::components),
-            field("Version", &C::version),
-            field("ApiVersion", &C::api_version),
-            field("MinAPIVersion", &C::min_api_version),
-            field("GitCommit", &C::git_commit),
-            field("GoVersion", &C::go_version),
-            field("Os", &C::os),
-            field("Arch", &C::arch),
-            omit_empty("KernelVersion", &C::kernel_version),
-            omit_empty("Experimental", &C::experimental),
-            omit_empty("BuildTime", &C::build_time),
-        };
+        visit(field("Platform", &C::platform), omit_empty("Components", &C::components),
+              field("Version", &C::version), field("ApiVersion", &C::api_version),
+              field("MinAPIVersion", &C::min_api_version), field("GitCommit", &C::git_commit),
+              field("GoVersion", &C::go_version), field("Os", &C::os), field("Arch", &C::arch),
+              omit_empty("KernelVersion", &C::kernel_version),
+              omit_empty("Experimental", &C::experimental),
+              omit_empty("BuildTime", &C::build_time));
     }
 };
 
@@ -62,14 +55,10 @@ struct PluginsInfo {
     StringList authorization;
     StringList log;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = PluginsInfo;
-        return std::tuple{
-            field("Volume", &C::volume),
-            field("Network", &C::network),
-            field("Authorization", &C::authorization),
-            field("Log", &C::log),
-        };
+        visit(field("Volume", &C::volume), field("Network", &C::network),
+              field("Authorization", &C::authorization), field("Log", &C::log));
     }
 };
 
@@ -79,14 +68,10 @@ struct RegistryIndex {
     bool official = false;
     bool secure = true;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = RegistryIndex;
-        return std::tuple{
-            field("Mirrors", &C::mirrors),
-            field("Name", &C::name),
-            field("Official", &C::official),
-            field("Secure", &C::secure),
-        };
+        visit(field("Mirrors", &C::mirrors), field("Name", &C::name),
+              field("Official", &C::official), field("Secure", &C::secure));
     }
 };
 
@@ -95,13 +80,11 @@ struct RegistryConfig {
     Strings insecure_registry_cidrs;
     StringList mirrors;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = RegistryConfig;
-        return std::tuple{
-            field("IndexConfigs", &C::index_configs),
-            field("InsecureRegistryCIDRs", &C::insecure_registry_cidrs),
-            field("Mirrors", &C::mirrors),
-        };
+        visit(field("IndexConfigs", &C::index_configs),
+              field("InsecureRegistryCIDRs", &C::insecure_registry_cidrs),
+              field("Mirrors", &C::mirrors));
     }
 };
 
@@ -110,13 +93,10 @@ struct RuntimeInfo {
     StringList runtime_args;
     StringMap status;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = RuntimeInfo;
-        return std::tuple{
-            omit_empty("path", &C::path),
-            omit_empty("runtimeArgs", &C::runtime_args),
-            omit_empty("status", &C::status),
-        };
+        visit(omit_empty("path", &C::path), omit_empty("runtimeArgs", &C::runtime_args),
+              omit_empty("status", &C::status));
     }
 };
 
@@ -128,27 +108,23 @@ struct SwarmInfo {
     std::string error;
     std::optional<Json> remote_managers;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = SwarmInfo;
-        return std::tuple{
-            field("NodeID", &C::node_id),
-            field("NodeAddr", &C::node_addr),
-            field("LocalNodeState", &C::local_node_state),
-            field("ControlAvailable", &C::control_available),
-            field("Error", &C::error),
-            field("RemoteManagers", &C::remote_managers),
-        };
+        visit(field("NodeID", &C::node_id), field("NodeAddr", &C::node_addr),
+              field("LocalNodeState", &C::local_node_state),
+              field("ControlAvailable", &C::control_available), field("Error", &C::error),
+              field("RemoteManagers", &C::remote_managers));
     }
 };
 
 struct CommitId {
     std::string id;
-    static constexpr auto fields() { return std::tuple{field("ID", &CommitId::id)}; }
+    static constexpr void fields(auto visit) { visit(field("ID", &CommitId::id)); }
 };
 
 struct FirewallBackend {
     std::string driver;
-    static constexpr auto fields() { return std::tuple{field("Driver", &FirewallBackend::driver)}; }
+    static constexpr void fields(auto visit) { visit(field("Driver", &FirewallBackend::driver)); }
 };
 
 /// Reply of GET /info.
@@ -213,77 +189,54 @@ struct Info {
     StringList warnings;
 
 private:
-    static constexpr auto engine_fields() {
+    static constexpr void engine_fields(auto visit) {
         using C = Info;
-        return std::tuple{
-            field("ID", &C::id),
-            field("Containers", &C::containers),
-            field("ContainersRunning", &C::containers_running),
-            field("ContainersPaused", &C::containers_paused),
-            field("ContainersStopped", &C::containers_stopped),
-            field("Images", &C::images),
-            field("Driver", &C::driver),
-            field("DriverStatus", &C::driver_status),
-            field("Plugins", &C::plugins),
-            field("MemoryLimit", &C::memory_limit),
-            field("SwapLimit", &C::swap_limit),
-            omit_empty("KernelMemoryTCP", &C::kernel_memory_tcp),
-            field("CpuCfsPeriod", &C::cpu_cfs_period),
-            field("CpuCfsQuota", &C::cpu_cfs_quota),
-            field("CPUShares", &C::cpu_shares),
-            field("CPUSet", &C::cpu_set),
-            field("PidsLimit", &C::pids_limit),
-            field("IPv4Forwarding", &C::ipv4_forwarding),
-            field("Debug", &C::debug),
-            field("NFd", &C::open_descriptors),
-            field("OomKillDisable", &C::oom_kill_disable),
-            field("NGoroutines", &C::threads),
-            field("SystemTime", &C::system_time),
-            field("LoggingDriver", &C::logging_driver),
-            field("CgroupDriver", &C::cgroup_driver),
-            omit_empty("CgroupVersion", &C::cgroup_version),
-            field("NEventsListener", &C::event_listeners),
-        };
+        visit(field("ID", &C::id), field("Containers", &C::containers),
+              field("ContainersRunning", &C::containers_running),
+              field("ContainersPaused", &C::containers_paused),
+              field("ContainersStopped", &C::containers_stopped), field("Images", &C::images),
+              field("Driver", &C::driver), field("DriverStatus", &C::driver_status),
+              field("Plugins", &C::plugins), field("MemoryLimit", &C::memory_limit),
+              field("SwapLimit", &C::swap_limit),
+              omit_empty("KernelMemoryTCP", &C::kernel_memory_tcp),
+              field("CpuCfsPeriod", &C::cpu_cfs_period), field("CpuCfsQuota", &C::cpu_cfs_quota),
+              field("CPUShares", &C::cpu_shares), field("CPUSet", &C::cpu_set),
+              field("PidsLimit", &C::pids_limit), field("IPv4Forwarding", &C::ipv4_forwarding),
+              field("Debug", &C::debug), field("NFd", &C::open_descriptors),
+              field("OomKillDisable", &C::oom_kill_disable), field("NGoroutines", &C::threads),
+              field("SystemTime", &C::system_time), field("LoggingDriver", &C::logging_driver),
+              field("CgroupDriver", &C::cgroup_driver),
+              omit_empty("CgroupVersion", &C::cgroup_version),
+              field("NEventsListener", &C::event_listeners));
     }
-    static constexpr auto host_fields() {
+    static constexpr void host_fields(auto visit) {
         using C = Info;
-        return std::tuple{
-            field("KernelVersion", &C::kernel_version),
-            field("OperatingSystem", &C::operating_system),
-            field("OSVersion", &C::os_version),
-            field("OSType", &C::os_type),
-            field("Architecture", &C::architecture),
-            field("IndexServerAddress", &C::index_server_address),
-            field("RegistryConfig", &C::registry_config),
-            field("NCPU", &C::ncpu),
-            field("MemTotal", &C::mem_total),
-            field("GenericResources", &C::generic_resources),
-            field("DockerRootDir", &C::docker_root_dir),
-            field("HttpProxy", &C::http_proxy),
-            field("HttpsProxy", &C::https_proxy),
-            field("NoProxy", &C::no_proxy),
-            field("Name", &C::name),
-            field("Labels", &C::labels),
-            field("ExperimentalBuild", &C::experimental_build),
-            field("ServerVersion", &C::server_version),
-            field("Runtimes", &C::runtimes),
-            field("DefaultRuntime", &C::default_runtime),
-            field("Swarm", &C::swarm),
-            field("LiveRestoreEnabled", &C::live_restore_enabled),
-            field("Isolation", &C::isolation),
-            field("InitBinary", &C::init_binary),
-            field("ContainerdCommit", &C::containerd_commit),
-            field("RuncCommit", &C::runc_commit),
-            field("InitCommit", &C::init_commit),
-            field("SecurityOptions", &C::security_options),
-            omit_empty("FirewallBackend", &C::firewall_backend),
-            field("CDISpecDirs", &C::cdi_spec_dirs),
-            field("Warnings", &C::warnings),
-        };
+        visit(field("KernelVersion", &C::kernel_version),
+              field("OperatingSystem", &C::operating_system), field("OSVersion", &C::os_version),
+              field("OSType", &C::os_type), field("Architecture", &C::architecture),
+              field("IndexServerAddress", &C::index_server_address),
+              field("RegistryConfig", &C::registry_config), field("NCPU", &C::ncpu),
+              field("MemTotal", &C::mem_total), field("GenericResources", &C::generic_resources),
+              field("DockerRootDir", &C::docker_root_dir), field("HttpProxy", &C::http_proxy),
+              field("HttpsProxy", &C::https_proxy), field("NoProxy", &C::no_proxy),
+              field("Name", &C::name), field("Labels", &C::labels),
+              field("ExperimentalBuild", &C::experimental_build),
+              field("ServerVersion", &C::server_version), field("Runtimes", &C::runtimes),
+              field("DefaultRuntime", &C::default_runtime), field("Swarm", &C::swarm),
+              field("LiveRestoreEnabled", &C::live_restore_enabled),
+              field("Isolation", &C::isolation), field("InitBinary", &C::init_binary),
+              field("ContainerdCommit", &C::containerd_commit),
+              field("RuncCommit", &C::runc_commit), field("InitCommit", &C::init_commit),
+              field("SecurityOptions", &C::security_options),
+              omit_empty("FirewallBackend", &C::firewall_backend),
+              field("CDISpecDirs", &C::cdi_spec_dirs), field("Warnings", &C::warnings));
     }
 
 public:
-    static constexpr auto fields() { return std::tuple_cat(engine_fields(), host_fields()); }
+    static constexpr void fields(auto visit) {
+        engine_fields(visit);
+        host_fields(visit);
+    }
 };
 
 struct BuildCacheEntry {
@@ -298,20 +251,13 @@ struct BuildCacheEntry {
     std::optional<std::string> last_used_at;
     int usage_count = 0;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = BuildCacheEntry;
-        return std::tuple{
-            field("ID", &C::id),
-            omit_empty(" Parents", &C::parents),
-            field("Type", &C::type),
-            field("Description", &C::description),
-            field("InUse", &C::in_use),
-            field("Shared", &C::shared),
-            field("Size", &C::size),
-            field("CreatedAt", &C::created_at),
-            field("LastUsedAt", &C::last_used_at),
-            field("UsageCount", &C::usage_count),
-        };
+        visit(field("ID", &C::id), omit_empty(" Parents", &C::parents), field("Type", &C::type),
+              field("Description", &C::description), field("InUse", &C::in_use),
+              field("Shared", &C::shared), field("Size", &C::size),
+              field("CreatedAt", &C::created_at), field("LastUsedAt", &C::last_used_at),
+              field("UsageCount", &C::usage_count));
     }
 };
 
@@ -323,13 +269,11 @@ struct DiskUsage {
     std::optional<std::vector<Volume>> volumes;
     std::optional<std::vector<BuildCacheEntry>> build_cache;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = DiskUsage;
-        return std::tuple{
-            omit_empty("LayersSize", &C::layers_size), field("Images", &C::images),
-            field("Containers", &C::containers),       field("Volumes", &C::volumes),
-            field("BuildCache", &C::build_cache),
-        };
+        visit(omit_empty("LayersSize", &C::layers_size), field("Images", &C::images),
+              field("Containers", &C::containers), field("Volumes", &C::volumes),
+              field("BuildCache", &C::build_cache));
     }
 };
 
@@ -342,25 +286,21 @@ struct AuthConfig {
     std::string identity_token;
     std::string registry_token;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = AuthConfig;
-        return std::tuple{
-            omit_empty("username", &C::username),
-            omit_empty("password", &C::password),
-            omit_empty("auth", &C::auth),
-            omit_empty("serveraddress", &C::server_address),
-            omit_empty("identitytoken", &C::identity_token),
-            omit_empty("registrytoken", &C::registry_token),
-        };
+        visit(omit_empty("username", &C::username), omit_empty("password", &C::password),
+              omit_empty("auth", &C::auth), omit_empty("serveraddress", &C::server_address),
+              omit_empty("identitytoken", &C::identity_token),
+              omit_empty("registrytoken", &C::registry_token));
     }
 };
 
 struct AuthReply {
     std::string identity_token;
     std::string status;
-    static constexpr auto fields() {
-        return std::tuple{field("IdentityToken", &AuthReply::identity_token),
-                          field("Status", &AuthReply::status)};
+    static constexpr void fields(auto visit) {
+        visit(field("IdentityToken", &AuthReply::identity_token),
+              field("Status", &AuthReply::status));
     }
 };
 

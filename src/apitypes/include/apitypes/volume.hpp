@@ -11,14 +11,10 @@ struct VolumeCreateRequest {
     OptionalStringMap labels;
     std::string name;  ///< empty: a random one, and the volume is anonymous
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = VolumeCreateRequest;
-        return std::tuple{
-            omit_empty("Driver", &C::driver),
-            omit_empty("DriverOpts", &C::driver_opts),
-            omit_empty("Labels", &C::labels),
-            omit_empty("Name", &C::name),
-        };
+        visit(omit_empty("Driver", &C::driver), omit_empty("DriverOpts", &C::driver_opts),
+              omit_empty("Labels", &C::labels), omit_empty("Name", &C::name));
     }
 };
 
@@ -26,9 +22,8 @@ struct VolumeCreateRequest {
 struct VolumeUsage {
     std::int64_t ref_count = -1;
     std::int64_t size = -1;
-    static constexpr auto fields() {
-        return std::tuple{field("RefCount", &VolumeUsage::ref_count),
-                          field("Size", &VolumeUsage::size)};
+    static constexpr void fields(auto visit) {
+        visit(field("RefCount", &VolumeUsage::ref_count), field("Size", &VolumeUsage::size));
     }
 };
 
@@ -43,36 +38,29 @@ struct Volume {
     std::string scope = "local";
     std::optional<VolumeUsage> usage_data;
 
-    static constexpr auto fields() {
+    static constexpr void fields(auto visit) {
         using C = Volume;
-        return std::tuple{
-            omit_empty("CreatedAt", &C::created_at),
-            field("Driver", &C::driver),
-            field("Labels", &C::labels),
-            field("Mountpoint", &C::mountpoint),
-            field("Name", &C::name),
-            field("Options", &C::options),
-            field("Scope", &C::scope),
-            omit_empty("UsageData", &C::usage_data),
-        };
+        visit(omit_empty("CreatedAt", &C::created_at), field("Driver", &C::driver),
+              field("Labels", &C::labels), field("Mountpoint", &C::mountpoint),
+              field("Name", &C::name), field("Options", &C::options), field("Scope", &C::scope),
+              omit_empty("UsageData", &C::usage_data));
     }
 };
 
 struct VolumeList {
     std::vector<Volume> volumes;
     StringList warnings;
-    static constexpr auto fields() {
-        return std::tuple{field("Volumes", &VolumeList::volumes),
-                          field("Warnings", &VolumeList::warnings)};
+    static constexpr void fields(auto visit) {
+        visit(field("Volumes", &VolumeList::volumes), field("Warnings", &VolumeList::warnings));
     }
 };
 
 struct VolumesPruned {
     StringList volumes_deleted;
     std::int64_t space_reclaimed = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("VolumesDeleted", &VolumesPruned::volumes_deleted),
-                          field("SpaceReclaimed", &VolumesPruned::space_reclaimed)};
+    static constexpr void fields(auto visit) {
+        visit(field("VolumesDeleted", &VolumesPruned::volumes_deleted),
+              field("SpaceReclaimed", &VolumesPruned::space_reclaimed));
     }
 };
 

@@ -3,16 +3,17 @@
 //
 //   struct Port {
 //       std::string ip;  int private_port = 0;
-//       static constexpr auto fields() {
-//           return std::tuple{field("IP", &Port::ip), field("PrivatePort", &Port::private_port)};
+//       static constexpr void fields(auto visit) {
+//           visit(field("IP", &Port::ip), field("PrivatePort", &Port::private_port));
 //       }
 //   };
 //
-// and can then be read and written. Reading is Go's encoding/json: null and missing leave the
-// default, unknown members are ignored; a wrong type is an error that names the member. Writing
-// gives every member; std::optional writes null (use omit_empty() to leave a member out instead).
-// A type that no table describes (a string or a list, say) has two methods instead:
-// `Json write_json() const` and `Result<void> read_json(const Json&, std::string_view path)`.
+// and can then be read and written; a table is compiled only where that happens. `visit` may be
+// called more than once: for a base's members, say. Reading is Go's encoding/json: null and missing
+// leave the default, unknown members are ignored; a wrong type is an error that names the member.
+// Writing gives every member; std::optional writes null (use omit_empty() to leave a member out
+// instead). A type that no table describes (a string or a list, say) has two methods instead: `Json
+// write_json() const` and `Result<void> read_json(const Json&, std::string_view path)`.
 #include <base/result.hpp>
 
 #include <nlohmann/json.hpp>
@@ -24,7 +25,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <vector>
 
 namespace corten {
@@ -50,7 +50,7 @@ constexpr JsonField<Class, Member> omit_empty(const char* name, Member Class::* 
 }
 
 template <typename T>
-concept HasJsonFields = requires { T::fields(); };
+concept HasJsonFields = requires { T::fields([](const auto&...) {}); };
 
 template <typename T>
 concept HasJsonMethods =
@@ -122,6 +122,17 @@ Result<T> parse_as(std::string_view text, std::string_view what) {
     return std::move(value).context(what);
 }
 
+namespace json_detail {
+
+template <typename T, typename Class, typename Member>
+void write_field(Json& object, const T& value, const JsonField<Class, Member>& entry) {
+    const Member& member = value.*entry.member;
+    if (entry.omit_empty && is_empty(member)) return;
+    object[entry.name] = to_json(member);
+}
+
+}  // namespace json_detail
+
 template <typename T>
 Json to_json(const T& value) {
     using namespace json_detail;
@@ -131,14 +142,7 @@ Json to_json(const T& value) {
         return value.write_json();
     } else if constexpr (HasJsonFields<T>) {
         Json object = Json::object();
-        std::apply(
-            [&]([[maybe_unused]] const auto&... entry) {
-                ((entry.omit_empty && is_empty(value.*entry.member)
-                      ? void()
-                      : void(object[entry.name] = to_json(value.*entry.member))),
-                 ...);
-            },
-            T::fields());
+        T::fields([&](const auto&... entries) { (write_field(object, value, entries), ...); });
         return object;
     } else if constexpr (IsVector<T>::value || IsArray<T>::value) {
         Json array = Json::array();
@@ -169,7 +173,7 @@ Result<void> read_scalar(const Json& json, T& out, std::string_view path) {
         if (!json.is_number()) return wrong_type(path, json, "a number");
         out = json.get<T>();
     } else {
-        static_assert(std::is_integral_v<T>, "give the type a fields() table");
+        static_assert(std::is_integral_v<T>, "give the type a fields(visit) table");
         if (!json.is_number_integer()) return wrong_type(path, json, "a whole number");
         const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.get<std::uint64_t>())
                                                     : std::in_range<T>(json.get<std::int64_t>());
@@ -192,14 +196,12 @@ Result<void> read_field(const Json& json, T& out, const JsonField<Class, Member>
 template <typename T>
 Result<void> read_object(const Json& json, T& out, std::string_view path) {
     if (!json.is_object()) return wrong_type(path, json, "an object");
-    return std::apply(
-        [&]([[maybe_unused]] const auto&... entry) -> Result<void> {
-            Result<void> result;
-            // Stops at the first field that does not fit.
-            (void)((result = read_field(json, out, entry, path), result.has_value()) && ...);
-            return result;
-        },
-        T::fields());
+    Result<void> result;
+    T::fields([&](const auto&... entries) {
+        // Stops at the first member that does not fit.
+        (void)((result && (result = read_field(json, out, entries, path)).has_value()) && ...);
+    });
+    return result;
 }
 
 }  // namespace json_detail

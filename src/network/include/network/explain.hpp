@@ -17,14 +17,11 @@ struct InterfaceReport {
     std::string master;                  ///< the bridge it hangs on
     std::vector<std::string> addresses;  ///< "172.17.0.2/16"
 
-    static constexpr auto fields() {
-        return std::tuple{field("Name", &InterfaceReport::name),
-                          field("Index", &InterfaceReport::index),
-                          field("Mac", &InterfaceReport::mac),
-                          field("Mtu", &InterfaceReport::mtu),
-                          field("Up", &InterfaceReport::up),
-                          omit_empty("Master", &InterfaceReport::master),
-                          field("Addresses", &InterfaceReport::addresses)};
+    static constexpr void fields(auto visit) {
+        visit(field("Name", &InterfaceReport::name), field("Index", &InterfaceReport::index),
+              field("Mac", &InterfaceReport::mac), field("Mtu", &InterfaceReport::mtu),
+              field("Up", &InterfaceReport::up), omit_empty("Master", &InterfaceReport::master),
+              field("Addresses", &InterfaceReport::addresses));
     }
 };
 
@@ -37,14 +34,13 @@ struct EndpointReport {
     bool table_loaded = false;                ///< false: another program removed it (reload())
     std::vector<std::string> rules;           ///< rules and map elements that concern the endpoint
 
-    static constexpr auto fields() {
-        return std::tuple{field("Bridge", &EndpointReport::bridge),
-                          field("HostInterface", &EndpointReport::host_interface),
-                          field("Interfaces", &EndpointReport::interfaces),
-                          field("Routes", &EndpointReport::routes),
-                          field("Table", &EndpointReport::table),
-                          field("TableLoaded", &EndpointReport::table_loaded),
-                          field("Rules", &EndpointReport::rules)};
+    static constexpr void fields(auto visit) {
+        visit(field("Bridge", &EndpointReport::bridge),
+              field("HostInterface", &EndpointReport::host_interface),
+              field("Interfaces", &EndpointReport::interfaces),
+              field("Routes", &EndpointReport::routes), field("Table", &EndpointReport::table),
+              field("TableLoaded", &EndpointReport::table_loaded),
+              field("Rules", &EndpointReport::rules));
     }
 };
 

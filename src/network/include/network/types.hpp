@@ -28,22 +28,16 @@ struct Network {
     std::map<std::string, std::string> options;
     std::map<std::string, std::string> labels;
 
-    static constexpr auto fields() {
-        return std::tuple{field("Id", &Network::id),
-                          field("Name", &Network::name),
-                          field("Driver", &Network::driver),
-                          field("Subnet", &Network::subnet),
-                          field("Gateway", &Network::gateway),
-                          field("IpRange", &Network::ip_range),
-                          field("Bridge", &Network::bridge),
-                          field("Mtu", &Network::mtu),
-                          field("Internal", &Network::internal),
-                          field("InterContainer", &Network::inter_container),
-                          field("Masquerade", &Network::masquerade),
-                          field("Created", &Network::created),
-                          field("Attachable", &Network::attachable),
-                          field("Options", &Network::options),
-                          field("Labels", &Network::labels)};
+    static constexpr void fields(auto visit) {
+        visit(field("Id", &Network::id), field("Name", &Network::name),
+              field("Driver", &Network::driver), field("Subnet", &Network::subnet),
+              field("Gateway", &Network::gateway), field("IpRange", &Network::ip_range),
+              field("Bridge", &Network::bridge), field("Mtu", &Network::mtu),
+              field("Internal", &Network::internal),
+              field("InterContainer", &Network::inter_container),
+              field("Masquerade", &Network::masquerade), field("Created", &Network::created),
+              field("Attachable", &Network::attachable), field("Options", &Network::options),
+              field("Labels", &Network::labels));
     }
 };
 
@@ -64,11 +58,10 @@ struct PublishedPort {
     std::uint16_t container_port = 0;
 
     bool operator==(const PublishedPort&) const = default;
-    static constexpr auto fields() {
-        return std::tuple{field("Protocol", &PublishedPort::protocol),
-                          field("HostIp", &PublishedPort::host_ip),
-                          field("HostPort", &PublishedPort::host_port),
-                          field("ContainerPort", &PublishedPort::container_port)};
+    static constexpr void fields(auto visit) {
+        visit(field("Protocol", &PublishedPort::protocol), field("HostIp", &PublishedPort::host_ip),
+              field("HostPort", &PublishedPort::host_port),
+              field("ContainerPort", &PublishedPort::container_port));
     }
 };
 
@@ -87,19 +80,14 @@ struct Endpoint {
     std::string mac;
     std::vector<PublishedPort> ports;
 
-    static constexpr auto fields() {
-        return std::tuple{field("Id", &Endpoint::id),
-                          field("NetworkId", &Endpoint::network_id),
-                          field("NetworkName", &Endpoint::network_name),
-                          field("ContainerId", &Endpoint::container_id),
-                          field("Bridge", &Endpoint::bridge),
-                          field("HostInterface", &Endpoint::host_interface),
-                          field("Interface", &Endpoint::interface),
-                          field("Ip", &Endpoint::ip),
-                          field("Prefix", &Endpoint::prefix),
-                          field("Gateway", &Endpoint::gateway),
-                          field("Mac", &Endpoint::mac),
-                          field("Ports", &Endpoint::ports)};
+    static constexpr void fields(auto visit) {
+        visit(field("Id", &Endpoint::id), field("NetworkId", &Endpoint::network_id),
+              field("NetworkName", &Endpoint::network_name),
+              field("ContainerId", &Endpoint::container_id), field("Bridge", &Endpoint::bridge),
+              field("HostInterface", &Endpoint::host_interface),
+              field("Interface", &Endpoint::interface), field("Ip", &Endpoint::ip),
+              field("Prefix", &Endpoint::prefix), field("Gateway", &Endpoint::gateway),
+              field("Mac", &Endpoint::mac), field("Ports", &Endpoint::ports));
     }
 };
 

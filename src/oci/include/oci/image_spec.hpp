@@ -59,12 +59,11 @@ struct Platform {
     std::vector<std::string> os_features;
     std::string variant;
 
-    static constexpr auto fields() {
-        return std::tuple{field("architecture", &Platform::architecture),
-                          field("os", &Platform::os),
-                          omit_empty("os.version", &Platform::os_version),
-                          omit_empty("os.features", &Platform::os_features),
-                          omit_empty("variant", &Platform::variant)};
+    static constexpr void fields(auto visit) {
+        visit(field("architecture", &Platform::architecture), field("os", &Platform::os),
+              omit_empty("os.version", &Platform::os_version),
+              omit_empty("os.features", &Platform::os_features),
+              omit_empty("variant", &Platform::variant));
     }
     bool operator==(const Platform&) const = default;
 };
@@ -88,14 +87,12 @@ struct Descriptor {
     std::optional<Platform> platform;
     std::string artifact_type;
 
-    static constexpr auto fields() {
-        return std::tuple{field("mediaType", &Descriptor::media_type),
-                          field("digest", &Descriptor::digest),
-                          field("size", &Descriptor::size),
-                          omit_empty("urls", &Descriptor::urls),
-                          omit_empty("annotations", &Descriptor::annotations),
-                          omit_empty("platform", &Descriptor::platform),
-                          omit_empty("artifactType", &Descriptor::artifact_type)};
+    static constexpr void fields(auto visit) {
+        visit(field("mediaType", &Descriptor::media_type), field("digest", &Descriptor::digest),
+              field("size", &Descriptor::size), omit_empty("urls", &Descriptor::urls),
+              omit_empty("annotations", &Descriptor::annotations),
+              omit_empty("platform", &Descriptor::platform),
+              omit_empty("artifactType", &Descriptor::artifact_type));
     }
 };
 
@@ -108,14 +105,13 @@ struct Manifest {
     std::optional<Descriptor> subject;
     std::map<std::string, std::string> annotations;
 
-    static constexpr auto fields() {
-        return std::tuple{field("schemaVersion", &Manifest::schema_version),
-                          omit_empty("mediaType", &Manifest::media_type),
-                          omit_empty("artifactType", &Manifest::artifact_type),
-                          field("config", &Manifest::config),
-                          field("layers", &Manifest::layers),
-                          omit_empty("subject", &Manifest::subject),
-                          omit_empty("annotations", &Manifest::annotations)};
+    static constexpr void fields(auto visit) {
+        visit(field("schemaVersion", &Manifest::schema_version),
+              omit_empty("mediaType", &Manifest::media_type),
+              omit_empty("artifactType", &Manifest::artifact_type),
+              field("config", &Manifest::config), field("layers", &Manifest::layers),
+              omit_empty("subject", &Manifest::subject),
+              omit_empty("annotations", &Manifest::annotations));
     }
 };
 
@@ -126,11 +122,10 @@ struct Index {
     std::vector<Descriptor> manifests;
     std::map<std::string, std::string> annotations;
 
-    static constexpr auto fields() {
-        return std::tuple{field("schemaVersion", &Index::schema_version),
-                          omit_empty("mediaType", &Index::media_type),
-                          field("manifests", &Index::manifests),
-                          omit_empty("annotations", &Index::annotations)};
+    static constexpr void fields(auto visit) {
+        visit(field("schemaVersion", &Index::schema_version),
+              omit_empty("mediaType", &Index::media_type), field("manifests", &Index::manifests),
+              omit_empty("annotations", &Index::annotations));
     }
 };
 
@@ -149,19 +144,19 @@ struct HealthConfig {
     std::int64_t start_interval = 0;
     std::int64_t retries = 0;
 
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("Test", &HealthConfig::test),
-                          omit_empty("Interval", &HealthConfig::interval),
-                          omit_empty("Timeout", &HealthConfig::timeout),
-                          omit_empty("StartPeriod", &HealthConfig::start_period),
-                          omit_empty("StartInterval", &HealthConfig::start_interval),
-                          omit_empty("Retries", &HealthConfig::retries)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("Test", &HealthConfig::test),
+              omit_empty("Interval", &HealthConfig::interval),
+              omit_empty("Timeout", &HealthConfig::timeout),
+              omit_empty("StartPeriod", &HealthConfig::start_period),
+              omit_empty("StartInterval", &HealthConfig::start_interval),
+              omit_empty("Retries", &HealthConfig::retries));
     }
 };
 
 /// The {} of ExposedPorts and Volumes.
 struct EmptyObject {
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr void fields(auto visit) { visit(); }
 };
 
 /// The `config` member: how to run a container of the image.
@@ -183,23 +178,23 @@ struct ImageConfig {
     std::optional<std::int64_t> stop_timeout;  ///< seconds
     std::vector<std::string> shell;
 
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("Hostname", &ImageConfig::hostname),
-                          omit_empty("Domainname", &ImageConfig::domainname),
-                          omit_empty("User", &ImageConfig::user),
-                          omit_empty("ExposedPorts", &ImageConfig::exposed_ports),
-                          omit_empty("Env", &ImageConfig::env),
-                          omit_empty("Entrypoint", &ImageConfig::entrypoint),
-                          omit_empty("Cmd", &ImageConfig::cmd),
-                          omit_empty("Healthcheck", &ImageConfig::healthcheck),
-                          omit_empty("ArgsEscaped", &ImageConfig::args_escaped),
-                          omit_empty("Volumes", &ImageConfig::volumes),
-                          omit_empty("WorkingDir", &ImageConfig::working_dir),
-                          omit_empty("OnBuild", &ImageConfig::on_build),
-                          omit_empty("Labels", &ImageConfig::labels),
-                          omit_empty("StopSignal", &ImageConfig::stop_signal),
-                          omit_empty("StopTimeout", &ImageConfig::stop_timeout),
-                          omit_empty("Shell", &ImageConfig::shell)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("Hostname", &ImageConfig::hostname),
+              omit_empty("Domainname", &ImageConfig::domainname),
+              omit_empty("User", &ImageConfig::user),
+              omit_empty("ExposedPorts", &ImageConfig::exposed_ports),
+              omit_empty("Env", &ImageConfig::env),
+              omit_empty("Entrypoint", &ImageConfig::entrypoint),
+              omit_empty("Cmd", &ImageConfig::cmd),
+              omit_empty("Healthcheck", &ImageConfig::healthcheck),
+              omit_empty("ArgsEscaped", &ImageConfig::args_escaped),
+              omit_empty("Volumes", &ImageConfig::volumes),
+              omit_empty("WorkingDir", &ImageConfig::working_dir),
+              omit_empty("OnBuild", &ImageConfig::on_build),
+              omit_empty("Labels", &ImageConfig::labels),
+              omit_empty("StopSignal", &ImageConfig::stop_signal),
+              omit_empty("StopTimeout", &ImageConfig::stop_timeout),
+              omit_empty("Shell", &ImageConfig::shell));
     }
 };
 
@@ -207,8 +202,8 @@ struct RootFs {
     std::string type = "layers";
     std::vector<std::string> diff_ids;
 
-    static constexpr auto fields() {
-        return std::tuple{field("type", &RootFs::type), field("diff_ids", &RootFs::diff_ids)};
+    static constexpr void fields(auto visit) {
+        visit(field("type", &RootFs::type), field("diff_ids", &RootFs::diff_ids));
     }
 };
 
@@ -219,12 +214,11 @@ struct History {
     std::string comment;
     bool empty_layer = false;
 
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("created", &History::created),
-                          omit_empty("created_by", &History::created_by),
-                          omit_empty("author", &History::author),
-                          omit_empty("comment", &History::comment),
-                          omit_empty("empty_layer", &History::empty_layer)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("created", &History::created),
+              omit_empty("created_by", &History::created_by),
+              omit_empty("author", &History::author), omit_empty("comment", &History::comment),
+              omit_empty("empty_layer", &History::empty_layer));
     }
 };
 
@@ -245,21 +239,15 @@ struct Image {
     std::string parent;
     std::string comment;
 
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("created", &Image::created),
-                          omit_empty("author", &Image::author),
-                          field("architecture", &Image::architecture),
-                          omit_empty("variant", &Image::variant),
-                          field("os", &Image::os),
-                          omit_empty("os.version", &Image::os_version),
-                          omit_empty("os.features", &Image::os_features),
-                          omit_empty("config", &Image::config),
-                          field("rootfs", &Image::rootfs),
-                          omit_empty("history", &Image::history),
-                          omit_empty("docker_version", &Image::docker_version),
-                          omit_empty("container", &Image::container),
-                          omit_empty("parent", &Image::parent),
-                          omit_empty("comment", &Image::comment)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("created", &Image::created), omit_empty("author", &Image::author),
+              field("architecture", &Image::architecture), omit_empty("variant", &Image::variant),
+              field("os", &Image::os), omit_empty("os.version", &Image::os_version),
+              omit_empty("os.features", &Image::os_features), omit_empty("config", &Image::config),
+              field("rootfs", &Image::rootfs), omit_empty("history", &Image::history),
+              omit_empty("docker_version", &Image::docker_version),
+              omit_empty("container", &Image::container), omit_empty("parent", &Image::parent),
+              omit_empty("comment", &Image::comment));
     }
 };
 

@@ -17,11 +17,10 @@ struct DeviceRule {
     std::optional<std::int64_t> major;
     std::optional<std::int64_t> minor;
     std::string access;  ///< letters of "rwm"
-    static constexpr auto fields() {
-        return std::tuple{field("allow", &DeviceRule::allow), omit_empty("type", &DeviceRule::type),
-                          omit_empty("major", &DeviceRule::major),
-                          omit_empty("minor", &DeviceRule::minor),
-                          omit_empty("access", &DeviceRule::access)};
+    static constexpr void fields(auto visit) {
+        visit(field("allow", &DeviceRule::allow), omit_empty("type", &DeviceRule::type),
+              omit_empty("major", &DeviceRule::major), omit_empty("minor", &DeviceRule::minor),
+              omit_empty("access", &DeviceRule::access));
     }
 };
 
@@ -35,16 +34,15 @@ struct LinuxMemory {
     std::optional<bool> disable_oom_killer;
     std::optional<bool> use_hierarchy;
     std::optional<bool> check_before_update;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("limit", &LinuxMemory::limit),
-                          omit_empty("reservation", &LinuxMemory::reservation),
-                          omit_empty("swap", &LinuxMemory::swap),
-                          omit_empty("kernel", &LinuxMemory::kernel),
-                          omit_empty("kernelTCP", &LinuxMemory::kernel_tcp),
-                          omit_empty("swappiness", &LinuxMemory::swappiness),
-                          omit_empty("disableOOMKiller", &LinuxMemory::disable_oom_killer),
-                          omit_empty("useHierarchy", &LinuxMemory::use_hierarchy),
-                          omit_empty("checkBeforeUpdate", &LinuxMemory::check_before_update)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("limit", &LinuxMemory::limit),
+              omit_empty("reservation", &LinuxMemory::reservation),
+              omit_empty("swap", &LinuxMemory::swap), omit_empty("kernel", &LinuxMemory::kernel),
+              omit_empty("kernelTCP", &LinuxMemory::kernel_tcp),
+              omit_empty("swappiness", &LinuxMemory::swappiness),
+              omit_empty("disableOOMKiller", &LinuxMemory::disable_oom_killer),
+              omit_empty("useHierarchy", &LinuxMemory::use_hierarchy),
+              omit_empty("checkBeforeUpdate", &LinuxMemory::check_before_update));
     }
 };
 
@@ -58,22 +56,19 @@ struct LinuxCpu {
     std::string cpus;  ///< list format of cpuset(7)
     std::string mems;
     std::optional<std::int64_t> idle;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("shares", &LinuxCpu::shares),
-                          omit_empty("quota", &LinuxCpu::quota),
-                          omit_empty("burst", &LinuxCpu::burst),
-                          omit_empty("period", &LinuxCpu::period),
-                          omit_empty("realtimeRuntime", &LinuxCpu::realtime_runtime),
-                          omit_empty("realtimePeriod", &LinuxCpu::realtime_period),
-                          omit_empty("cpus", &LinuxCpu::cpus),
-                          omit_empty("mems", &LinuxCpu::mems),
-                          omit_empty("idle", &LinuxCpu::idle)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("shares", &LinuxCpu::shares), omit_empty("quota", &LinuxCpu::quota),
+              omit_empty("burst", &LinuxCpu::burst), omit_empty("period", &LinuxCpu::period),
+              omit_empty("realtimeRuntime", &LinuxCpu::realtime_runtime),
+              omit_empty("realtimePeriod", &LinuxCpu::realtime_period),
+              omit_empty("cpus", &LinuxCpu::cpus), omit_empty("mems", &LinuxCpu::mems),
+              omit_empty("idle", &LinuxCpu::idle));
     }
 };
 
 struct LinuxPids {
     std::optional<std::int64_t> limit;  ///< 0 or less: unlimited
-    static constexpr auto fields() { return std::tuple{omit_empty("limit", &LinuxPids::limit)}; }
+    static constexpr void fields(auto visit) { visit(omit_empty("limit", &LinuxPids::limit)); }
 };
 
 struct WeightDevice {
@@ -81,11 +76,10 @@ struct WeightDevice {
     std::int64_t minor = 0;
     std::optional<std::uint16_t> weight;
     std::optional<std::uint16_t> leaf_weight;
-    static constexpr auto fields() {
-        return std::tuple{field("major", &WeightDevice::major),
-                          field("minor", &WeightDevice::minor),
-                          omit_empty("weight", &WeightDevice::weight),
-                          omit_empty("leafWeight", &WeightDevice::leaf_weight)};
+    static constexpr void fields(auto visit) {
+        visit(field("major", &WeightDevice::major), field("minor", &WeightDevice::minor),
+              omit_empty("weight", &WeightDevice::weight),
+              omit_empty("leafWeight", &WeightDevice::leaf_weight));
     }
 };
 
@@ -93,10 +87,9 @@ struct ThrottleDevice {
     std::int64_t major = 0;
     std::int64_t minor = 0;
     std::uint64_t rate = 0;  ///< bytes or operations per second
-    static constexpr auto fields() {
-        return std::tuple{field("major", &ThrottleDevice::major),
-                          field("minor", &ThrottleDevice::minor),
-                          field("rate", &ThrottleDevice::rate)};
+    static constexpr void fields(auto visit) {
+        visit(field("major", &ThrottleDevice::major), field("minor", &ThrottleDevice::minor),
+              field("rate", &ThrottleDevice::rate));
     }
 };
 
@@ -108,51 +101,49 @@ struct LinuxBlockIo {
     std::vector<ThrottleDevice> throttle_write_bps_device;
     std::vector<ThrottleDevice> throttle_read_iops_device;
     std::vector<ThrottleDevice> throttle_write_iops_device;
-    static constexpr auto fields() {
-        return std::tuple{
-            omit_empty("weight", &LinuxBlockIo::weight),
-            omit_empty("leafWeight", &LinuxBlockIo::leaf_weight),
-            omit_empty("weightDevice", &LinuxBlockIo::weight_device),
-            omit_empty("throttleReadBpsDevice", &LinuxBlockIo::throttle_read_bps_device),
-            omit_empty("throttleWriteBpsDevice", &LinuxBlockIo::throttle_write_bps_device),
-            omit_empty("throttleReadIOPSDevice", &LinuxBlockIo::throttle_read_iops_device),
-            omit_empty("throttleWriteIOPSDevice", &LinuxBlockIo::throttle_write_iops_device)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("weight", &LinuxBlockIo::weight),
+              omit_empty("leafWeight", &LinuxBlockIo::leaf_weight),
+              omit_empty("weightDevice", &LinuxBlockIo::weight_device),
+              omit_empty("throttleReadBpsDevice", &LinuxBlockIo::throttle_read_bps_device),
+              omit_empty("throttleWriteBpsDevice", &LinuxBlockIo::throttle_write_bps_device),
+              omit_empty("throttleReadIOPSDevice", &LinuxBlockIo::throttle_read_iops_device),
+              omit_empty("throttleWriteIOPSDevice", &LinuxBlockIo::throttle_write_iops_device));
     }
 };
 
 struct HugepageLimit {
     std::string page_size;    ///< "2MB", "1GB"
     std::uint64_t limit = 0;  ///< bytes
-    static constexpr auto fields() {
-        return std::tuple{field("pageSize", &HugepageLimit::page_size),
-                          field("limit", &HugepageLimit::limit)};
+    static constexpr void fields(auto visit) {
+        visit(field("pageSize", &HugepageLimit::page_size), field("limit", &HugepageLimit::limit));
     }
 };
 
 struct InterfacePriority {
     std::string name;
     std::uint32_t priority = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("name", &InterfacePriority::name),
-                          field("priority", &InterfacePriority::priority)};
+    static constexpr void fields(auto visit) {
+        visit(field("name", &InterfacePriority::name),
+              field("priority", &InterfacePriority::priority));
     }
 };
 
 struct LinuxNetworkResources {
     std::optional<std::uint32_t> class_id;
     std::vector<InterfacePriority> priorities;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("classID", &LinuxNetworkResources::class_id),
-                          omit_empty("priorities", &LinuxNetworkResources::priorities)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("classID", &LinuxNetworkResources::class_id),
+              omit_empty("priorities", &LinuxNetworkResources::priorities));
     }
 };
 
 struct LinuxRdma {
     std::optional<std::uint32_t> hca_handles;
     std::optional<std::uint32_t> hca_objects;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("hcaHandles", &LinuxRdma::hca_handles),
-                          omit_empty("hcaObjects", &LinuxRdma::hca_objects)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("hcaHandles", &LinuxRdma::hca_handles),
+              omit_empty("hcaObjects", &LinuxRdma::hca_objects));
     }
 };
 
@@ -166,16 +157,15 @@ struct LinuxResources {
     std::optional<LinuxNetworkResources> network;
     std::map<std::string, LinuxRdma> rdma;
     std::map<std::string, std::string> unified;  ///< cgroup v2 file name -> value, written as is
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("devices", &LinuxResources::devices),
-                          omit_empty("memory", &LinuxResources::memory),
-                          omit_empty("cpu", &LinuxResources::cpu),
-                          omit_empty("pids", &LinuxResources::pids),
-                          omit_empty("blockIO", &LinuxResources::block_io),
-                          omit_empty("hugepageLimits", &LinuxResources::hugepage_limits),
-                          omit_empty("network", &LinuxResources::network),
-                          omit_empty("rdma", &LinuxResources::rdma),
-                          omit_empty("unified", &LinuxResources::unified)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("devices", &LinuxResources::devices),
+              omit_empty("memory", &LinuxResources::memory),
+              omit_empty("cpu", &LinuxResources::cpu), omit_empty("pids", &LinuxResources::pids),
+              omit_empty("blockIO", &LinuxResources::block_io),
+              omit_empty("hugepageLimits", &LinuxResources::hugepage_limits),
+              omit_empty("network", &LinuxResources::network),
+              omit_empty("rdma", &LinuxResources::rdma),
+              omit_empty("unified", &LinuxResources::unified));
     }
 };
 

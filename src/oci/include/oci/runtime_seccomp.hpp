@@ -14,10 +14,10 @@ struct SeccompArgument {
     std::uint64_t value = 0;
     std::uint64_t value_two = 0;  ///< the right-hand side of SCMP_CMP_MASKED_EQ; value is the mask
     std::string op;               ///< "SCMP_CMP_EQ", ...
-    static constexpr auto fields() {
-        return std::tuple{
-            field("index", &SeccompArgument::index), field("value", &SeccompArgument::value),
-            omit_empty("valueTwo", &SeccompArgument::value_two), field("op", &SeccompArgument::op)};
+    static constexpr void fields(auto visit) {
+        visit(field("index", &SeccompArgument::index), field("value", &SeccompArgument::value),
+              omit_empty("valueTwo", &SeccompArgument::value_two),
+              field("op", &SeccompArgument::op));
     }
 };
 
@@ -26,11 +26,10 @@ struct SeccompSyscall {
     std::string action;  ///< "SCMP_ACT_ALLOW", ...
     std::optional<std::uint32_t> errno_ret;
     std::vector<SeccompArgument> args;
-    static constexpr auto fields() {
-        return std::tuple{field("names", &SeccompSyscall::names),
-                          field("action", &SeccompSyscall::action),
-                          omit_empty("errnoRet", &SeccompSyscall::errno_ret),
-                          omit_empty("args", &SeccompSyscall::args)};
+    static constexpr void fields(auto visit) {
+        visit(field("names", &SeccompSyscall::names), field("action", &SeccompSyscall::action),
+              omit_empty("errnoRet", &SeccompSyscall::errno_ret),
+              omit_empty("args", &SeccompSyscall::args));
     }
 };
 
@@ -42,14 +41,14 @@ struct LinuxSeccomp {
     std::string listener_path;
     std::string listener_metadata;
     std::vector<SeccompSyscall> syscalls;
-    static constexpr auto fields() {
-        return std::tuple{field("defaultAction", &LinuxSeccomp::default_action),
-                          omit_empty("defaultErrnoRet", &LinuxSeccomp::default_errno_ret),
-                          omit_empty("architectures", &LinuxSeccomp::architectures),
-                          omit_empty("flags", &LinuxSeccomp::flags),
-                          omit_empty("listenerPath", &LinuxSeccomp::listener_path),
-                          omit_empty("listenerMetadata", &LinuxSeccomp::listener_metadata),
-                          omit_empty("syscalls", &LinuxSeccomp::syscalls)};
+    static constexpr void fields(auto visit) {
+        visit(field("defaultAction", &LinuxSeccomp::default_action),
+              omit_empty("defaultErrnoRet", &LinuxSeccomp::default_errno_ret),
+              omit_empty("architectures", &LinuxSeccomp::architectures),
+              omit_empty("flags", &LinuxSeccomp::flags),
+              omit_empty("listenerPath", &LinuxSeccomp::listener_path),
+              omit_empty("listenerMetadata", &LinuxSeccomp::listener_metadata),
+              omit_empty("syscalls", &LinuxSeccomp::syscalls));
     }
 };
 

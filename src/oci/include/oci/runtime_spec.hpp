@@ -20,8 +20,8 @@ inline constexpr const char* runtime_spec_version = "1.2.1";
 struct Root {
     std::string path;  ///< absolute, or relative to the bundle
     bool readonly = false;
-    static constexpr auto fields() {
-        return std::tuple{field("path", &Root::path), omit_empty("readonly", &Root::readonly)};
+    static constexpr void fields(auto visit) {
+        visit(field("path", &Root::path), omit_empty("readonly", &Root::readonly));
     }
 };
 
@@ -29,9 +29,9 @@ struct IdMapping {
     std::uint32_t container_id = 0;
     std::uint32_t host_id = 0;
     std::uint32_t size = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("containerID", &IdMapping::container_id),
-                          field("hostID", &IdMapping::host_id), field("size", &IdMapping::size)};
+    static constexpr void fields(auto visit) {
+        visit(field("containerID", &IdMapping::container_id), field("hostID", &IdMapping::host_id),
+              field("size", &IdMapping::size));
     }
 };
 
@@ -42,13 +42,11 @@ struct Mount {
     std::vector<std::string> options;
     std::vector<IdMapping> uid_mappings;
     std::vector<IdMapping> gid_mappings;
-    static constexpr auto fields() {
-        return std::tuple{field("destination", &Mount::destination),
-                          omit_empty("type", &Mount::type),
-                          omit_empty("source", &Mount::source),
-                          omit_empty("options", &Mount::options),
-                          omit_empty("uidMappings", &Mount::uid_mappings),
-                          omit_empty("gidMappings", &Mount::gid_mappings)};
+    static constexpr void fields(auto visit) {
+        visit(field("destination", &Mount::destination), omit_empty("type", &Mount::type),
+              omit_empty("source", &Mount::source), omit_empty("options", &Mount::options),
+              omit_empty("uidMappings", &Mount::uid_mappings),
+              omit_empty("gidMappings", &Mount::gid_mappings));
     }
 };
 
@@ -57,9 +55,9 @@ struct Hook {
     std::vector<std::string> args;  ///< argv, args[0] included
     std::vector<std::string> env;
     std::optional<std::int64_t> timeout;  ///< seconds, above 0
-    static constexpr auto fields() {
-        return std::tuple{field("path", &Hook::path), omit_empty("args", &Hook::args),
-                          omit_empty("env", &Hook::env), omit_empty("timeout", &Hook::timeout)};
+    static constexpr void fields(auto visit) {
+        visit(field("path", &Hook::path), omit_empty("args", &Hook::args),
+              omit_empty("env", &Hook::env), omit_empty("timeout", &Hook::timeout));
     }
 };
 
@@ -70,22 +68,20 @@ struct Hooks {
     std::vector<Hook> start_container;
     std::vector<Hook> poststart;
     std::vector<Hook> poststop;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("prestart", &Hooks::prestart),
-                          omit_empty("createRuntime", &Hooks::create_runtime),
-                          omit_empty("createContainer", &Hooks::create_container),
-                          omit_empty("startContainer", &Hooks::start_container),
-                          omit_empty("poststart", &Hooks::poststart),
-                          omit_empty("poststop", &Hooks::poststop)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("prestart", &Hooks::prestart),
+              omit_empty("createRuntime", &Hooks::create_runtime),
+              omit_empty("createContainer", &Hooks::create_container),
+              omit_empty("startContainer", &Hooks::start_container),
+              omit_empty("poststart", &Hooks::poststart), omit_empty("poststop", &Hooks::poststop));
     }
 };
 
 struct LinuxNamespace {
     std::string type;  ///< pid network mount ipc uts user cgroup time
     std::string path;  ///< join this one instead of making a new one
-    static constexpr auto fields() {
-        return std::tuple{field("type", &LinuxNamespace::type),
-                          omit_empty("path", &LinuxNamespace::path)};
+    static constexpr void fields(auto visit) {
+        visit(field("type", &LinuxNamespace::type), omit_empty("path", &LinuxNamespace::path));
     }
 };
 
@@ -97,23 +93,20 @@ struct LinuxDevice {
     std::optional<std::uint32_t> file_mode;
     std::optional<std::uint32_t> uid;
     std::optional<std::uint32_t> gid;
-    static constexpr auto fields() {
-        return std::tuple{field("path", &LinuxDevice::path),
-                          field("type", &LinuxDevice::type),
-                          omit_empty("major", &LinuxDevice::major),
-                          omit_empty("minor", &LinuxDevice::minor),
-                          omit_empty("fileMode", &LinuxDevice::file_mode),
-                          omit_empty("uid", &LinuxDevice::uid),
-                          omit_empty("gid", &LinuxDevice::gid)};
+    static constexpr void fields(auto visit) {
+        visit(field("path", &LinuxDevice::path), field("type", &LinuxDevice::type),
+              omit_empty("major", &LinuxDevice::major), omit_empty("minor", &LinuxDevice::minor),
+              omit_empty("fileMode", &LinuxDevice::file_mode), omit_empty("uid", &LinuxDevice::uid),
+              omit_empty("gid", &LinuxDevice::gid));
     }
 };
 
 struct LinuxPersonality {
     std::string domain;  ///< LINUX or LINUX32
     std::vector<std::string> flags;
-    static constexpr auto fields() {
-        return std::tuple{field("domain", &LinuxPersonality::domain),
-                          omit_empty("flags", &LinuxPersonality::flags)};
+    static constexpr void fields(auto visit) {
+        visit(field("domain", &LinuxPersonality::domain),
+              omit_empty("flags", &LinuxPersonality::flags));
     }
 };
 
@@ -122,20 +115,19 @@ struct LinuxIntelRdt {
     std::string l3_cache_schema;
     std::string mem_bw_schema;
     std::vector<std::string> schemata;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("closID", &LinuxIntelRdt::clos_id),
-                          omit_empty("l3CacheSchema", &LinuxIntelRdt::l3_cache_schema),
-                          omit_empty("memBwSchema", &LinuxIntelRdt::mem_bw_schema),
-                          omit_empty("schemata", &LinuxIntelRdt::schemata)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("closID", &LinuxIntelRdt::clos_id),
+              omit_empty("l3CacheSchema", &LinuxIntelRdt::l3_cache_schema),
+              omit_empty("memBwSchema", &LinuxIntelRdt::mem_bw_schema),
+              omit_empty("schemata", &LinuxIntelRdt::schemata));
     }
 };
 
 struct TimeOffset {
     std::int64_t secs = 0;
     std::uint32_t nanosecs = 0;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("secs", &TimeOffset::secs),
-                          omit_empty("nanosecs", &TimeOffset::nanosecs)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("secs", &TimeOffset::secs), omit_empty("nanosecs", &TimeOffset::nanosecs));
     }
 };
 
@@ -143,16 +135,16 @@ struct LinuxMemoryPolicy {
     std::string mode;  ///< "MPOL_INTERLEAVE", ...
     std::string nodes;
     std::vector<std::string> flags;
-    static constexpr auto fields() {
-        return std::tuple{field("mode", &LinuxMemoryPolicy::mode),
-                          omit_empty("nodes", &LinuxMemoryPolicy::nodes),
-                          omit_empty("flags", &LinuxMemoryPolicy::flags)};
+    static constexpr void fields(auto visit) {
+        visit(field("mode", &LinuxMemoryPolicy::mode),
+              omit_empty("nodes", &LinuxMemoryPolicy::nodes),
+              omit_empty("flags", &LinuxMemoryPolicy::flags));
     }
 };
 
 struct LinuxNetDevice {
     std::string name;  ///< the name inside; empty keeps the name
-    static constexpr auto fields() { return std::tuple{omit_empty("name", &LinuxNetDevice::name)}; }
+    static constexpr void fields(auto visit) { visit(omit_empty("name", &LinuxNetDevice::name)); }
 };
 
 struct Linux {
@@ -173,24 +165,21 @@ struct Linux {
     std::map<std::string, TimeOffset> time_offsets;  ///< "monotonic", "boottime"
     std::optional<LinuxMemoryPolicy> memory_policy;
     std::map<std::string, LinuxNetDevice> net_devices;
-    static constexpr auto fields() {
-        return std::tuple{omit_empty("uidMappings", &Linux::uid_mappings),
-                          omit_empty("gidMappings", &Linux::gid_mappings),
-                          omit_empty("sysctl", &Linux::sysctl),
-                          omit_empty("resources", &Linux::resources),
-                          omit_empty("cgroupsPath", &Linux::cgroups_path),
-                          omit_empty("namespaces", &Linux::namespaces),
-                          omit_empty("devices", &Linux::devices),
-                          omit_empty("netDevices", &Linux::net_devices),
-                          omit_empty("seccomp", &Linux::seccomp),
-                          omit_empty("rootfsPropagation", &Linux::rootfs_propagation),
-                          omit_empty("maskedPaths", &Linux::masked_paths),
-                          omit_empty("readonlyPaths", &Linux::readonly_paths),
-                          omit_empty("mountLabel", &Linux::mount_label),
-                          omit_empty("intelRdt", &Linux::intel_rdt),
-                          omit_empty("memoryPolicy", &Linux::memory_policy),
-                          omit_empty("personality", &Linux::personality),
-                          omit_empty("timeOffsets", &Linux::time_offsets)};
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("uidMappings", &Linux::uid_mappings),
+              omit_empty("gidMappings", &Linux::gid_mappings), omit_empty("sysctl", &Linux::sysctl),
+              omit_empty("resources", &Linux::resources),
+              omit_empty("cgroupsPath", &Linux::cgroups_path),
+              omit_empty("namespaces", &Linux::namespaces), omit_empty("devices", &Linux::devices),
+              omit_empty("netDevices", &Linux::net_devices), omit_empty("seccomp", &Linux::seccomp),
+              omit_empty("rootfsPropagation", &Linux::rootfs_propagation),
+              omit_empty("maskedPaths", &Linux::masked_paths),
+              omit_empty("readonlyPaths", &Linux::readonly_paths),
+              omit_empty("mountLabel", &Linux::mount_label),
+              omit_empty("intelRdt", &Linux::intel_rdt),
+              omit_empty("memoryPolicy", &Linux::memory_policy),
+              omit_empty("personality", &Linux::personality),
+              omit_empty("timeOffsets", &Linux::time_offsets));
     }
 };
 
@@ -204,16 +193,12 @@ struct Spec {
     std::optional<Hooks> hooks;
     std::map<std::string, std::string> annotations;
     Linux linux_section;
-    static constexpr auto fields() {
-        return std::tuple{field("ociVersion", &Spec::oci_version),
-                          omit_empty("process", &Spec::process),
-                          omit_empty("root", &Spec::root),
-                          omit_empty("hostname", &Spec::hostname),
-                          omit_empty("domainname", &Spec::domainname),
-                          omit_empty("mounts", &Spec::mounts),
-                          omit_empty("hooks", &Spec::hooks),
-                          omit_empty("annotations", &Spec::annotations),
-                          field("linux", &Spec::linux_section)};
+    static constexpr void fields(auto visit) {
+        visit(field("ociVersion", &Spec::oci_version), omit_empty("process", &Spec::process),
+              omit_empty("root", &Spec::root), omit_empty("hostname", &Spec::hostname),
+              omit_empty("domainname", &Spec::domainname), omit_empty("mounts", &Spec::mounts),
+              omit_empty("hooks", &Spec::hooks), omit_empty("annotations", &Spec::annotations),
+              field("linux", &Spec::linux_section));
     }
 };
 
@@ -225,13 +210,10 @@ struct State {
     std::int32_t pid = 0;
     std::string bundle;
     std::map<std::string, std::string> annotations;
-    static constexpr auto fields() {
-        return std::tuple{field("ociVersion", &State::oci_version),
-                          field("id", &State::id),
-                          field("status", &State::status),
-                          omit_empty("pid", &State::pid),
-                          field("bundle", &State::bundle),
-                          omit_empty("annotations", &State::annotations)};
+    static constexpr void fields(auto visit) {
+        visit(field("ociVersion", &State::oci_version), field("id", &State::id),
+              field("status", &State::status), omit_empty("pid", &State::pid),
+              field("bundle", &State::bundle), omit_empty("annotations", &State::annotations));
     }
 };
 

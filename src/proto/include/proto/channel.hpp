@@ -43,10 +43,10 @@ struct Envelope {
     std::vector<std::string> fds;
     Json body = Json::object();
 
-    static constexpr auto fields() {
-        return std::tuple{field("v", &Envelope::v), field("seq", &Envelope::seq),
-                          field("type", &Envelope::type), field("fds", &Envelope::fds),
-                          field("body", &Envelope::body)};
+    static constexpr void fields(auto visit) {
+        visit(field("v", &Envelope::v), field("seq", &Envelope::seq),
+              field("type", &Envelope::type), field("fds", &Envelope::fds),
+              field("body", &Envelope::body));
     }
 };
 
@@ -73,9 +73,9 @@ struct ErrorBody {
     std::string step;  ///< the step of container creation that failed, or empty
     std::string message;
 
-    static constexpr auto fields() {
-        return std::tuple{field("kind", &ErrorBody::kind), field("errno", &ErrorBody::number),
-                          field("step", &ErrorBody::step), field("message", &ErrorBody::message)};
+    static constexpr void fields(auto visit) {
+        visit(field("kind", &ErrorBody::kind), field("errno", &ErrorBody::number),
+              field("step", &ErrorBody::step), field("message", &ErrorBody::message));
     }
 };
 ErrorBody to_body(const Error& error, std::string_view step = "");

@@ -13,15 +13,14 @@
 namespace corten::proto {
 
 struct Empty {
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr void fields(auto visit) { visit(); }
 };
 
 struct ConsoleSize {
     std::uint16_t height = 0;
     std::uint16_t width = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("height", &ConsoleSize::height),
-                          field("width", &ConsoleSize::width)};
+    static constexpr void fields(auto visit) {
+        visit(field("height", &ConsoleSize::height), field("width", &ConsoleSize::width));
     }
 };
 
@@ -31,10 +30,9 @@ struct LogConfig {
     std::int64_t max_size = -1;  ///< bytes of a file before it is rotated; -1 is no limit
     std::int32_t max_file = 1;   ///< files that are kept, the current one included
     std::string attrs;           ///< a JSON object for the "attrs" member of each line, or empty
-    static constexpr auto fields() {
-        return std::tuple{field("path", &LogConfig::path), field("max_size", &LogConfig::max_size),
-                          field("max_file", &LogConfig::max_file),
-                          field("attrs", &LogConfig::attrs)};
+    static constexpr void fields(auto visit) {
+        visit(field("path", &LogConfig::path), field("max_size", &LogConfig::max_size),
+              field("max_file", &LogConfig::max_file), field("attrs", &LogConfig::attrs));
     }
 };
 
@@ -42,8 +40,8 @@ struct LogConfig {
 struct Phase {
     std::string name;
     std::int64_t microseconds = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("name", &Phase::name), field("us", &Phase::microseconds)};
+    static constexpr void fields(auto visit) {
+        visit(field("name", &Phase::name), field("us", &Phase::microseconds));
     }
 };
 
@@ -51,10 +49,9 @@ struct StartReply {
     std::int64_t pid = 0;         ///< in the daemon's pid namespace
     std::int64_t started_at = 0;  ///< nanoseconds since the epoch
     std::vector<Phase> phases;
-    static constexpr auto fields() {
-        return std::tuple{field("pid", &StartReply::pid),
-                          field("started_at", &StartReply::started_at),
-                          field("phases", &StartReply::phases)};
+    static constexpr void fields(auto visit) {
+        visit(field("pid", &StartReply::pid), field("started_at", &StartReply::started_at),
+              field("phases", &StartReply::phases));
     }
 };
 
@@ -77,19 +74,15 @@ struct StartRequest {
     std::string exit_file;         ///< where the ExitRecord is written; its directory exists
     std::string pid_file;          ///< or empty
     std::int64_t drain_ms = 2000;  ///< how long output may still come after the exit
-    static constexpr auto fields() {
-        return std::tuple{
-            field("id", &StartRequest::id),
-            field("spec", &StartRequest::spec),
-            field("terminal", &StartRequest::terminal),
-            field("open_stdin", &StartRequest::open_stdin),
-            field("stdin_once", &StartRequest::stdin_once),
-            field("console", &StartRequest::console),
-            field("log", &StartRequest::log),
-            field("exit_file", &StartRequest::exit_file),
-            field("pid_file", &StartRequest::pid_file),
-            field("drain_ms", &StartRequest::drain_ms),
-        };
+    static constexpr void fields(auto visit) {
+        visit(field("id", &StartRequest::id), field("spec", &StartRequest::spec),
+              field("terminal", &StartRequest::terminal),
+              field("open_stdin", &StartRequest::open_stdin),
+              field("stdin_once", &StartRequest::stdin_once),
+              field("console", &StartRequest::console), field("log", &StartRequest::log),
+              field("exit_file", &StartRequest::exit_file),
+              field("pid_file", &StartRequest::pid_file),
+              field("drain_ms", &StartRequest::drain_ms));
     }
 };
 
@@ -101,13 +94,12 @@ struct AttachOptions {
     bool framed = false;      ///< Docker's 8-byte stream headers; raw bytes otherwise
     std::string detach_keys;  ///< the bytes (see parse_detach_keys); heeded on terminals only
     std::string preread;      ///< base64: what the client sent before the hand-over
-    static constexpr auto fields() {
-        return std::tuple{field("stdin", &AttachOptions::use_stdin),
-                          field("stdout", &AttachOptions::use_stdout),
-                          field("stderr", &AttachOptions::use_stderr),
-                          field("framed", &AttachOptions::framed),
-                          field("detach_keys", &AttachOptions::detach_keys),
-                          field("preread", &AttachOptions::preread)};
+    static constexpr void fields(auto visit) {
+        visit(field("stdin", &AttachOptions::use_stdin),
+              field("stdout", &AttachOptions::use_stdout),
+              field("stderr", &AttachOptions::use_stderr), field("framed", &AttachOptions::framed),
+              field("detach_keys", &AttachOptions::detach_keys),
+              field("preread", &AttachOptions::preread));
     }
 };
 
@@ -121,16 +113,16 @@ struct AttachRequest {
     std::string exec_id;    ///< empty: the container's own process
     bool terminal = false;  ///< before the start: what the container will be started with
     AttachOptions options;
-    static constexpr auto fields() {
-        return std::tuple{field("exec_id", &AttachRequest::exec_id),
-                          field("terminal", &AttachRequest::terminal),
-                          field("options", &AttachRequest::options)};
+    static constexpr void fields(auto visit) {
+        visit(field("exec_id", &AttachRequest::exec_id),
+              field("terminal", &AttachRequest::terminal),
+              field("options", &AttachRequest::options));
     }
 };
 
 struct ExecReply {
     std::int64_t pid = 0;
-    static constexpr auto fields() { return std::tuple{field("pid", &ExecReply::pid)}; }
+    static constexpr void fields(auto visit) { visit(field("pid", &ExecReply::pid)); }
 };
 
 /// Runs another process in the container. Descriptors:
@@ -149,14 +141,12 @@ struct ExecRequest {
     ConsoleSize console;
     std::optional<AttachOptions> attach;  ///< for the client descriptor
     std::int64_t capture = 0;  ///< keep this many bytes of output for the exec_exited event
-    static constexpr auto fields() {
-        return std::tuple{field("exec_id", &ExecRequest::exec_id),
-                          field("process", &ExecRequest::process),
-                          field("terminal", &ExecRequest::terminal),
-                          field("open_stdin", &ExecRequest::open_stdin),
-                          field("console", &ExecRequest::console),
-                          field("attach", &ExecRequest::attach),
-                          field("capture", &ExecRequest::capture)};
+    static constexpr void fields(auto visit) {
+        visit(field("exec_id", &ExecRequest::exec_id), field("process", &ExecRequest::process),
+              field("terminal", &ExecRequest::terminal),
+              field("open_stdin", &ExecRequest::open_stdin),
+              field("console", &ExecRequest::console), field("attach", &ExecRequest::attach),
+              field("capture", &ExecRequest::capture));
     }
 };
 
@@ -167,9 +157,8 @@ struct ResizeRequest {
 
     std::string exec_id;
     ConsoleSize size;
-    static constexpr auto fields() {
-        return std::tuple{field("exec_id", &ResizeRequest::exec_id),
-                          field("size", &ResizeRequest::size)};
+    static constexpr void fields(auto visit) {
+        visit(field("exec_id", &ResizeRequest::exec_id), field("size", &ResizeRequest::size));
     }
 };
 
@@ -180,10 +169,9 @@ struct SignalRequest {
     std::string exec_id;
     std::int32_t number = 0;
     bool all = false;  ///< every process of the container's cgroup
-    static constexpr auto fields() {
-        return std::tuple{field("exec_id", &SignalRequest::exec_id),
-                          field("number", &SignalRequest::number),
-                          field("all", &SignalRequest::all)};
+    static constexpr void fields(auto visit) {
+        visit(field("exec_id", &SignalRequest::exec_id), field("number", &SignalRequest::number),
+              field("all", &SignalRequest::all));
     }
 };
 
@@ -192,8 +180,8 @@ struct CloseStdinRequest {
     using Reply = Empty;
 
     std::string exec_id;
-    static constexpr auto fields() {
-        return std::tuple{field("exec_id", &CloseStdinRequest::exec_id)};
+    static constexpr void fields(auto visit) {
+        visit(field("exec_id", &CloseStdinRequest::exec_id));
     }
 };
 
@@ -201,7 +189,7 @@ struct CloseStdinRequest {
 struct LogReopenRequest {
     static constexpr std::string_view type = "log_reopen";
     using Reply = Empty;
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr void fields(auto visit) { visit(); }
 };
 
 /// How the container's first process ended: the exit file's content, and the event's body.
@@ -210,11 +198,10 @@ struct ExitRecord {
     bool signalled = false;
     bool oom_killed = false;
     std::int64_t finished_at = 0;  ///< nanoseconds since the epoch
-    static constexpr auto fields() {
-        return std::tuple{field("code", &ExitRecord::code),
-                          field("signalled", &ExitRecord::signalled),
-                          field("oom_killed", &ExitRecord::oom_killed),
-                          field("finished_at", &ExitRecord::finished_at)};
+    static constexpr void fields(auto visit) {
+        visit(field("code", &ExitRecord::code), field("signalled", &ExitRecord::signalled),
+              field("oom_killed", &ExitRecord::oom_killed),
+              field("finished_at", &ExitRecord::finished_at));
     }
 };
 
@@ -223,9 +210,9 @@ struct ExecState {
     std::int64_t pid = 0;
     bool running = false;
     std::int32_t code = 0;
-    static constexpr auto fields() {
-        return std::tuple{field("exec_id", &ExecState::exec_id), field("pid", &ExecState::pid),
-                          field("running", &ExecState::running), field("code", &ExecState::code)};
+    static constexpr void fields(auto visit) {
+        visit(field("exec_id", &ExecState::exec_id), field("pid", &ExecState::pid),
+              field("running", &ExecState::running), field("code", &ExecState::code));
     }
 };
 
@@ -238,19 +225,18 @@ struct StateReply {
     std::vector<ExecState> execs;  ///< running ones, and the latest 64 that ended
     std::int64_t clients = 0;      ///< attached connections
     std::int64_t log_lost = 0;     ///< bytes of output that the log could not take
-    static constexpr auto fields() {
-        return std::tuple{
-            field("status", &StateReply::status),   field("id", &StateReply::id),
-            field("pid", &StateReply::pid),         field("started_at", &StateReply::started_at),
-            field("exit", &StateReply::exit),       field("execs", &StateReply::execs),
-            field("clients", &StateReply::clients), field("log_lost", &StateReply::log_lost)};
+    static constexpr void fields(auto visit) {
+        visit(field("status", &StateReply::status), field("id", &StateReply::id),
+              field("pid", &StateReply::pid), field("started_at", &StateReply::started_at),
+              field("exit", &StateReply::exit), field("execs", &StateReply::execs),
+              field("clients", &StateReply::clients), field("log_lost", &StateReply::log_lost));
     }
 };
 
 struct StateRequest {
     static constexpr std::string_view type = "state";
     using Reply = StateReply;
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr void fields(auto visit) { visit(); }
 };
 
 /// The container is dead, or was never started: remove its cgroup, let go of the clients once they
@@ -258,7 +244,7 @@ struct StateRequest {
 struct ReleaseRequest {
     static constexpr std::string_view type = "release";
     using Reply = Empty;
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr void fields(auto visit) { visit(); }
 };
 
 // ---- events ---------------------------------------------------------------------------------
@@ -276,26 +262,24 @@ struct ExecExitedEvent {
     std::string exec_id;
     std::int32_t code = 0;
     std::string output;  ///< base64, as far as ExecRequest::capture asked for it
-    static constexpr auto fields() {
-        return std::tuple{field("exec_id", &ExecExitedEvent::exec_id),
-                          field("code", &ExecExitedEvent::code),
-                          field("output", &ExecExitedEvent::output)};
+    static constexpr void fields(auto visit) {
+        visit(field("exec_id", &ExecExitedEvent::exec_id), field("code", &ExecExitedEvent::code),
+              field("output", &ExecExitedEvent::output));
     }
 };
 
 /// A client has typed its detach keys.
 struct DetachedEvent {
     std::string exec_id;
-    static constexpr auto fields() { return std::tuple{field("exec_id", &DetachedEvent::exec_id)}; }
+    static constexpr void fields(auto visit) { visit(field("exec_id", &DetachedEvent::exec_id)); }
 };
 
 /// The log could not be written; the container goes on without it.
 struct LogLostEvent {
     std::string reason;
     std::int64_t bytes = 0;  ///< lost since the supervisor started
-    static constexpr auto fields() {
-        return std::tuple{field("reason", &LogLostEvent::reason),
-                          field("bytes", &LogLostEvent::bytes)};
+    static constexpr void fields(auto visit) {
+        visit(field("reason", &LogLostEvent::reason), field("bytes", &LogLostEvent::bytes));
     }
 };
 
