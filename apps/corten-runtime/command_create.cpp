@@ -154,7 +154,7 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
     TRY(check_terminal(spec, options, detached));
     spec.linux_section.cgroups_path = TRY(cgroup_path(global, spec, options.id));
     TRY(pass_listen_fds(spec, options));
-    auto creation = TRY(Creation::begin(global, options.id));
+    auto creation = TRY(Creation::begin(global, options.id, configuration));
     auto request = request_for(global, options, spec, bundle);
     if (gate == Gate::socket)
         request.start_listener =
@@ -172,9 +172,9 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
         created.console_master.reset();
     }
     TRY(write_pid_file(options.pid_file, created.init.process().pid()));
-    auto container =
-        TRY(creation.commit(record_of(created, spec, options.id, bundle), configuration));
+    auto container = TRY(creation.commit(record_of(created, spec, options.id, bundle)));
     undo.commit();
+    if (gate == Gate::socket) TRY(created.release());
     return Made{std::move(created), std::move(container), std::move(spec)};
 }
 

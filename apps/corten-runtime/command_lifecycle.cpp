@@ -83,9 +83,20 @@ Result<int> kill(const Global& global, const std::string& id, const std::string&
     return 0;
 }
 
+namespace {
+
+/// What is left of a container whose record cannot be read, if anything.
+Result<int> remove_anything(const Global& global, const std::string& id) {
+    const auto removed = remove_half_made(global, id);
+    if (removed || removed.error().kind() == ErrorKind::not_found) return 0;
+    return removed.error();
+}
+
+}  // namespace
+
 Result<int> remove(const Global& global, const std::string& id, bool force) {
     auto loaded = Container::load(global, id);
-    if (!loaded && loaded.error().kind() == ErrorKind::not_found && force) return 0;
+    if (!loaded && force) return remove_anything(global, id);
     const auto container = TRY(std::move(loaded));
     const auto status = container.status();
     // A process that was never started has done nothing yet, so it needs no --force.

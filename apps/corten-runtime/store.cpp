@@ -1,5 +1,7 @@
 #include "store.hpp"
 
+#include <base/ids.hpp>
+#include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <runtime/hooks.hpp>
 #include <sys/file.hpp>
@@ -7,6 +9,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -167,18 +170,64 @@ Result<void> Container::destroy(const std::vector<oci::Hook>& poststop) const {
     return {};
 }
 
-Result<Creation> Creation::begin(const Global& global, const std::string& id) {
-    TRY(check_id(id));
-    TRY(sys::make_directories(global.root, 0711));
-    Creation creation;
-    creation.committed_ = true;  // nothing to remove yet
-    creation.container_.directory_ = directory_of(global, id);
-    if (::mkdir(creation.directory().c_str(), 0711) < 0) {
+namespace {
+
+/// The group of a container whose making was cut short. Its process ends by itself, with its maker.
+void remove_group_of(const std::string& directory, const std::string& id, bool complete) {
+    const auto spec = oci::parse_spec(sys::read_file(directory + "/config.json").value_or(""));
+    const auto layout = cgroup::Layout::detect();
+    if (!spec || !layout) return;
+    const auto& path = spec->linux_section.cgroups_path;
+    const auto group = cgroup::Group::open(*layout, path.empty() ? "/" + id : path);
+    if (!group) return;
+    auto result = complete ? group->kill_all() : Result<void>();
+    if (result) result = group->remove();
+    if (!result) log_warning(result.error().message() + ", ignoring");
+}
+
+/// Made under another name, so that it is locked from the moment it has its own.
+Result<Fd> make_locked(const Global& global, const std::string& directory) {
+    const auto fresh = fmt::format("{}/.{}", global.root, random_hex(8));
+    if (::mkdir(fresh.c_str(), 0711) < 0) return fail_errno("make {}", fresh);
+    Rollback undo;
+    undo.add([&] { ::rmdir(fresh.c_str()); });
+    Fd lock = TRY(sys::open(fresh, O_RDONLY | O_DIRECTORY));
+    TRY(sys::try_lock(lock));
+    if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, directory.c_str(), RENAME_NOREPLACE) < 0) {
         if (errno == EEXIST)
             return fail(ErrorKind::conflict, "container with given ID already exists");
-        return fail_errno("make {}", creation.directory());
+        return fail_errno("make {}", directory);
     }
-    creation.committed_ = false;
+    undo.commit();
+    return lock;
+}
+
+}  // namespace
+
+Result<void> remove_half_made(const Global& global, const std::string& id) {
+    TRY(check_id(id));
+    const auto directory = directory_of(global, id);
+    const auto lock = sys::open(directory, O_RDONLY | O_DIRECTORY);
+    if (!lock) return fail(ErrorKind::not_found, "container does not exist");
+    if (!TRY(sys::try_lock(*lock)))
+        return fail(ErrorKind::conflict, "container {} is being created", id);
+    remove_group_of(directory, id, sys::exists(directory + "/state.json"));
+    return sys::remove_tree(directory);
+}
+
+Result<Creation> Creation::begin(const Global& global, const std::string& id,
+                                 std::string_view configuration) {
+    TRY(check_id(id));
+    TRY(sys::make_directories(global.root, 0711));
+    const auto directory = directory_of(global, id);
+    auto lock = make_locked(global, directory);
+    const bool taken = !lock && lock.error().kind() == ErrorKind::conflict;
+    if (taken && !sys::exists(directory + "/state.json") && remove_half_made(global, id))
+        lock = make_locked(global, directory);
+    Creation creation;
+    creation.lock_ = TRY(std::move(lock));
+    creation.container_.directory_ = directory;
+    TRY(sys::write_file_atomic(directory + "/config.json", configuration, 0600));
     return creation;
 }
 
@@ -186,9 +235,8 @@ Creation::~Creation() {
     if (!committed_) sys::remove_tree(directory()).ignore();  // the first error is the one to tell
 }
 
-Result<Container> Creation::commit(Record record, std::string_view configuration) {
+Result<Container> Creation::commit(Record record) {
     container_.record_ = std::move(record);
-    TRY(sys::write_file_atomic(directory() + "/config.json", configuration, 0600));
     TRY(sys::write_file_atomic(directory() + "/state.json", dump_json(to_json(container_.record_)),
                                0600));
     committed_ = true;

@@ -79,25 +79,33 @@ private:
     std::string directory_;
 };
 
-/// The directory of a container in the making: removed again unless committed.
+/// The directory of a container in the making, with the configuration's text: locked as long as
+/// this lives, and removed again unless committed.
 class Creation {
 public:
-    /// conflict when the id is taken.
-    static Result<Creation> begin(const Global& global, const std::string& id);
+    /// conflict when the id is taken. What a maker that died left under this id is removed first.
+    static Result<Creation> begin(const Global& global, const std::string& id,
+                                  std::string_view configuration);
     Creation(Creation&& other) noexcept
         : container_(std::move(other.container_)),
+          lock_(std::move(other.lock_)),
           committed_(std::exchange(other.committed_, true)) {}
     ~Creation();
     const std::string& directory() const { return container_.directory_; }
     std::string start_socket() const { return container_.start_socket(); }
-    /// Writes the record and the configuration's text; from here on others see the container.
-    Result<Container> commit(Record record, std::string_view configuration);
+    /// Writes the record; from here on others see the container.
+    Result<Container> commit(Record record);
 
 private:
     Creation() = default;
     Container container_;
+    Fd lock_;
     bool committed_ = false;
 };
+
+/// Removes a directory without a (readable) record, and its cgroup. not_found when there is no
+/// directory, conflict while the container is being made.
+Result<void> remove_half_made(const Global& global, const std::string& id);
 
 /// The start time of a process, field 22 of /proc/PID/stat. 0 when it is gone or a zombie.
 std::uint64_t process_start_time(pid_t pid);

@@ -17,7 +17,7 @@ enum class Signal : char {
     warning = 'W',    ///< process: something was survived; the text
     ready = 'R',      ///< process: all is set up, with descriptors and timings
     error = 'E',      ///< process: it failed and is gone; kind, errno, text
-    go_on = 'C',      ///< caller: the answer to map_ids and run_hooks
+    go_on = 'C',      ///< caller: the answer to map_ids and run_hooks; after ready: wait without us
     start = 'S',      ///< caller: execve now
 };
 

@@ -283,6 +283,12 @@ Result<void> Created::start() {
     return unpack(message.payload);
 }
 
+Result<void> Created::release() {
+    TRY(send(control_, Signal::go_on));
+    control_.reset();
+    return {};
+}
+
 Result<void> start_by_socket(FdView socket) {
     const auto answer = TRY(sys::read_all(socket, 64 << 10));
     if (answer.empty()) return {};

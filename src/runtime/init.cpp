@@ -92,6 +92,9 @@ Result<void> Init::prepare() {
     TRY(build_tree());
     TRY(settle_in_root());
     TRY(keep_only_needed_descriptors());
+    // Before the caller knows: the signal would also come when it ends as it should. From here on
+    // the channel's end tells.
+    if (plan_.start_listener || !plan_.die_with_parent) ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
     return report_ready();
 }
 
@@ -241,13 +244,14 @@ Result<void> Init::wait_for_start() {
             return fail(ErrorKind::cancelled, "the caller gave up");
         return {};
     }
-    start_ = TRY(sys::accept(plan_.start_listener).context("wait for the start"));
+    const auto released = TRY(receive(control_));
+    if (released.closed) return fail(ErrorKind::cancelled, "the caller gave up");
     control_.reset();
+    start_ = TRY(sys::accept(plan_.start_listener).context("wait for the start"));
     return {};
 }
 
 Result<void> Init::wait_and_enter() {
-    if (plan_.start_listener || !plan_.die_with_parent) ::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
     TRY(wait_for_start());
     if (plan_.spec.hooks) {
         const oci::State state{.oci_version = plan_.spec.oci_version,

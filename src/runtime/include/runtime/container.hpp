@@ -83,6 +83,10 @@ public:
     /// Must not be called when start_listener was given.
     Result<void> start();
 
+    /// With start_listener: from here on the process waits for its start without us, whatever
+    /// becomes of us. Until then it ends when we do. Its init is still to be detached.
+    Result<void> release();
+
 private:
     friend Result<Created> create(LaunchRequest request);
     Fd control_;
