@@ -23,9 +23,17 @@ Result<void> bootstrap(Call& call) {
     return progress.finish(call.engine.images().bootstrap(name, progress.sink(), gone));
 }
 
+/// POST /corten/store/check?quick=1&repair=1.
+Result<void> check_store(Call& call) {
+    const auto report =
+        TRY(call.engine.images().check_store(call.flag("quick"), call.flag("repair")));
+    return call.reply_json(200, to_json(report));
+}
+
 constexpr std::array routes{
     Route{"GET", "/corten/containers/{}/explain", explain},
     Route{"POST", "/corten/images/bootstrap", bootstrap},
+    Route{"POST", "/corten/store/check", check_store},
 };
 
 }  // namespace

@@ -353,6 +353,13 @@ constexpr Command network_commands[] = {
      "remove"},
 };
 
+constexpr Command store_commands[] = {
+    {"check", "Compare what the engine has stored with its digests and references", "[OPTIONS]",
+     store_check_flags, 0, 0, verb_store_check,
+     "corten store check  # Ends with 1 when something is wrong\n"
+     "corten store check --repair  # Then pull again what was removed"},
+};
+
 constexpr Command volume_commands[] = {
     {"create", "Create a volume", "[OPTIONS] [VOLUME]", volume_create_flags, 0, 1,
      verb_volume_create, "corten volume create --label keep=yes data"},
@@ -439,6 +446,7 @@ std::span<const Command> all_commands() {
         start_command,
         stats_command,
         stop_command,
+        group("store", "Check what is stored", store_commands),
         group("system", "Manage the engine", system_commands),
         tag_command,
         top_command,

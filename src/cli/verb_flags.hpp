@@ -122,6 +122,11 @@ inline constexpr Flag system_prune_flags[] = {
     sure_flag,
     {"volumes", 0, toggle, "Remove anonymous volumes too"},
 };
+inline constexpr Flag store_check_flags[] = {
+    {"quick", 0, toggle, "Do not read all data to compare its digests"},
+    {"repair", 0, toggle, "Mend what can be mended: remove what is broken or not needed"},
+    {"format", 'f', text, "text, or json for programs", "", "text"},
+};
 inline constexpr Flag explain_flags[] = {
     {"format", 'f', text, "tree, or json for programs", "", "tree"}};
 

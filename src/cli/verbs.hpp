@@ -69,6 +69,7 @@ Result<int> verb_info(Context& context, const ParsedLine& line);
 Result<int> verb_events(Context& context, const ParsedLine& line);
 Result<int> verb_df(Context& context, const ParsedLine& line);
 Result<int> verb_system_prune(Context& context, const ParsedLine& line);
+Result<int> verb_store_check(Context& context, const ParsedLine& line);
 Result<int> verb_login(Context& context, const ParsedLine& line);
 Result<int> verb_logout(Context& context, const ParsedLine& line);
 

@@ -55,6 +55,11 @@ public:
     void sweep_soon() {
         workers.post([this] { sweep(); });
     }
+    /// The same, with the layers that nothing needs any more.
+    void collect_garbage();
+    void collect_garbage_soon() {
+        workers.post([this] { collect_garbage(); });
+    }
 
     std::string files_of(const std::string& id_) const {
         return config.data_root + "/containers/" + id_;

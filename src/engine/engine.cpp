@@ -72,6 +72,11 @@ void Context::sweep() {
         log::warning("sweep: {}", swept.error().message());
 }
 
+void Context::collect_garbage() {
+    if (const auto collected = store->collect_garbage(); !collected)
+        log::warning("collect garbage: {}", collected.error().message());
+}
+
 Engine::~Engine() {
     context_->closing = true;
     context_->pump.reset();  // no more events; supervisors and containers run on

@@ -210,7 +210,7 @@ apitypes::ImageSummary summary(const storage::Image& image, const oci::Image& do
 
 /// Frees what an attempt has written before its error is told: the next command may need the space.
 Error given_up(Context& context, Error error) {
-    context.sweep();
+    context.collect_garbage();
     return error;
 }
 
@@ -376,7 +376,7 @@ Result<std::vector<apitypes::ImageDeleted>> Images::remove(std::string_view ref,
             publish_image_event(context_, "delete", item.what, item.what);
         }
     }
-    context_.sweep_soon();
+    context_.collect_garbage_soon();
     return out;
 }
 
@@ -399,8 +399,11 @@ Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
         if (!pruned.images_deleted) pruned.images_deleted.emplace();
         for (auto& item : *removed) pruned.images_deleted->push_back(std::move(item));
     }
-    pruned.space_reclaimed =
-        static_cast<std::int64_t>(before - TRY(context_.store->images().layers_size()));
+    TRY(context_.store->images().end_kept_leases());
+    context_.collect_garbage();
+    const auto after = TRY(context_.store->images().layers_size());
+    const auto partials = TRY(context_.store->blobs().remove_partials());
+    pruned.space_reclaimed = static_cast<std::int64_t>(before - after + partials);
     return pruned;
 }
 
@@ -448,6 +451,18 @@ Result<void> Images::bootstrap(std::string_view name, const ProgressSink& progre
     for (const auto& reference : made.references)
         publish_image_event(context_, "tag", made.image_id, reference);
     return {};
+}
+
+Result<apitypes::StoreReport> Images::check_store(bool quick, bool repair) {
+    const auto found = TRY(context_.store->check({.digests = !quick, .repair = repair}));
+    apitypes::StoreReport report{.layers = found.layers,
+                                 .images = found.images,
+                                 .snapshots = found.snapshots,
+                                 .blobs = found.blobs,
+                                 .problems = {}};
+    for (const auto& [what, sentence, mended] : found.problems)
+        report.problems.push_back({.what = what, .found = sentence, .mended = mended});
+    return report;
 }
 
 Result<apitypes::AuthReply> Images::login(const RegistryCredentials& credentials, FdView cancel) {

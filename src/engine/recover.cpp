@@ -197,7 +197,7 @@ Result<void> recover(Context& context) {
         if (container->state().is_running()) begin_health_checks(context, container);
         start_by_policy(context, container);
     }
-    context.sweep_soon();
+    context.collect_garbage_soon();
     return {};
 }
 

@@ -17,17 +17,20 @@ Error as_network_error(Error error) {
 
 }  // namespace
 
-BlobSource::BlobSource(std::vector<Session*> sessions, oci::Descriptor blob, BlobEvents events)
+BlobSource::BlobSource(std::vector<Session*> sessions, oci::Descriptor blob, BlobEvents events,
+                       storage::PartialBlob* partial)
     : sessions_(std::move(sessions)),
       blob_(std::move(blob)),
       events_(std::move(events)),
+      partial_(partial),
       buffer_(std::make_unique_for_overwrite<char[]>(buffer_size)) {}
 
 Result<void> BlobSource::check_answer(const Exchange& answer, bool partial) const {
     const auto size = static_cast<std::uint64_t>(blob_.size);
     const std::uint64_t wanted = partial ? size - received_ : size;
     if (answer.length() && *answer.length() != wanted)
-        return fail(ErrorKind::corrupt, "layer {}: wrong size: the registry announces {} bytes instead of {}",
+        return fail(ErrorKind::corrupt,
+                    "layer {}: wrong size: the registry announces {} bytes instead of {}",
                     blob_.digest, *answer.length(), wanted);
     const auto range = answer.headers().get_or("Content-Range", "");
     if (partial && !range.starts_with(fmt::format("bytes {}-", received_)))
@@ -105,21 +108,40 @@ Result<std::string_view> BlobSource::finish() {
     return std::string_view();
 }
 
+/// What an earlier try has brought; 0 when there is no more of it.
+Result<std::size_t> BlobSource::read_kept() {
+    if (!partial_ || received_ >= partial_->size()) return std::size_t{0};
+    if (partial_->size() > static_cast<std::uint64_t>(blob_.size))
+        return fail(ErrorKind::corrupt, "layer {}: more than {} bytes were kept", blob_.digest,
+                    blob_.size);
+    return partial_->read(received_, {buffer_.get(), buffer_size});
+}
+
+std::string_view BlobSource::accept(std::size_t size) {
+    const std::string_view bytes(buffer_.get(), size);
+    hash_.update(bytes);
+    received_ += size;
+    if (events_.received) events_.received(received_);
+    // To keep it is an aid only: a disk that is full may still have room for the layer itself.
+    if (partial_ && received_ > partial_->size() && !partial_->append(bytes)) {
+        partial_->discard();
+        partial_ = nullptr;
+    }
+    return bytes;
+}
+
 Result<std::string_view> BlobSource::next() {
     if (done_) return std::string_view();
     while (true) {
         if (received_ == static_cast<std::uint64_t>(blob_.size) && received_ > 0) return finish();
+        if (const auto kept = TRY(read_kept())) return accept(kept);
         auto got = read_some();
         if (!got) {
             TRY(recover(std::move(got).error()));
             continue;
         }
         if (*got == 0) return finish();
-        const std::string_view bytes(buffer_.get(), *got);
-        hash_.update(bytes);
-        received_ += bytes.size();
-        if (events_.received) events_.received(received_);
-        return bytes;
+        return accept(*got);
     }
 }
 

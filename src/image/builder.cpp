@@ -24,9 +24,9 @@ Result<std::string> store_image(storage::Store& store, storage::Source& archive,
     auto lease = TRY(store.images().lease("image being made"));
     const auto inflated = TRY(storage::Decompressor::create(archive));
     LimitedSource tar(*inflated, options.most_unpacked_bytes);
-    const auto layer =
-        TRY(store.layers().apply("", tar, "", {.limits = {.bytes = options.most_unpacked_bytes}}));
-    TRY(lease.add_layer(layer.chain_id));
+    auto pending =
+        TRY(store.layers().unpack(tar, {.limits = {.bytes = options.most_unpacked_bytes}}));
+    const auto layer = TRY(store.images().commit_layer(std::move(pending), "", "", lease));
     image.rootfs.diff_ids = {layer.diff_id};
     auto change = TRY(store.db().begin());
     auto records = TRY(Records::open(store.db()));

@@ -110,8 +110,7 @@ public:
             const std::string parent = std::exchange(chain, storage::chain_id(chain, diff_id));
             const bool present = TRY(store_.layers().find(chain)) && lease.add_layer(chain);
             if (present) continue;
-            TRY(apply(found.layers[i], parent, diff_id).context("layer " + found.layers[i]));
-            TRY(lease.add_layer(chain));
+            TRY(apply(found.layers[i], parent, diff_id, lease).context("layer " + found.layers[i]));
         }
         auto change = TRY(store_.db().begin());
         const auto id = TRY(store_.images().put({.config = found.config, .chain_id = chain}));
@@ -125,7 +124,7 @@ public:
 
 private:
     Result<void> apply(const std::string& name, const std::string& parent,
-                       const std::string& diff_id) {
+                       const std::string& diff_id, storage::Lease& lease) {
         const Fd file = TRY(spool_.open(name));
         const auto size = static_cast<std::int64_t>(TRY(spool_.size(name)));
         const std::string id(oci::short_digest(diff_id));
@@ -134,8 +133,9 @@ private:
         storage::FdSource packed(file);
         const auto inflated = TRY(storage::Decompressor::create(packed));
         LimitedSource tar(*inflated, options_.most_unpacked_bytes);
-        TRY(store_.layers().apply(parent, tar, diff_id,
-                                  {.limits = {.bytes = options_.most_unpacked_bytes}}));
+        auto pending =
+            TRY(store_.layers().unpack(tar, {.limits = {.bytes = options_.most_unpacked_bytes}}));
+        TRY(store_.images().commit_layer(std::move(pending), parent, diff_id, lease));
         if (!options_.quiet)
             progress_({.status = "Loading layer", .id = id, .current = size, .total = size});
         return TRY(Records::open(store_.db())).set_tar_size(diff_id, tar.count());

@@ -13,6 +13,13 @@ namespace {
 
 constexpr auto progress_interval = std::chrono::milliseconds(100);
 constexpr auto keep_after_failure = std::chrono::hours(1);
+/// What is smaller is as soon fetched again.
+constexpr std::int64_t worth_keeping = 1 << 20;
+
+/// Whether another try would find the same bytes wrong again, or has no room for them.
+bool is_lost(const Error& error) {
+    return error.kind() != ErrorKind::unavailable && error.kind() != ErrorKind::cancelled;
+}
 
 Result<void> drain(storage::Source& source) {
     while (!TRY(source.next()).empty()) {
@@ -114,7 +121,10 @@ Result<PullResult> PullJob::pull() {
     auto chain = fetch_layers(resolved, work, lease);
     if (!chain) {
         // What is finished serves the next try, unless the disk is what failed.
-        if (chain.error().kind() != ErrorKind::no_space) TRY(lease.keep_for(keep_after_failure));
+        if (chain.error().kind() == ErrorKind::no_space)
+            TRY(store_.blobs().remove_partials());
+        else
+            TRY(lease.keep_for(keep_after_failure));
         return std::move(chain).error();
     }
     const bool updated = TRY(record(resolved, work, *chain));
@@ -161,22 +171,52 @@ BlobEvents PullJob::events_for(const oci::Descriptor& layer) {
     return {.received = received, .complete = complete};
 }
 
-Result<FetchedLayer> PullJob::fetch_layer(const std::vector<Session*>& sessions,
-                                          const oci::Descriptor& layer) {
-    const SlotGuard slot(slots_);
-    if (cancel_.is_set()) return fail(ErrorKind::cancelled, "context canceled");
-    BlobSource blob(sessions, layer, events_for(layer));
+/// Without one the layer comes all the same: another pull may be at it, or the disk be full.
+std::optional<storage::PartialBlob> PullJob::kept_download(const oci::Descriptor& layer) {
+    if (layer.size < worth_keeping) return {};
+    auto partial = store_.blobs().partial(layer.digest);
+    if (!partial) return {};
+    return *std::move(partial);
+}
+
+Result<FetchedLayer> PullJob::unpack(const std::vector<Session*>& sessions,
+                                     const oci::Descriptor& layer, storage::PartialBlob* kept) {
+    BlobSource blob(sessions, layer, events_for(layer), kept);
     const auto download = storage::read_ahead(blob);
-    auto inflated = storage::Decompressor::create(*download);
-    if (!inflated) return std::move(inflated).error().context("layer " + layer.digest);
-    LimitedSource tar(**inflated, options_.most_unpacked_bytes);
+    const auto inflated =
+        TRY(storage::Decompressor::create(*download).context("layer " + layer.digest));
+    LimitedSource tar(*inflated, options_.most_unpacked_bytes);
     auto unpacked =
         store_.layers().unpack(tar, {.limits = {.bytes = options_.most_unpacked_bytes}});
     // Bytes that are not a layer at all are usually not the blob that was asked for: its digest is
     // the better message. Otherwise what follows the compressed stream still belongs to the digest.
     if (unpacked || unpacked.error().kind() == ErrorKind::corrupt) TRY(drain(*download));
-    if (!unpacked) return std::move(unpacked).error().context("layer " + layer.digest);
-    return FetchedLayer{*std::move(unpacked), tar.count()};
+    auto pending = TRY(std::move(unpacked).context("layer " + layer.digest));
+    return FetchedLayer{std::move(pending), tar.count(), {}};
+}
+
+Result<FetchedLayer> PullJob::try_layer(const std::vector<Session*>& sessions,
+                                        const oci::Descriptor& layer,
+                                        std::optional<storage::PartialBlob> kept) {
+    auto fetched = unpack(sessions, layer, kept ? &*kept : nullptr);
+    if (!fetched) {
+        if (kept && is_lost(fetched.error())) kept->discard();
+        return fetched;
+    }
+    if (kept) fetched->download.emplace(*std::move(kept));
+    return fetched;
+}
+
+Result<FetchedLayer> PullJob::fetch_layer(const std::vector<Session*>& sessions,
+                                          const oci::Descriptor& layer) {
+    const SlotGuard slot(slots_);
+    if (cancel_.is_set()) return fail(ErrorKind::cancelled, "context canceled");
+    auto kept = kept_download(layer);
+    const bool resumed = kept && kept->size() > 0;
+    auto fetched = try_layer(sessions, layer, std::move(kept));
+    if (fetched || !resumed || fetched.error().kind() != ErrorKind::corrupt) return fetched;
+    // A power cut may have spoilt what was kept; what the registry sends now decides.
+    return try_layer(sessions, layer, {});
 }
 
 Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
@@ -208,11 +248,11 @@ Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
                            .id = id,
                            .current = layers[i].size,
                            .total = layers[i].size});
-            TRY(store_.layers()
-                    .commit(std::move(fetched.pending), parent, plan.diff_ids[i])
-                    .context("layer " + layers[i].digest));
+            auto placed = store_.images().commit_layer(std::move(fetched.pending), parent,
+                                                       plan.diff_ids[i], lease);
+            if (fetched.download) fetched.download->discard();
+            if (!placed) return std::move(placed).error().context("layer " + layers[i].digest);
             parent = plan.chain_ids[i];
-            TRY(lease.add_layer(parent));
             TRY(record_layer(layers[i], plan.diff_ids[i], fetched.tar_size));
             say("Pull complete", id);
         }

@@ -19,6 +19,8 @@ using Slots = std::counting_semaphore<>;
 struct FetchedLayer {
     storage::PendingLayer pending;
     std::uint64_t tar_size = 0;
+    /// The download, given up once the layer has its place.
+    std::optional<storage::PartialBlob> download;
 };
 
 class PullJob {
@@ -37,6 +39,12 @@ private:
     Result<std::string> fetch_layers(Resolved& resolved, const Plan& plan, storage::Lease& lease);
     Result<FetchedLayer> fetch_layer(const std::vector<Session*>& sessions,
                                      const oci::Descriptor& layer);
+    Result<FetchedLayer> try_layer(const std::vector<Session*>& sessions,
+                                   const oci::Descriptor& layer,
+                                   std::optional<storage::PartialBlob> kept);
+    Result<FetchedLayer> unpack(const std::vector<Session*>& sessions, const oci::Descriptor& layer,
+                                storage::PartialBlob* kept);
+    std::optional<storage::PartialBlob> kept_download(const oci::Descriptor& layer);
     Result<bool> record(const Resolved& resolved, const Plan& plan, const std::string& chain_id);
     Result<void> record_layer(const oci::Descriptor& layer, const std::string& diff_id,
                               std::uint64_t tar_size);

@@ -60,11 +60,10 @@ BlobWriter::BlobWriter(BlobWriter&& other) noexcept
       path_(std::exchange(other.path_, {})),
       file_(std::move(other.file_)),
       hash_(std::move(other.hash_)),
-      size_(other.size_),
-      keep_(other.keep_) {}
+      size_(other.size_) {}
 
 BlobWriter::~BlobWriter() {
-    if (!path_.empty() && !keep_) ::unlink(path_.c_str());
+    if (!path_.empty()) ::unlink(path_.c_str());
 }
 
 Result<void> BlobWriter::write(std::string_view bytes) {
@@ -74,18 +73,9 @@ Result<void> BlobWriter::write(std::string_view bytes) {
     return {};
 }
 
-Result<void> BlobWriter::restart() {
-    if (::ftruncate(file_.raw(), 0) < 0 || ::lseek(file_.raw(), 0, SEEK_SET) < 0)
-        return fail_errno("empty {}", path_);
-    hash_ = Sha256();
-    size_ = 0;
-    return {};
-}
-
 Result<std::string> BlobWriter::commit(std::optional<std::string> expected_digest,
                                        std::optional<std::uint64_t> expected_size) {
     const std::string found = digest();
-    keep_ = false;
     if (expected_size && *expected_size != size_)
         return fail(ErrorKind::corrupt, "blob {}: wanted {} bytes, found {}",
                     expected_digest.value_or(found), *expected_size, size_);
@@ -95,6 +85,35 @@ Result<std::string> BlobWriter::commit(std::optional<std::string> expected_diges
     TRY(sys::rename(path_, store_->blob_path(found)));
     path_.clear();
     return found;
+}
+
+PartialBlob::PartialBlob(PartialBlob&& other) noexcept
+    : path_(std::exchange(other.path_, {})), file_(std::move(other.file_)), size_(other.size_) {}
+
+Result<std::size_t> PartialBlob::read(std::uint64_t offset, std::span<char> buffer) const {
+    const auto got = ::pread(file_.raw(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
+    if (got < 0) return fail_errno("read {}", path_);
+    return static_cast<std::size_t>(got);
+}
+
+Result<void> PartialBlob::append(std::string_view bytes) {
+    while (!bytes.empty()) {
+        const auto put =
+            ::pwrite(file_.raw(), bytes.data(), bytes.size(), static_cast<off_t>(size_));
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) return fail_errno("write {}", path_);
+        size_ += static_cast<std::uint64_t>(put);
+        bytes.remove_prefix(static_cast<std::size_t>(put));
+    }
+    return {};
+}
+
+void PartialBlob::discard() {
+    if (path_.empty()) return;
+    ::unlink(path_.c_str());
+    path_.clear();
+    file_.reset();
+    size_ = 0;
 }
 
 Result<BlobStore> BlobStore::open(const std::string& data_root) {
@@ -115,20 +134,13 @@ Result<BlobWriter> BlobStore::create() const {
     return BlobWriter(*this, path, std::move(file));
 }
 
-Result<BlobWriter> BlobStore::resume(const std::string& digest) const {
+Result<PartialBlob> BlobStore::partial(const std::string& digest) const {
     TRY(check_digest(digest));
-    const std::string path =
-        fmt::format("{}/ingest/{}{}", root_, digest_hex(digest), partial_suffix);
+    std::string path = fmt::format("{}/ingest/{}{}", root_, digest_hex(digest), partial_suffix);
     Fd file = TRY(open_locked(path, digest));
-    BlobWriter writer(*this, path, std::move(file));
-    writer.keep_partial();
-    FdSource source(writer.file_);
-    for (;;) {
-        const std::string_view bytes = TRY(source.next().context(path));
-        if (bytes.empty()) return writer;
-        writer.hash_.update(bytes);
-        writer.size_ += bytes.size();
-    }
+    struct ::stat info{};
+    if (::fstat(file.raw(), &info) < 0) return fail_errno("stat {}", path);
+    return PartialBlob(std::move(path), std::move(file), static_cast<std::uint64_t>(info.st_size));
 }
 
 bool BlobStore::has(std::string_view digest) const {

@@ -163,6 +163,15 @@ Result<Lease> ImageStore::lease(const std::string& what) {
     return Lease(db_, *id);
 }
 
+Result<Layer> ImageStore::commit_layer(PendingLayer pending, const std::string& parent,
+                                       const std::string& expected_diff_id, Lease& lease) {
+    Transaction change = TRY(db_.begin());
+    Layer layer = TRY(layers_.commit(std::move(pending), parent, expected_diff_id));
+    TRY(lease.add_layer(layer.chain_id));
+    TRY(change.commit());
+    return layer;
+}
+
 Result<ImageStore::Garbage> ImageStore::collect_garbage() {
     Transaction change = TRY(db_.begin());
     const auto released = TRY(release_all(db_, layers_));
@@ -174,6 +183,13 @@ Result<ImageStore::Garbage> ImageStore::collect_garbage() {
         garbage.bytes += layer.size;
     }
     return garbage;
+}
+
+Result<std::vector<std::string>> ImageStore::unused_layers() {
+    const Transaction never_committed = TRY(db_.begin());
+    std::vector<std::string> ids;
+    for (const Layer& layer : TRY(release_all(db_, layers_))) ids.push_back(layer.chain_id);
+    return ids;
 }
 
 Lease::Lease(Lease&& other) noexcept : db_(std::exchange(other.db_, nullptr)), id_(other.id_) {}
@@ -192,6 +208,11 @@ Result<void> Lease::add_layer(const std::string& chain_id) {
 Result<void> Lease::keep_for(std::chrono::seconds duration) {
     const std::int64_t end = unix_nanoseconds(now() + duration);
     TRY(db_->execute("UPDATE lease SET expires = ? WHERE id = ?", {end, id_}));
+    return {};
+}
+
+Result<void> ImageStore::end_kept_leases() {
+    TRY(db_.execute("DELETE FROM lease WHERE expires IS NOT NULL"));
     return {};
 }
 

@@ -4,21 +4,28 @@
 
 namespace corten::storage {
 
+PendingLayer::PendingLayer(LayerStore& store, std::string cache_id)
+    : store_(&store), cache_id_(std::move(cache_id)) {
+    store.pending_.with([&](auto& ids) { ids.insert(cache_id_); });
+}
+
 PendingLayer::PendingLayer(PendingLayer&& other) noexcept
-    : driver_(std::exchange(other.driver_, nullptr)),
+    : store_(std::exchange(other.store_, nullptr)),
       cache_id_(std::move(other.cache_id_)),
       diff_id_(std::move(other.diff_id_)),
       size_(other.size_),
       disk_size_(other.disk_size_) {}
 
 PendingLayer::~PendingLayer() {
+    if (!store_) return;
     // Without a row in the database it is an orphan, which the next start removes at the latest.
-    if (driver_) driver_->remove(cache_id_).ignore();
+    store_->driver_.remove(cache_id_).ignore();
+    store_->pending_.with([&](auto& ids) { ids.erase(cache_id_); });
 }
 
 Result<PendingLayer> LayerStore::unpack(Source& tar, const UnpackOptions& options) {
     // 12 bytes of randomness keep 128 layers' names within a page of mount options.
-    PendingLayer pending(driver_, random_hex(6));
+    PendingLayer pending(*this, random_hex(6));
     const auto builder = TRY(driver_.begin_layer(pending.cache_id_));
     HashingSource hashing(tar);
     {
@@ -48,7 +55,8 @@ Result<Layer> LayerStore::commit(PendingLayer pending, const std::string& parent
                     {layer.chain_id, layer.diff_id, layer.parent, layer.cache_id, layer.size,
                      layer.disk_size, unix_nanoseconds(layer.created)}));
     TRY(change.commit());
-    pending.driver_ = nullptr;
+    pending_.with([&](auto& ids) { ids.erase(pending.cache_id_); });
+    pending.store_ = nullptr;
     return layer;
 }
 
@@ -72,6 +80,10 @@ Layer layer_of(const Row& row) {
 }
 
 }  // namespace
+
+std::set<std::string> LayerStore::being_unpacked() const {
+    return pending_.with([](const auto& ids) { return ids; });
+}
 
 Result<std::optional<Layer>> LayerStore::find(const std::string& chain_id) {
     return db_.first<Layer>("SELECT " LAYER_COLUMNS " FROM layer WHERE chain_id = ?", {chain_id},

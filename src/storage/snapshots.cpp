@@ -25,8 +25,9 @@ Result<void> SnapshotStore::prepare(const std::string& key, const std::string& p
     const std::string id = random_hex(6);
     Rollback undo;
     undo.add([&] { driver_.remove(id).ignore(); });  // an orphan otherwise; the next start's work
-    TRY(driver_.create_snapshot(id));
+    // Inside the transaction, so that who holds the database sees no directory without a row.
     Transaction change = TRY(db_.begin());
+    TRY(driver_.create_snapshot(id));
     if (!parent.empty()) TRY(layers_.get(parent));
     TRY(
         db_.execute("INSERT INTO snapshot(key, cache_id, parent, init_layer, created) "

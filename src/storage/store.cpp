@@ -57,6 +57,12 @@ Result<std::size_t> Store::sweep() {
     return removed;
 }
 
+Result<void> Store::collect_garbage() {
+    TRY(images_.collect_garbage());
+    TRY(sweep());
+    return {};
+}
+
 /// As much as the disk gives: without it only removals from a full disk suffer.
 void Store::keep_reserve() {
     constexpr off_t reserve_size = 1 << 20;
@@ -79,36 +85,6 @@ Result<void> Store::recover() {
     for (const std::string& id : TRY(driver_->list()))
         if (!named.contains(id)) TRY(driver_->remove(id));
     return {};
-}
-
-Result<std::vector<StoreProblem>> Store::check(bool digests) {
-    std::vector<StoreProblem> problems;
-    for (std::string& finding : TRY(db_->check())) problems.push_back({"database", finding});
-    const auto listed = TRY(driver_->list());
-    const std::set<std::string> on_disk(listed.begin(), listed.end());
-    for (const Layer& layer : TRY(layers_.list())) {
-        const std::string what = fmt::format("layer {}", layer.chain_id);
-        if (!on_disk.contains(layer.cache_id)) {
-            problems.push_back({what, "its directory is missing"});
-            continue;
-        }
-        if (!digests) continue;
-        FunctionSink nowhere([](std::string_view) -> Result<void> { return {}; });
-        const auto written = layers_.write_tar(layer.chain_id, nowhere);
-        if (!written && written.error().kind() != ErrorKind::unsupported)
-            problems.push_back({what, written.error().message()});
-    }
-    TRY(db_->each("SELECT key, cache_id FROM snapshot", {}, [&](const Row& row) -> Result<void> {
-        if (!on_disk.contains(row.text(1)))
-            problems.push_back(
-                {fmt::format("snapshot {}", row.text(0)), "its directory is missing"});
-        return {};
-    }));
-    for (const BlobInfo& blob : TRY(blobs_.list()))
-        if (digests)
-            if (const auto read = blobs_.verify(blob.digest); !read)
-                problems.push_back({fmt::format("blob {}", blob.digest), read.error().message()});
-    return problems;
 }
 
 }  // namespace corten::storage

@@ -117,7 +117,7 @@ protected:
     void expect_layers(std::size_t count) {
         EXPECT_EQ(store_->layers().list().value().size(), count);
         EXPECT_EQ(store_->driver().list().value().size(), count);
-        EXPECT_EQ(store_->check(true).value().size(), 0u);
+        EXPECT_EQ(store_->check({}).value().problems.size(), 0u);
     }
 
     std::string directory_;

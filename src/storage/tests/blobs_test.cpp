@@ -36,7 +36,7 @@ TEST_F(Blobs, CommitVerifiesAndPublishes) {
 TEST_F(Blobs, WrongDigestOrSizeIsCorruptAndLeavesNothing) {
     const BlobStore store = open();
     for (const bool wrong_size : {true, false}) {
-        auto writer = store.resume(sha256_digest("hello")).value();
+        auto writer = store.create().value();
         ASSERT_OK(writer.write("hullo"));
         if (wrong_size)
             EXPECT_ERROR(writer.commit(sha256_digest("hullo"), 6), ErrorKind::corrupt);
@@ -57,29 +57,26 @@ TEST_F(Blobs, DroppedWriterLeavesNothing) {
     EXPECT_EQ(ingested(), 0u);
 }
 
-TEST_F(Blobs, ResumeGoesOnAfterACrash) {
+TEST_F(Blobs, APartialBlobOutlivesItsStore) {
     const std::string digest = sha256_digest("hello world");
     {
         const BlobStore store = open();
-        auto writer = store.resume(digest).value();
-        ASSERT_OK(writer.write("hello "));
+        auto partial = store.partial(digest).value();
+        ASSERT_OK(partial.append("hello "));
     }
     const BlobStore store = open();
-    auto writer = store.resume(digest).value();
-    EXPECT_EQ(writer.size(), 6u);
-    EXPECT_ERROR(store.resume(digest), ErrorKind::conflict);
-    ASSERT_OK(writer.write("world"));
-    ASSERT_OK(writer.commit(digest, 11));
-    EXPECT_EQ(store.read(digest).value_or("?"), "hello world");
-}
-
-TEST_F(Blobs, RestartForgets) {
-    const BlobStore store = open();
-    auto writer = store.resume(sha256_digest("b")).value();
-    ASSERT_OK(writer.write("aaaa"));
-    ASSERT_OK(writer.restart());
-    ASSERT_OK(writer.write("b"));
-    ASSERT_OK(writer.commit(sha256_digest("b"), 1));
+    auto partial = store.partial(digest).value();
+    EXPECT_EQ(partial.size(), 6u);
+    EXPECT_ERROR(store.partial(digest), ErrorKind::conflict);
+    ASSERT_OK(partial.append("world"));
+    std::array<char, 64> buffer{};
+    EXPECT_EQ(partial.read(4, buffer).value_or(0), 7u);
+    EXPECT_EQ(std::string_view(buffer.data(), 7), "o world");
+    EXPECT_EQ(partial.read(11, buffer).value_or(1), 0u);
+    EXPECT_EQ(store.remove_partials().value_or(1), 0u) << "one that is in use";
+    partial.discard();
+    EXPECT_EQ(ingested(), 0u);
+    EXPECT_EQ(store.partial(digest).value().size(), 0u);
 }
 
 TEST_F(Blobs, StartRemovesWhatCannotGoOn) {
@@ -99,7 +96,7 @@ TEST_F(Blobs, DigestsAreNoPaths) {
     for (const char* bad : {"sha256:../../../etc/passwd", "", "sha256:", "md5:abc"}) {
         EXPECT_FALSE(store.has(bad));
         EXPECT_ERROR(store.open_blob(bad), ErrorKind::invalid);
-        EXPECT_ERROR(store.resume(bad), ErrorKind::invalid);
+        EXPECT_ERROR(store.partial(bad), ErrorKind::invalid);
         EXPECT_ERROR(store.remove(bad), ErrorKind::invalid);
     }
 }

@@ -54,6 +54,15 @@ protected:
                 }};
     }
 
+    std::vector<std::string> problems(const CheckOptions& options) {
+        const auto report = store_->check(options);
+        EXPECT_OK(report);
+        std::vector<std::string> lines;
+        for (const StoreProblem& problem : report->problems)
+            lines.push_back(problem.what + (problem.mended ? ", mended" : ""));
+        return lines;
+    }
+
     TemporaryDirectory root_;
     std::unique_ptr<Store> store_;
 };
@@ -258,16 +267,62 @@ TEST_F(Images, RecoveryRemovesWhatNobodyNames) {
     reopen();
     EXPECT_EQ(store_->driver().list()->size(), 2u);
     EXPECT_EQ(store_->sweep().value_or(0), 1u);
-    EXPECT_TRUE(store_->check(true)->empty());
+    EXPECT_TRUE(store_->check({})->problems.empty());
 }
 
 TEST_F(Images, CheckFindsAMissingLayer) {
     const std::string chain = layer("", "low");
+    image("1", chain);
     ASSERT_OK(store_->driver().remove(store_->layers().get(chain)->cache_id));
-    const auto problems = store_->check(false);
-    ASSERT_OK(problems);
-    ASSERT_EQ(problems->size(), 1u);
-    EXPECT_EQ(problems->at(0).what, "layer " + chain);
+    EXPECT_EQ(problems({.digests = false}), Lines{"layer " + chain});
+}
+
+TEST_F(Images, CheckFindsWhatNothingNeeds) {
+    const std::string chain = layer("", "low");
+    std::filesystem::create_directories(std::string(root_ / "data/overlay/stray/diff"));
+    EXPECT_EQ(problems({}), (Lines{"directory stray", "layer " + chain}));
+    EXPECT_EQ(problems({.repair = true}),
+              (Lines{"directory stray, mended", "layer " + chain + ", mended"}));
+    EXPECT_EQ(problems({}), Lines{});
+    EXPECT_TRUE(store_->driver().list()->empty());
+}
+
+TEST_F(Images, RepairDropsABrokenLayerWithItsImages) {
+    const std::string low = layer("", "low");
+    const std::string above = image("1", layer(low, "high"));
+    write(root_ / ("data/overlay/" + store_->layers().get(low)->cache_id + "/diff/low"), "?");
+    ASSERT_OK(store_->snapshots().prepare("c", low));
+    EXPECT_EQ(problems({.repair = true}), Lines{"layer " + low}) << "a container stands on it";
+    ASSERT_OK(store_->images().get(above));
+    ASSERT_OK(store_->snapshots().remove("c"));
+    EXPECT_EQ(problems({.repair = true}), Lines{"layer " + low + ", mended"});
+    EXPECT_EQ(problems({}), Lines{});
+    EXPECT_TRUE(store_->images().list()->empty());
+    EXPECT_TRUE(store_->layers().list()->empty());
+}
+
+TEST_F(Images, RepairDropsWhatHasAnotherDigest) {
+    const std::string id = image("1", "");
+    ASSERT_OK(store_->db().execute("UPDATE image SET config = 'other' WHERE id = ?", {id}));
+    const std::string blob = store_->blobs().put("hello").value();
+    write(root_ / ("data/blobs/sha256/" + blob.substr(7)), "hullo");
+    EXPECT_EQ(problems({}), (Lines{"image " + id, "blob " + blob}));
+    EXPECT_EQ(problems({.repair = true}),
+              (Lines{"image " + id + ", mended", "blob " + blob + ", mended"}));
+    EXPECT_EQ(problems({}), Lines{});
+}
+
+TEST_F(Images, RepairGivesAContainerAnEmptyLayerForALostOne) {
+    const std::string chain = layer("", "low");
+    image("1", chain);
+    ASSERT_OK(store_->snapshots().prepare("c", chain));
+    const auto cache_id = store_->db().first<std::string>(
+        "SELECT cache_id FROM snapshot", {}, [](const Row& row) { return row.text(0); });
+    ASSERT_OK(cache_id);
+    ASSERT_OK(store_->driver().remove(**cache_id));
+    EXPECT_EQ(problems({.repair = true}), Lines{"snapshot c, mended"});
+    EXPECT_EQ(problems({}), Lines{});
+    ASSERT_OK(store_->snapshots().remove("c"));
 }
 
 /// Works on a store until it is killed.
@@ -276,10 +331,13 @@ TEST_F(Images, CheckFindsAMissingLayer) {
     for (int i = 0;; ++i) {
         const std::string tar = TarText().file("f", fmt::format("{}", i)).file("g", "x").finish();
         StringSource source(tar);
-        auto lease = store->images().lease("test").value();
-        const auto layer = store->layers().apply("", source, "");
+        auto lease = std::make_unique<Lease>(store->images().lease("test").value());
+        auto pending = store->layers().unpack(source, {});
+        if (!pending) ::_exit(1);
+        const auto layer = store->images().commit_layer(*std::move(pending), "", "", *lease);
         if (!layer) ::_exit(1);
         const auto id = store->images().put({.config = tar, .chain_id = layer->chain_id});
+        lease.reset();
         if (!id || !store->images().tag("t:1", *id)) ::_exit(1);
         if (!store->snapshots().prepare("c", layer->chain_id)) ::_exit(1);
         (void)store->blobs().put(tar);
@@ -300,9 +358,9 @@ TEST_F(Images, KilledAtAnyPointNothingIsLostOrOrphaned) {
         ASSERT_EQ(::waitpid(child, &status, 0), child);
         ASSERT_TRUE(WIFSIGNALED(status)) << "the work failed in round " << round;
         reopen();
-        const auto problems = store_->check(true);
-        ASSERT_OK(problems);
-        for (const auto& problem : *problems)
+        const auto report = store_->check({});
+        ASSERT_OK(report);
+        for (const auto& problem : report->problems)
             ADD_FAILURE() << problem.what << ": " << problem.found;
         // Every directory has a row, and the repeated work must end well.
         const auto rows = store_->db().integer(

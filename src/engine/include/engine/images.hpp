@@ -2,6 +2,7 @@
 // Images as the API sees them; src/image and src/storage do the work. `ref` is a reference in any
 // form, an image id or a unique prefix of one.
 #include <apitypes/image.hpp>
+#include <apitypes/store.hpp>
 #include <apitypes/system.hpp>
 #include <base/stream.hpp>
 #include <engine/events.hpp>
@@ -61,6 +62,9 @@ public:
                                const ProgressSink& progress);
     /// An image made from the distribution's own packages: "debian" or "busybox".
     Result<void> bootstrap(std::string_view name, const ProgressSink& progress, FdView cancel);
+    /// Everything in the store against its digests (unless `quick`) and references, with what can be
+    /// mended mended if `repair`.
+    Result<apitypes::StoreReport> check_store(bool quick, bool repair);
     /// Checks credentials with the registry.
     Result<apitypes::AuthReply> login(const RegistryCredentials& credentials, FdView cancel);
 

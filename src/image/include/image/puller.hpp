@@ -6,7 +6,9 @@
 // stage, about 5 MiB; with three layers at a time under 16 MiB, whatever the sizes are.
 //
 // Everything done stays until the image is recorded in one transaction, protected by a lease; a
-// pull that fails keeps its finished layers for an hour, for the next try.
+// pull that fails keeps its finished layers for an hour, for the next try. What has come of a
+// layer of a MiB or more is kept beside (storage::PartialBlob) until the layer has its place: the
+// next pull, also after a crash, asks for the rest only.
 #include <base/fd.hpp>
 #include <image/credentials.hpp>
 #include <image/endpoints.hpp>

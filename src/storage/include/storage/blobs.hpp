@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,22 +16,17 @@ namespace corten::storage {
 
 class BlobStore;
 
-/// Writes one blob. Destroyed before commit() it removes what it wrote, unless keep_partial().
+/// Writes one blob. Destroyed before commit() it removes what it wrote.
 class BlobWriter final : public Sink {
 public:
     BlobWriter(BlobWriter&&) noexcept;
     ~BlobWriter() override;
 
     Result<void> write(std::string_view bytes) override;
-    /// Bytes so far, including those an earlier attempt left (see BlobStore::resume).
     std::uint64_t size() const { return size_; }
     std::string digest() const { return hash_.digest(); }
-    /// Forgets everything written: the peer cannot continue, start over.
-    Result<void> restart();
-    /// Leaves the bytes for a later resume() when this is destroyed without commit().
-    void keep_partial() { keep_ = true; }
-    /// Verifies and publishes; gives the digest. `corrupt` when the bytes are not the expected ones
-    /// (they are then removed, also after keep_partial()). A blob that exists already is fine.
+    /// Verifies and publishes; gives the digest. `corrupt` when the bytes are not the expected
+    /// ones. A blob that exists already is fine.
     Result<std::string> commit(std::optional<std::string> expected_digest = {},
                                std::optional<std::uint64_t> expected_size = {});
 
@@ -42,7 +38,30 @@ private:
     Fd file_;
     Sha256 hash_;
     std::uint64_t size_ = 0;
-    bool keep_ = false;
+};
+
+/// What has come so far of a blob that is being downloaded: kept on destruction, so that the next
+/// try, of this daemon or of the one after a crash, goes on where this one stopped. Nothing is
+/// verified here; whoever reads the whole compares the digest. Holds a lock: one per digest.
+class PartialBlob {
+public:
+    PartialBlob(PartialBlob&&) noexcept;
+    PartialBlob& operator=(PartialBlob&&) = delete;
+
+    std::uint64_t size() const { return size_; }
+    /// Bytes from `offset` on, at most until size(); 0 there.
+    Result<std::size_t> read(std::uint64_t offset, std::span<char> buffer) const;
+    Result<void> append(std::string_view bytes);
+    /// Empties it and takes it away; append() is then an error.
+    void discard();
+
+private:
+    friend class BlobStore;
+    PartialBlob(std::string path, Fd file, std::uint64_t size)
+        : path_(std::move(path)), file_(std::move(file)), size_(size) {}
+    std::string path_;  ///< empty once discarded or moved from
+    Fd file_;
+    std::uint64_t size_ = 0;
 };
 
 struct BlobInfo {
@@ -54,14 +73,12 @@ struct BlobInfo {
 class BlobStore {
 public:
     /// Makes the directories and removes anonymous leftovers of a crash from DATA/ingest; partial
-    /// downloads younger than a week are kept for resume().
+    /// downloads younger than a week are kept.
     static Result<BlobStore> open(const std::string& data_root);
 
     Result<BlobWriter> create() const;
-    /// Continues what an earlier writer for `digest` left behind keep_partial() or a crash: its
-    /// bytes are read and hashed again, size() says how many there are. The writer keeps its bytes
-    /// when it is destroyed without commit(). `conflict` while another one for this digest is open.
-    Result<BlobWriter> resume(const std::string& digest) const;
+    /// What an earlier try for `digest` left, or an empty one. `conflict` while another is open.
+    Result<PartialBlob> partial(const std::string& digest) const;
 
     bool has(std::string_view digest) const;
     /// not_found when there is none. The content is not verified again.
@@ -75,7 +92,7 @@ public:
     /// A blob that is not there is fine.
     Result<void> remove(const std::string& digest) const;
     Result<std::vector<BlobInfo>> list() const;
-    /// Removes every partial download; gives the bytes freed. For `prune`.
+    /// Removes every partial download that nobody has open; gives the bytes freed.
     Result<std::uint64_t> remove_partials() const;
 
 private:

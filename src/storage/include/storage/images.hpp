@@ -83,6 +83,7 @@ public:
     Lease(Lease&& other) noexcept;
     Lease& operator=(Lease&&) = delete;
     ~Lease();
+    /// Holds a layer that is in the store already; an error when it is not (any more).
     Result<void> add_layer(const std::string& chain_id);
     /// Keeps what it holds for that long after destruction: a failed pull will be repeated.
     Result<void> keep_for(std::chrono::seconds duration);
@@ -133,13 +134,20 @@ public:
     Result<std::uint64_t> layers_size();
 
     Result<Lease> lease(const std::string& what);
+    /// LayerStore::commit(), and held by the lease from the same moment.
+    Result<Layer> commit_layer(PendingLayer pending, const std::string& parent,
+                               const std::string& expected_diff_id, Lease& lease);
 
     struct Garbage {
         std::vector<std::string> layers;  ///< chain ids, topmost first
         std::uint64_t bytes = 0;
     };
+    /// Ends what failed pulls have kept for their next try.
+    Result<void> end_kept_leases();
     /// Removes layers that no image, snapshot, layer or lease names.
     Result<Garbage> collect_garbage();
+    /// What collect_garbage() would remove, chain ids.
+    Result<std::vector<std::string>> unused_layers();
     /// Gives leases that a crash left behind an end. For Store::open(), before there are new ones.
     Result<void> end_leases_of_last_run();
 

@@ -4,6 +4,7 @@
 // (unpack), and then committed from the lowest up (commit).
 #include <base/clock.hpp>
 #include <base/result.hpp>
+#include <base/sync.hpp>
 #include <storage/archive.hpp>
 #include <storage/database.hpp>
 #include <storage/driver.hpp>
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,8 @@ struct Layer {
     WallTime created{};
 };
 
+class LayerStore;
+
 /// An unpacked layer that has no place in a chain yet. Its directory is removed on destruction,
 /// unless LayerStore::commit() took it; a crash leaves it to the next Store::open().
 class PendingLayer {
@@ -39,9 +43,8 @@ public:
 
 private:
     friend class LayerStore;
-    PendingLayer(Driver& driver, std::string cache_id)
-        : driver_(&driver), cache_id_(std::move(cache_id)) {}
-    Driver* driver_;  // null once committed or moved from
+    PendingLayer(LayerStore& store, std::string cache_id);
+    LayerStore* store_;  // null once committed or moved from
     std::string cache_id_;
     std::string diff_id_;
     std::uint64_t size_ = 0;
@@ -79,13 +82,18 @@ public:
     Result<std::vector<Layer>> chain(const std::string& chain_id);
     Result<std::vector<Layer>> list();
 
+    /// Directories of layers that have no place yet: nothing in the database names them.
+    std::set<std::string> being_unpacked() const;
+
     /// The layer's tar, byte for byte as it was applied; the digest is verified at the end
     /// (`corrupt`). `unsupported` when it was unpacked without a record.
     Result<void> write_tar(const std::string& chain_id, Sink& out);
 
 private:
+    friend class PendingLayer;
     Database& db_;
     Driver& driver_;
+    mutable Sync<std::set<std::string>> pending_;
 };
 
 }  // namespace corten::storage

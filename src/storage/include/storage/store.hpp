@@ -28,6 +28,24 @@ struct StoreOptions {
 struct StoreProblem {
     std::string what;   ///< "layer sha256:…"
     std::string found;  ///< a sentence
+    bool mended = false;
+};
+
+struct StoreReport {
+    std::vector<StoreProblem> problems;
+    std::uint64_t layers = 0;
+    std::uint64_t images = 0;
+    std::uint64_t snapshots = 0;
+    std::uint64_t blobs = 0;
+
+    void add(std::string what, std::string found, bool mended = false) {
+        problems.push_back({std::move(what), std::move(found), mended});
+    }
+};
+
+struct CheckOptions {
+    bool digests = true;  ///< re-create each layer's tar and read each blob
+    bool repair = false;
 };
 
 class Store {
@@ -48,6 +66,8 @@ public:
 
     /// Deletes what removals put aside. The daemon calls it in a background thread after removals.
     Result<std::size_t> sweep();
+    /// Layers that nothing needs (the leases of failed pulls run out), and sweep().
+    Result<void> collect_garbage();
 
     /// Even a removal writes to the database first. `operation`, and when the disk is full, once
     /// more with the reserve given up and everything swept afterwards.
@@ -61,9 +81,11 @@ public:
         return outcome;
     }
 
-    /// `store check`: database integrity, every layer's directory and every reference; with
-    /// `digests`, re-creates each layer's tar and reads each blob.
-    Result<std::vector<StoreProblem>> check(bool digests);
+    /// `store check`: database integrity, every digest, every reference, and what nothing refers
+    /// to. Others may work on the store meanwhile. With `repair` removes what is not needed and
+    /// what cannot be used; a broken layer takes the images with it, so that they can be pulled
+    /// again, unless a container stands on them. See check.cpp.
+    Result<StoreReport> check(const CheckOptions& options);
 
 private:
     Store(std::string root, Fd lock, std::unique_ptr<Database> db, BlobStore blobs,

@@ -1,0 +1,182 @@
+// `store check`: what the database says against what the disk holds, and what can be mended of it.
+#include <storage/store.hpp>
+
+#include <algorithm>
+#include <set>
+
+namespace corten::storage {
+
+namespace {
+
+class Check {
+public:
+    Check(Store& store, const CheckOptions& options) : store_(store), options_(options) {}
+
+    Result<StoreReport> run() {
+        for (std::string& finding : TRY(store_.db().check()))
+            report_.add("database", std::move(finding));
+        TRY(compare_directories());
+        TRY(check_snapshots());
+        TRY(check_layers());
+        TRY(check_images());
+        TRY(check_blobs());
+        TRY(find_unused_layers());
+        if (options_.repair) TRY(store_.sweep());
+        return std::move(report_);
+    }
+
+private:
+    /// Directories that nothing names. One that is being filled is named soon.
+    Result<void> compare_directories() {
+        const auto lock = TRY(store_.db().begin());
+        const auto filling = store_.layers().being_unpacked();
+        const auto named = TRY(store_.db().all<std::string>(
+            "SELECT cache_id FROM layer UNION ALL SELECT cache_id FROM snapshot", {},
+            [](const Row& row) { return row.text(0); }));
+        std::set<std::string> known(named.begin(), named.end());
+        known.insert(filling.begin(), filling.end());
+        for (std::string& id : TRY(store_.driver().list())) {
+            if (!known.contains(id)) {
+                if (options_.repair) TRY(store_.driver().remove(id));
+                report_.add("directory " + id, "nothing refers to it", options_.repair);
+            }
+            on_disk_.insert(std::move(id));
+        }
+        return {};
+    }
+
+    struct SnapshotRow {
+        std::string key;
+        std::string cache_id;
+    };
+
+    Result<void> check_snapshots() {
+        const auto rows = TRY(store_.db().all<SnapshotRow>(
+            "SELECT key, cache_id FROM snapshot", {},
+            [](const Row& row) { return SnapshotRow{row.text(0), row.text(1)}; }));
+        for (const auto& [key, cache_id] : rows) {
+            ++report_.snapshots;
+            if (on_disk_.contains(cache_id) || !TRY(store_.snapshots().exists(key))) continue;
+            if (TRY(is_on_disk(cache_id))) continue;
+            // What the container wrote is gone; with an empty one it can be started or removed.
+            if (options_.repair) TRY(store_.driver().create_snapshot(cache_id));
+            report_.add("snapshot " + key, "its directory is missing", options_.repair);
+        }
+        return {};
+    }
+
+    /// Now, for what was made after the directories were listed.
+    Result<bool> is_on_disk(const std::string& cache_id) {
+        const auto listed = TRY(store_.driver().list());
+        return std::ranges::find(listed, cache_id) != listed.end();
+    }
+
+    Result<void> check_layers() {
+        for (const Layer& layer : TRY(store_.layers().list())) {
+            ++report_.layers;
+            const auto fault = TRY(fault_of(layer));
+            // One that was removed meanwhile is no fault.
+            if (!fault || !TRY(store_.layers().find(layer.chain_id))) continue;
+            const bool mended = options_.repair && TRY(drop_layer(layer));
+            report_.add("layer " + layer.chain_id, *fault, mended);
+        }
+        return {};
+    }
+
+    Result<std::optional<std::string>> fault_of(const Layer& layer) {
+        std::optional<std::string> fault;
+        if (chain_id(layer.parent, layer.diff_id) != layer.chain_id)
+            fault = "its name does not follow from its content and the layer below";
+        else if (!on_disk_.contains(layer.cache_id) && !TRY(is_on_disk(layer.cache_id)))
+            fault = "its directory is missing";
+        if (fault || !options_.digests) return fault;
+        FunctionSink nowhere([](std::string_view) -> Result<void> { return {}; });
+        const auto written = store_.layers().write_tar(layer.chain_id, nowhere);
+        if (!written && written.error().kind() != ErrorKind::unsupported)
+            fault = written.error().message();
+        return fault;
+    }
+
+    /// Removes the images above a layer and then the layers that nothing needs any more, so that
+    /// the next pull brings them. False when a container stands on it.
+    Result<bool> drop_layer(const Layer& broken) {
+        auto change = TRY(store_.db().begin());
+        std::set<std::string> above{broken.chain_id};
+        // Listed in the order of their making, so that a layer comes after the one below it.
+        for (bool grown = true; grown;) {
+            grown = false;
+            for (const Layer& layer : TRY(store_.layers().list()))
+                if (above.contains(layer.parent)) grown |= above.insert(layer.chain_id).second;
+        }
+        for (const std::string& id : above)
+            if (TRY(store_.db().integer("SELECT count(*) FROM snapshot WHERE parent = ?", {id})) >
+                0)
+                return false;
+        for (const std::string& id : above) {
+            TRY(store_.db().execute(
+                "DELETE FROM reference WHERE image IN (SELECT id FROM image WHERE chain_id = ?)",
+                {id}));
+            TRY(store_.db().execute("DELETE FROM image WHERE chain_id = ?", {id}));
+            TRY(store_.db().execute("DELETE FROM lease_layer WHERE chain_id = ?", {id}));
+        }
+        TRY(change.commit());
+        TRY(store_.images().collect_garbage());
+        return true;
+    }
+
+    Result<void> check_images() {
+        for (const Image& image : TRY(store_.images().list())) {
+            ++report_.images;
+            std::string fault;
+            if (sha256_digest(image.config) != image.id)
+                fault = "its configuration does not have this digest";
+            else if (!image.manifest.empty() &&
+                     sha256_digest(image.manifest) != image.manifest_digest)
+                fault = "its manifest does not have the digest " + image.manifest_digest;
+            if (fault.empty()) continue;
+            if (options_.repair) TRY(drop_image(image.id));
+            report_.add("image " + image.id, std::move(fault), options_.repair);
+        }
+        return {};
+    }
+
+    Result<void> drop_image(const std::string& id) {
+        auto change = TRY(store_.db().begin());
+        TRY(store_.db().execute("DELETE FROM reference WHERE image = ?", {id}));
+        TRY(store_.db().execute("DELETE FROM image WHERE id = ?", {id}));
+        return change.commit();
+    }
+
+    Result<void> check_blobs() {
+        for (const BlobInfo& blob : TRY(store_.blobs().list())) {
+            ++report_.blobs;
+            if (!options_.digests) continue;
+            const auto read = store_.blobs().verify(blob.digest);
+            if (read || read.error().kind() == ErrorKind::not_found) continue;
+            if (options_.repair) TRY(store_.blobs().remove(blob.digest));
+            report_.add("blob " + blob.digest, read.error().message(), options_.repair);
+        }
+        return {};
+    }
+
+    Result<void> find_unused_layers() {
+        for (const std::string& id : TRY(store_.images().unused_layers()))
+            report_.add("layer " + id, "no image, container or running pull needs it",
+                        options_.repair);
+        if (options_.repair) TRY(store_.images().collect_garbage());
+        return {};
+    }
+
+    Store& store_;
+    const CheckOptions& options_;
+    StoreReport report_;
+    std::set<std::string> on_disk_;
+};
+
+}  // namespace
+
+Result<StoreReport> Store::check(const CheckOptions& options) {
+    return Check(*this, options).run();
+}
+
+}  // namespace corten::storage

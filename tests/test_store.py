@@ -1,0 +1,250 @@
+"""The store under kill -9, and `corten store check`: nothing is lost, nothing is orphaned, what was downloaded is not asked for again."""
+import os
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from support import images
+from support import registry as registries
+from support.engines import BOX
+from support.wait import eventually
+
+pytestmark = pytest.mark.corten_only
+KILLS = int(os.environ.get("CORTEN_KILLS", "4"))  # of each kind of work
+MIB = 1 << 20
+
+
+@pytest.fixture
+def docker(daemon):
+    if not daemon.api.alive():
+        daemon.restart()
+    kept = {t for i in daemon.api.get("/images/json").json() for t in i["RepoTags"]}
+    yield daemon.client("docker")
+    if not daemon.api.alive():
+        daemon.restart()
+    daemon.clean(kept)
+
+
+@pytest.fixture
+def corten(daemon, docker):
+    return daemon.client("corten")
+
+
+@pytest.fixture
+def faulty():
+    made = registries.FaultyRegistry()
+    yield made
+    made.stop()
+
+
+def stalls_after(size, gate):
+    """The first `size` bytes, then nothing until the gate opens."""
+    def fault(handler, body, kind):
+        registries.reply(handler, body[:size], kind, length=len(body))
+        handler.wfile.flush()
+        gate.wait(60)
+        handler.close_connection = True
+    return fault
+
+
+def big_image(box_tar, size=4 * MIB):
+    """No layer of it is part of another image."""
+    return images.image([images.tar([images.text("first", str(size))]), box_tar, images.tar([images.Entry("random", data=os.urandom(size))])], compression="none")
+
+
+def kept_bytes(daemon) -> int:
+    return sum(f.stat().st_size for f in (daemon.data / "ingest").iterdir())
+
+
+def ranges(registry, digest) -> list:
+    return [headers["Range"] for _, path, headers in registry.requests if digest in path and "Range" in headers]
+
+
+@pytest.fixture
+def half_pulled(daemon, docker, faulty, box_tar):
+    """A pull that was killed with its daemon, with half of the big layer here."""
+    picture = big_image(box_tar)
+    layer, gate = picture.layers[-1].digest, threading.Event()
+    reference = faulty.put("half", "1", picture)
+    faulty.faults[layer] = stalls_after(2 * MIB, gate)
+    process = docker.popen("pull", reference)
+    eventually(lambda: kept_bytes(daemon) >= 2 * MIB, "half of the layer")
+    daemon.kill()
+    assert process.wait(20) != 0
+    gate.set()
+    faulty.faults.clear()
+    faulty.requests.clear()
+    daemon.start()
+    return reference, layer
+
+
+def content(docker, reference) -> str:
+    return docker.ok("run", "--rm", reference, "sh", "-c", "wc -c < /random")
+
+
+def test_download_goes_on_after_kill_9(daemon, docker, faulty, half_pulled):
+    reference, layer = half_pulled
+    docker.ok("pull", reference)
+    asked = ranges(faulty, layer)
+    assert len(asked) == 1 and int(asked[0].removeprefix("bytes=").rstrip("-")) >= 2 * MIB
+    assert content(docker, reference) == str(4 * MIB)
+    assert kept_bytes(daemon) == 0, "what was kept of the download outlives the layer"
+
+
+def test_download_goes_on_after_its_client_left(daemon, docker, faulty, box_tar):
+    picture = big_image(box_tar)
+    layer, gate = picture.layers[-1].digest, threading.Event()
+    reference = faulty.put("left", "1", picture)
+    faulty.faults[layer] = stalls_after(2 * MIB, gate)
+    process = docker.popen("pull", reference)
+    eventually(lambda: kept_bytes(daemon) >= 2 * MIB, "half of the layer")
+    process.kill()
+    process.wait(10)
+    gate.set()
+    faulty.faults.clear()
+    # The pull ends a moment after its last client.
+    eventually(lambda: docker.run("pull", reference).code == 0, "the second pull")
+    assert ranges(faulty, layer)
+    assert content(docker, reference) == str(4 * MIB)
+
+
+def test_spoilt_download_is_fetched_again(daemon, docker, faulty, half_pulled):
+    """After a power cut the kept bytes may be anything: the digest decides, and the pull still ends well."""
+    reference, layer = half_pulled
+    kept = next((daemon.data / "ingest").iterdir())
+    with open(kept, "r+b") as file:
+        file.seek(MIB)
+        file.write(b"\0" * 4096)
+    docker.ok("pull", reference)
+    assert content(docker, reference) == str(4 * MIB)
+    assert kept_bytes(daemon) == 0
+
+
+def test_prune_frees_what_failed_pulls_have_kept(daemon, docker, corten, half_pulled):
+    assert kept_bytes(daemon) >= 2 * MIB
+    before = corten.json("store", "check", "--quick", "--format", "json")["Layers"]
+    docker.ok("image", "prune", "-f")
+    assert kept_bytes(daemon) == 0
+    assert corten.json("store", "check", "--quick", "--format", "json")["Layers"] < before
+    corten.ok("store", "check")
+
+
+# --- check and repair ----------------------------------------------------------------------------
+
+@pytest.fixture
+def broken_image(daemon, docker, faulty, box_tar):
+    """An image with a byte changed on the disk."""
+    reference = faulty.put("broken", "1", big_image(box_tar, 4096))
+    docker.ok("pull", reference)
+    victim = next(daemon.data.glob("overlay/*/diff/random"))
+    victim.write_bytes(os.urandom(4096))
+    return reference
+
+
+def test_check_finds_and_repair_mends(docker, corten, broken_image):
+    found = corten.fails("store", "check", code=1)
+    assert "layer sha256:" in found.out and "(mended)" not in found.out
+    assert corten.run("store", "check", "--quick").code == 0, "the digests were read all the same"
+    assert "(mended)" in corten.ok("store", "check", "--repair")
+    assert "0 blobs checked" in corten.ok("store", "check")
+    docker.fails("image", "inspect", broken_image, says="No such image")
+    docker.ok("pull", broken_image)
+    assert content(docker, broken_image) == "4096"
+    corten.ok("store", "check")
+
+
+def test_repair_takes_nothing_from_a_container(docker, corten, broken_image):
+    docker.ok("create", "--name", "stands", broken_image)
+    found = corten.fails("store", "check", "--repair", code=1)
+    assert "(mended)" not in found.out
+    docker.ok("start", "-a", "stands")
+    docker.ok("rm", "stands")
+    corten.ok("store", "check", "--repair")
+
+
+# --- kill -9 at random moments -------------------------------------------------------------------
+
+def picture_of_many_files(box_tar, seed):
+    dice = random.Random(seed)
+    entries = [images.Entry(f"d/{n}", data=dice.randbytes(dice.randrange(2000))) for n in range(300)]
+    return images.image([box_tar, images.tar(entries), images.tar([images.Entry("big", data=dice.randbytes(3 * MIB))])])
+
+
+def pull(docker, world):
+    docker.run("pull", world["pushed"])
+
+
+def push(docker, world):
+    docker.run("tag", BOX, world["target"])
+    docker.run("push", world["target"])
+
+
+def load(docker, world):
+    docker.run("load", "-i", world["archive"])
+
+
+def bring_in(docker, world):
+    docker.run("import", world["tree"], "imported:1")
+
+
+def remove(docker, world):
+    docker.run("load", "-i", world["archive"])
+    docker.run("rmi", "-f", "archived:1")
+
+
+def prune(docker, world):
+    docker.run("load", "-i", world["archive"])
+    docker.run("tag", BOX, "archived:1")
+    docker.run("image", "prune", "-f")
+
+
+def containers(docker, world):
+    docker.run("run", "--rm", BOX, "sh", "-c", "echo x > /x")
+
+
+@pytest.fixture(scope="module")
+def world(registry, box_tar, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("corten-t-store")
+    picture = picture_of_many_files(box_tar, 1)
+    archived = picture_of_many_files(box_tar, 2)
+    (folder / "archive.tar").write_bytes(images.docker_archive("archived:1", archived, [layer.data for layer in archived.layers]))
+    (folder / "tree.tar").write_bytes(box_tar)
+    return {"pushed": registry.push("kills", "1", picture), "target": f"{registry.address}/kills-target:1",
+            "archive": str(folder / "archive.tar"), "tree": str(folder / "tree.tar")}
+
+
+@pytest.mark.timeout(60 + 10 * KILLS)
+@pytest.mark.parametrize("work", [pull, push, load, bring_in, remove, prune, containers], ids=lambda work: work.__name__)
+def test_kill_9_leaves_a_store_without_faults(daemon, docker, corten, world, work):
+    """The work is cut short at random moments; afterwards the check finds nothing and the same work ends well."""
+    begun = time.monotonic()
+    work(docker, world)
+    length = time.monotonic() - begun
+    dice = random.Random(work.__name__)
+    for turn in range(KILLS):
+        docker.run("rmi", "-f", world["pushed"], "archived:1", "imported:1", world["target"])
+        worker = threading.Thread(target=work, args=(docker, world))
+        worker.start()
+        time.sleep(dice.uniform(0, length))
+        daemon.kill()
+        worker.join(30)
+        daemon.start()
+        found = corten.run("store", "check")
+        assert found.code == 0, f"after kill {turn}: {found!r}"
+    work(docker, world)
+    corten.ok("store", "check")
+    assert docker.ok("run", "--rm", BOX, "echo", "well") == "well"
+
+
+def test_every_directory_has_an_owner_after_a_prune(daemon, docker, corten, world):
+    pull(docker, world)
+    docker.ok("run", "--name", "kept", BOX, "true")
+    docker.ok("rmi", world["pushed"])
+    docker.ok("image", "prune", "-f")
+    counted = corten.json("store", "check", "--format", "json")
+
+    def directories():
+        return {p.name for p in Path(daemon.data / "overlay").iterdir()} - {"trash", "empty"}
+    eventually(lambda: len(directories()) == counted["Layers"] + counted["Snapshots"], "removal of what has no owner")
