@@ -2,6 +2,7 @@
 import json
 import re
 import tarfile
+import time
 
 import pytest
 from support import images
@@ -278,3 +279,65 @@ def test_login_and_pull(cli, guarded):
     cli.ok("logout", guarded.address)
     cli.ok("rmi", reference)
     cli.fails("pull", reference, code=1)
+
+
+# --- commit --------------------------------------------------------------------------------------
+
+@pytest.fixture
+def written(cli):
+    """A container that changed, added and removed files."""
+    cli.ok("run", "--name", "written", "-e", "A=1", "-l", "from=box", "-w", "/tmp", BOX, "sh", "-c",
+           "echo new > /added; rm -r /bin/vi; ln /added /linked; mkfifo /tmp/pipe; chmod 4755 /added")
+    return "written"
+
+
+def test_commit_keeps_files_and_configuration(cli, written):
+    number = cli.ok("commit", "-m", "why", "-a", "me <me@here>", written, "committed:1")
+    assert number.startswith("sha256:")
+    assert cli.ok("run", "--rm", "committed:1", "sh", "-c",
+                  "stat -c '%a %h' /added; ls /bin/vi 2>&1 | tail -c 26; pwd; echo $A; test -p /tmp/pipe && echo pipe").splitlines() == \
+        ["4755 2", "No such file or directory", "/tmp", "1", "pipe"]
+    made = cli.json("image", "inspect", "committed:1")[0]
+    assert made["Id"] == number and made["Author"] == "me <me@here>" and made["Comment"] == "why"
+    assert made["Parent"] == cli.inspect(BOX, "Id") and made["Config"]["Labels"]["from"] == "box"
+    assert len(made["RootFS"]["Layers"]) == len(cli.inspect(BOX, "RootFS.Layers")) + 1
+    assert "why" in cli.ok("history", "committed:1").splitlines()[1]
+    assert cli.ok("commit", written) != number, "without a name it is an image all the same"
+
+
+def test_commit_with_changes(cli, written):
+    cli.ok("commit", "-c", 'CMD ["cat", "/added"]', "-c", "ENV B=2", "-c", "EXPOSE 80", "-c", "USER 1000", written, "changed")
+    assert cli.ok("run", "--rm", "changed") == "new"
+    config = cli.json("image", "inspect", "changed")[0]["Config"]
+    assert {"A=1", "B=2"} <= set(config["Env"]) and "80/tcp" in config["ExposedPorts"] and config["User"] == "1000"
+    cli.fails("commit", "-c", "COPY a b", written, says="is not a valid change command")
+    cli.fails("commit", written, "UPPER", says="lowercase")
+    cli.fails("commit", "nosuch", says="No such container")
+
+
+def test_commit_of_nothing_adds_no_layer(cli):
+    cli.ok("create", "--name", "fresh", BOX)
+    cli.ok("commit", "fresh", "same")
+    assert cli.inspect("same", "RootFS.Layers") == cli.inspect(BOX, "RootFS.Layers")
+
+
+def test_commit_of_a_running_container(cli, engine):
+    """It is paused meanwhile, unless that is declined, and runs on."""
+    cli.ok("run", "-d", "--name", "busy", BOX, "sh", "-c", "while :; do date >> /log; sleep 0.01; done")
+    for options, paused in (((), True), (("--pause=false",), False)):
+        begun = time.time()
+        cli.ok("commit", *options, "busy", "snap")
+        assert cli.inspect("busy", "State.Status") == "running"
+        seen = [json.loads(line)["Action"] for line in
+                engine.api.get(f"/events?since={begun:.3f}&until={time.time() + 0.01:.3f}").body.splitlines()]
+        assert ("pause" in seen and "unpause" in seen) == paused and "commit" in seen
+    assert cli.ok("run", "--rm", "snap", "sh", "-c", "test -s /log && echo kept") == "kept"
+
+
+def test_committed_image_travels(cli, written, registry):
+    target = f"{registry.address}/committed:1"
+    cli.ok("commit", written, target)
+    cli.ok("push", target)
+    cli.ok("rm", written)
+    cli.ok("rmi", target)
+    assert cli.ok("run", "--rm", target, "cat", "/linked") == "new"

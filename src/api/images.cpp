@@ -43,10 +43,28 @@ Result<void> prune(Call& call) {
     return call.reply(200, TRY(call.engine.images().prune(TRY(call.filters()))));
 }
 
+Result<void> commit(Call& call) {
+    const auto container = call.text("container");
+    if (container.empty())
+        return fail(ErrorKind::invalid, "no container to commit: give container=NAME");
+    engine::Images::Commit request{.repository = call.text("repo"),
+                                   .tag = call.text("tag"),
+                                   .author = call.text("author"),
+                                   .comment = call.text("comment"),
+                                   .changes = call.request.query.all("changes"),
+                                   .config = {},
+                                   .pause = call.text("pause").empty() || call.flag("pause")};
+    const auto body = TRY(call.json_body());
+    if (body && !body->is_null()) request.config = TRY(apitypes::container_config_from(*body));
+    auto id = TRY(call.engine.images().commit(container, request));
+    return call.reply(201, apitypes::IdReply{.id = std::move(id)});
+}
+
 constexpr std::array routes{
     Route{"GET", "/images/json", list},       Route{"POST", "/images/prune", prune},
     Route{"GET", "/images/{}/json", inspect}, Route{"GET", "/images/{}/history", history},
     Route{"POST", "/images/{}/tag", tag},     Route{"DELETE", "/images/{}", remove},
+    Route{"POST", "/commit", commit},
 };
 
 }  // namespace

@@ -28,12 +28,6 @@ Result<void> buildkit(Call&) {
     return fail(ErrorKind::not_built, "BuildKit sessions are not supported by this engine");
 }
 
-Result<void> commit(Call&) {
-    return fail(ErrorKind::not_built,
-                "committing a container to an image is not supported by this engine "
-                "yet: export it and import the result");
-}
-
 Result<void> search(Call&) {
     return fail(ErrorKind::not_built, "searching a registry is not supported by this engine yet");
 }
@@ -92,7 +86,6 @@ constexpr std::array routes{
     Route{"POST", "/build/cancel", build},
     Route{"POST", "/session", buildkit},
     Route{"POST", "/grpc", buildkit},
-    Route{"POST", "/commit", commit},
     Route{"GET", "/images/search", search},
     Route{"GET", "/images/{}/attestations", attestations},
     Route{"GET", "/distribution/{}/json", distribution},

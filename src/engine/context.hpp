@@ -75,5 +75,8 @@ public:
 /// An event about a container, with the attributes that all of them have.
 void publish_container_event(Context& context, const ContainerSpec& spec, std::string action,
                              std::map<std::string, std::string> more = {});
+/// An event about an image, known as `name` to the user.
+void publish_image_event(Context& context, std::string action, const std::string& id,
+                         const std::string& name);
 
 }  // namespace corten::engine

@@ -60,6 +60,33 @@ void apply_image_defaults(apitypes::ContainerConfig& config, const oci::ImageCon
     if (!config.shell.has_value() && !image.shell.empty()) config.shell.list = image.shell;
 }
 
+oci::ImageConfig image_config_of(const apitypes::ContainerConfig& config) {
+    oci::ImageConfig image{.hostname = config.hostname,
+                           .domainname = config.domainname,
+                           .user = config.user,
+                           .env = apitypes::items(config.env),
+                           .entrypoint = config.entrypoint.list,
+                           .cmd = config.cmd.list,
+                           .args_escaped = config.args_escaped,
+                           .working_dir = config.working_dir,
+                           .on_build = apitypes::items(config.on_build),
+                           .labels = config.labels,
+                           .stop_signal = config.stop_signal,
+                           .shell = config.shell.values()};
+    for (const auto& [port, unused] : config.exposed_ports) image.exposed_ports[port];
+    if (config.volumes)
+        for (const auto& [path, unused] : *config.volumes) image.volumes[path];
+    if (config.stop_timeout) image.stop_timeout = *config.stop_timeout;
+    if (const auto& check = config.healthcheck)
+        image.healthcheck = oci::HealthConfig{.test = check->test,
+                                              .interval = check->interval,
+                                              .timeout = check->timeout,
+                                              .start_period = check->start_period,
+                                              .start_interval = check->start_interval,
+                                              .retries = check->retries};
+    return image;
+}
+
 Result<Command> command_of(const apitypes::ContainerConfig& config) {
     std::vector<std::string> words = config.entrypoint.values();
     if (words.size() == 1 && words[0].empty()) words.clear();  // --entrypoint "" clears it

@@ -12,6 +12,9 @@ namespace corten::engine {
 /// Fills `config` from the image.
 void apply_image_defaults(apitypes::ContainerConfig& config, const oci::ImageConfig& image);
 
+/// The reverse: what an image keeps of a container's configuration.
+oci::ImageConfig image_config_of(const apitypes::ContainerConfig& config);
+
 struct Command {
     std::string path;
     std::vector<std::string> args;

@@ -36,14 +36,6 @@ Result<storage::Image> find(const Context& context, std::string_view ref) {
     return context.store->images().get(found.id);
 }
 
-void publish_image_event(Context& context, std::string action, const std::string& id,
-                         const std::string& name) {
-    auto event = make_event("image", std::move(action), id, {{"name", name}});
-    event.status = event.action;
-    event.id = id;
-    context.events.publish(std::move(event));
-}
-
 apitypes::ImageConfig render_config(const oci::ImageConfig& config) {
     apitypes::ImageConfig out;
     out.cmd.list = config.cmd;
@@ -215,6 +207,14 @@ Error given_up(Context& context, Error error) {
 }
 
 }  // namespace
+
+void publish_image_event(Context& context, std::string action, const std::string& id,
+                         const std::string& name) {
+    auto event = make_event("image", std::move(action), id, {{"name", name}});
+    event.status = event.action;
+    event.id = id;
+    context.events.publish(std::move(event));
+}
 
 Images::Images(Context& context) : context_(context) {}
 

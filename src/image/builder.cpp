@@ -18,21 +18,43 @@ oci::Image new_image() {
             .os = host.os};
 }
 
+namespace {
+
+/// The tar of nothing: two blocks of zeros.
+constexpr std::string_view empty_tar =
+    "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+
+std::string chain_of(const oci::Image& image) {
+    std::string chain;
+    for (const auto& diff_id : image.rootfs.diff_ids) chain = storage::chain_id(chain, diff_id);
+    return chain;
+}
+
+}  // namespace
+
 Result<std::string> store_image(storage::Store& store, storage::Source& archive, oci::Image image,
                                 const std::vector<std::string>& references,
                                 const BuildOptions& options) {
     auto lease = TRY(store.images().lease("image being made"));
+    const std::string below = chain_of(image);
+    if (!below.empty()) TRY(lease.add_layer(below));
     const auto inflated = TRY(storage::Decompressor::create(archive));
     LimitedSource tar(*inflated, options.most_unpacked_bytes);
     auto pending =
         TRY(store.layers().unpack(tar, {.limits = {.bytes = options.most_unpacked_bytes}}));
-    const auto layer = TRY(store.images().commit_layer(std::move(pending), "", "", lease));
-    image.rootfs.diff_ids = {layer.diff_id};
+    const std::string diff_id = pending.diff_id();
+    if (!below.empty() && diff_id == empty_tar) {
+        if (!image.history.empty()) image.history.back().empty_layer = true;
+    } else {
+        TRY(store.images().commit_layer(std::move(pending), below, diff_id, lease));
+        image.rootfs.diff_ids.push_back(diff_id);
+    }
     auto change = TRY(store.db().begin());
     auto records = TRY(Records::open(store.db()));
-    TRY(records.set_tar_size(layer.diff_id, tar.count()));
-    const auto id =
-        TRY(store.images().put({.config = dump_json(to_json(image)), .chain_id = layer.chain_id}));
+    TRY(records.set_tar_size(diff_id, tar.count()));
+    const auto id = TRY(store.images().put({.config = dump_json(to_json(image)),
+                                            .parent = image.parent,
+                                            .chain_id = chain_of(image)}));
     for (const auto& reference : references) TRY(store.images().tag(reference, id));
     TRY(change.commit());
     return id;

@@ -87,12 +87,6 @@ Result<void> SnapshotStore::diff(const std::string& key, Sink& out) {
     return driver_.diff(TRY(plan(key, Access::read_only)), out);
 }
 
-Result<Layer> SnapshotStore::commit_layer(const std::string& key) {
-    const Record record = TRY(get(key));
-    const auto tar = produce([&](Sink& out) { return diff(key, out); });
-    return layers_.apply(record.parent, *tar, "").context(fmt::format("commit of {}", key));
-}
-
 Result<void> SnapshotStore::remove(const std::string& key) {
     auto record = get(key);
     if (!record && record.error().kind() == ErrorKind::not_found) return {};

@@ -245,7 +245,8 @@ TEST_F(Images, SnapshotCommitMakesALayer) {
     EXPECT_EQ(store_->snapshots().usage("c1")->bytes, 16u);
     EXPECT_EQ(store_->snapshots().parent_size("c1").value_or(0), 3u);
     EXPECT_EQ(store_->snapshots().changes("c1")->size(), 1u);
-    const auto made = store_->snapshots().commit_layer("c1");
+    const auto written = produce([&](Sink& out) { return store_->snapshots().diff("c1", out); });
+    const auto made = store_->layers().apply(low, *written, "");
     ASSERT_OK(made);
     EXPECT_EQ(made->parent, low);
     const auto root = store_->snapshots().mount_chain(made->chain_id);

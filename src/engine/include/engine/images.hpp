@@ -1,6 +1,7 @@
 #pragma once
 // Images as the API sees them; src/image and src/storage do the work. `ref` is a reference in any
 // form, an image id or a unique prefix of one.
+#include <apitypes/container_config.hpp>
 #include <apitypes/image.hpp>
 #include <apitypes/store.hpp>
 #include <apitypes/system.hpp>
@@ -60,10 +61,21 @@ public:
     };
     Result<std::string> import(const Import& request, const ByteSource& source,
                                const ProgressSink& progress);
+    struct Commit {
+        std::string repository;  ///< empty: an image without a name
+        std::string tag;
+        std::string author;
+        std::string comment;
+        std::vector<std::string> changes;                 ///< Dockerfile instructions
+        std::optional<apitypes::ContainerConfig> config;  ///< instead of the container's own
+        bool pause = true;  ///< keeps a running container still meanwhile
+    };
+    /// What the container wrote, as a new image over its own; gives the id.
+    Result<std::string> commit(std::string_view container_ref, const Commit& request);
     /// An image made from the distribution's own packages: "debian" or "busybox".
     Result<void> bootstrap(std::string_view name, const ProgressSink& progress, FdView cancel);
-    /// Everything in the store against its digests (unless `quick`) and references, with what can be
-    /// mended mended if `repair`.
+    /// Everything in the store against its digests (unless `quick`) and references, with what can
+    /// be mended mended if `repair`.
     Result<apitypes::StoreReport> check_store(bool quick, bool repair);
     /// Checks credentials with the registry.
     Result<apitypes::AuthReply> login(const RegistryCredentials& credentials, FdView cancel);

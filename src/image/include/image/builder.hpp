@@ -13,9 +13,10 @@ struct BuildOptions {
     std::uint64_t most_unpacked_bytes = std::uint64_t{1} << 40;
 };
 
-/// An image of one layer out of a tar stream, which may be gzip, zstd, xz or bzip2. `image` gives
-/// everything but its rootfs; `references` are canonical. Recorded in one transaction; gives the
-/// id.
+/// An image with one more layer than `image` has, out of a tar stream, which may be gzip, zstd, xz
+/// or bzip2; without one over layers below if it is empty, as the last entry of the history then
+/// says. `image.parent` is recorded as its parent; `references` are canonical. Recorded in one
+/// transaction; gives the id.
 Result<std::string> store_image(storage::Store& store, storage::Source& archive, oci::Image image,
                                 const std::vector<std::string>& references,
                                 const BuildOptions& options = {});

@@ -41,8 +41,6 @@ public:
     Result<std::uint64_t> parent_size(const std::string& key);
     /// The writable part as a layer tar.
     Result<void> diff(const std::string& key, Sink& out);
-    /// The writable part as a new layer over the snapshot's parent: the core of `commit`.
-    Result<Layer> commit_layer(const std::string& key);
     /// Fast: a rename and a row. A key that does not exist is fine.
     Result<void> remove(const std::string& key);
     Result<std::vector<std::string>> list();
