@@ -30,7 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support import engines, images, paths  # noqa: E402
+from support import bundles, engines, images, paths  # noqa: E402
 from support.clients import Client, find_docker  # noqa: E402
 from support.http import Api, frames, read_all, read_until  # noqa: E402
 from support.registry import RealRegistry  # noqa: E402
@@ -57,7 +57,7 @@ class Contestant:
         self.environment = client.environment()
 
     def argv(self, *args):
-        return [*self.prefix, self.client.program, *args]
+        return [*self.prefix, *self.client.argv(*args)]
 
     def time(self, *args, stdout=subprocess.DEVNULL):
         return seconds(self.argv(*args), self.environment, stdout)
@@ -77,7 +77,14 @@ class Podman(Client):
 
     def __init__(self, work):
         super().__init__("podman", shutil.which("podman"), "", work / "podman-config")
+        (self.config / "config.json").write_text("{}")
         self.roots = ["--root", str(work / "podman-root"), "--runroot", str(work / "podman-run")]
+        # On a host with hybrid control groups crun takes the empty unified hierarchy for all there is.
+        self.holder = subprocess.Popen([*bundles.hiding_unified(), "sleep", "infinity"])
+
+    def argv(self, verb, *args) -> list:
+        limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"] if verb == "run" else []
+        return ["nsenter", f"--target={self.holder.pid}", "--mount", "--", self.program, *self.roots, verb, *limits, *map(str, args)]
 
 
 def pss(pid) -> float:
@@ -149,7 +156,7 @@ class Bench:
             return
         podman = Podman(self.work)
         contestant = Contestant("podman", podman, pull_flags=["--tls-verify=false"])
-        contestant.argv = lambda *args: [podman.program, *podman.roots, *args]
+        self.helpers.append(podman.holder)
         try:
             contestant.time("pull", "--tls-verify=false", self.reference)
             contestant.time("tag", self.reference, BOX)

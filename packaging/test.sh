@@ -1,19 +1,22 @@
 #!/bin/bash
 # Installs what the tests need, builds, and runs all of them: as root, on Debian 12.
 #
-#   packaging/test.sh [--preset NAME] [--only unit|integration] [PYTEST ARGUMENT…]
+#   packaging/test.sh [--preset NAME] [--only unit|integration] [--peers] [PYTEST ARGUMENT…]
 #
 # The unit tests run under ctest, the integration tests under pytest against a cortend of their own
-# and leave nothing on the host. The output ends with the closing lines of both.
+# and leave nothing on the host. --peers also installs podman, docker.io, containerd, runc and crun
+# (80 MB), whose tests are skipped where they are missing. The output ends with the closing lines of
+# both.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-preset=release only=''
+preset=release only='' purposes='build run test'
 while [ $# -gt 0 ]; do
     case $1 in
     --preset) [ $# -gt 1 ] || die "--preset needs a name"; preset=$2; shift 2 ;;
     --only) [ $# -gt 1 ] || die "--only needs unit or integration"; only=$2; shift 2 ;;
-    -h | --help) sed -n '2,8p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
+    --peers) purposes+=' peer'; shift ;;
+    -h | --help) sed -n '2,9p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
     *) break ;;
     esac
 done
@@ -34,7 +37,8 @@ unpack_docker() {
 
 require_debian
 cd "$root"
-install_packages build run test
+# shellcheck disable=SC2086
+install_packages $purposes
 unpack_docker
 build "$preset"
 reports=$root/build/reports

@@ -49,9 +49,14 @@ void add_capabilities(oci::Process& process, const std::vector<std::string>& nam
 }
 
 Result<oci::Process> process_from(const ExecOptions& options, const oci::Spec& spec) {
-    if (!options.process.empty())
-        return parse_as<oci::Process>(TRY(sys::read_file(options.process)), options.process);
-    oci::Process process = spec.process.value_or(oci::Process{});
+    const oci::Process own = spec.process.value_or(oci::Process{});
+    if (!options.process.empty()) {
+        auto process =
+            TRY(parse_as<oci::Process>(TRY(sys::read_file(options.process)), options.process));
+        if (!process.capabilities) process.capabilities = own.capabilities;
+        return process;
+    }
+    oci::Process process = own;
     process.args = options.args;
     process.terminal = options.tty;
     process.console_size.reset();

@@ -98,8 +98,8 @@ Result<void> give_realtime_to_parents(const std::string& directory, std::int64_t
     return set(parent, file, fmt::to_string(wanted), "CONFIG_RT_GROUP_SCHED");
 }
 
-/// The kernel counts the share of a group that was removed a moment ago for a while: then the parent
-/// needs more than its children show.
+/// The kernel counts the share of a group that was removed a moment ago for a while: then the
+/// parent needs more than its children show.
 Result<void> set_realtime_runtime(const std::string& directory, std::int64_t runtime) {
     constexpr std::string_view file = "cpu.rt_runtime_us";
     constexpr auto option = "CONFIG_RT_GROUP_SCHED";
@@ -178,8 +178,12 @@ Result<void> apply_cpu(const Group& group, const oci::LinuxCpu& cpu) {
     }
     if (cpu.cpus.empty() && cpu.mems.empty()) return {};
     const auto directory = TRY(need(group, "cpuset", "linux.resources.cpu.cpus", "CONFIG_CPUSETS"));
-    if (!cpu.cpus.empty()) TRY(set(directory, "cpuset.cpus", cpu.cpus, "CONFIG_CPUSETS"));
-    if (!cpu.mems.empty()) TRY(set(directory, "cpuset.mems", cpu.mems, "CONFIG_CPUSETS"));
+    if (!cpu.cpus.empty())
+        TRY(set(directory, "cpuset.cpus", cpu.cpus, "CONFIG_CPUSETS")
+                .context("linux.resources.cpu.cpus"));
+    if (!cpu.mems.empty())
+        TRY(set(directory, "cpuset.mems", cpu.mems, "CONFIG_CPUSETS")
+                .context("linux.resources.cpu.mems"));
     return {};
 }
 

@@ -78,8 +78,12 @@ Result<void> apply_cpu(const Group& group, const oci::LinuxCpu& cpu) {
         TRY(set(group, "cpu.weight", fmt::to_string(weight_from_shares(*cpu.shares)),
                 "CONFIG_FAIR_GROUP_SCHED"));
     TRY(apply_bandwidth(group, cpu));
-    if (!cpu.cpus.empty()) TRY(set(group, "cpuset.cpus", cpu.cpus, "CONFIG_CPUSETS"));
-    if (!cpu.mems.empty()) TRY(set(group, "cpuset.mems", cpu.mems, "CONFIG_CPUSETS"));
+    if (!cpu.cpus.empty())
+        TRY(set(group, "cpuset.cpus", cpu.cpus, "CONFIG_CPUSETS")
+                .context("linux.resources.cpu.cpus"));
+    if (!cpu.mems.empty())
+        TRY(set(group, "cpuset.mems", cpu.mems, "CONFIG_CPUSETS")
+                .context("linux.resources.cpu.mems"));
     return {};
 }
 

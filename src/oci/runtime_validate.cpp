@@ -201,6 +201,12 @@ Result<void> check_time_offsets(const Spec& spec) {
         "linux.timeOffsets", "needs a time namespace");
 }
 
+/// As the kernel's dev_t has them: 12 and 20 bits. More would wrap around to another device.
+Result<void> check_numbers(std::int64_t major, std::int64_t minor, const std::string& field) {
+    TRY(expect(major >= 0 && major < 1 << 12, field + ".major", "is not between 0 and 4095"));
+    return expect(minor >= 0 && minor < 1 << 20, field + ".minor", "is not between 0 and 1048575");
+}
+
 Result<void> check_devices(const std::vector<LinuxDevice>& devices) {
     for (std::size_t i = 0; i < devices.size(); ++i) {
         const auto& device = devices[i];
@@ -211,6 +217,7 @@ Result<void> check_devices(const std::vector<LinuxDevice>& devices) {
         TRY(expect(
             device.type == "c" || device.type == "b" || device.type == "u" || device.type == "p",
             field + ".type", fmt::format("\"{}\" is not one of c, b, u, p", device.type)));
+        TRY(check_numbers(device.major, device.minor, field));
     }
     return {};
 }
@@ -273,7 +280,16 @@ Result<void> check_resources(const LinuxResources& resources) {
                    field + ".type", fmt::format("\"{}\" is not one of a, b, c", rule.type)));
         TRY(expect(rule.access.find_first_not_of("rwm") == std::string::npos, field + ".access",
                    "has other letters than r, w, m"));
+        // Left out or -1: all of them.
+        TRY(check_numbers(std::max<std::int64_t>(rule.major.value_or(0), 0),
+                          std::max<std::int64_t>(rule.minor.value_or(0), 0), field));
     }
+    for (const auto& limit : resources.hugepage_limits)
+        TRY(expect(limit.page_size.find('/') == std::string::npos, "linux.resources.hugepageLimits",
+                   fmt::format("\"{}\" is not a size", limit.page_size)));
+    if (resources.cpu)
+        TRY(expect(resources.cpu->quota.value_or(0) >= -1, "linux.resources.cpu.quota",
+                   "is negative"));
     for (const auto& [file, value] : resources.unified)
         TRY(expect(!file.empty() && file.find('/') == std::string::npos && file[0] != '.',
                    "linux.resources.unified", fmt::format("\"{}\" is not a file name", file)));

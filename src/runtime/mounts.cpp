@@ -27,33 +27,45 @@ sys::Depth depth(bool recursive) {
     return recursive ? sys::Depth::recursive : sys::Depth::single;
 }
 
+constexpr std::array<std::string_view, 12> replaceable{"/proc/cpuinfo",
+                                                       "/proc/diskstats",
+                                                       "/proc/meminfo",
+                                                       "/proc/stat",
+                                                       "/proc/swaps",
+                                                       "/proc/uptime",
+                                                       "/proc/loadavg",
+                                                       "/proc/slabinfo",
+                                                       "/proc/net/dev",
+                                                       "/proc/sys/kernel/ns_last_pid",
+                                                       "/proc/sys/crypto/fips_enabled",
+                                                       "/proc/sys/fs/binfmt_misc"};
+
 /// A mount over /proc or below it other than the kernel's own could show the runtime and the
 /// container different files under the same name (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
-Result<void> check_proc(const MountPlan& mount) {
+/// By name, before anything is made for it.
+Result<void> check_name(const MountPlan& mount) {
     const auto destination = clean_path(mount.destination);
-    if (destination == "/proc") {
-        if (mount.type == "proc" || mount.options.bind) return {};
+    if (destination == "/proc" && mount.type != "proc" && !mount.options.bind)
         return fail(ErrorKind::invalid, "{}.destination: only proc can be mounted on /proc",
                     mount.field);
-    }
-    static constexpr std::array<std::string_view, 12> allowed{"/proc/cpuinfo",
-                                                              "/proc/diskstats",
-                                                              "/proc/meminfo",
-                                                              "/proc/stat",
-                                                              "/proc/swaps",
-                                                              "/proc/uptime",
-                                                              "/proc/loadavg",
-                                                              "/proc/slabinfo",
-                                                              "/proc/net/dev",
-                                                              "/proc/sys/kernel/ns_last_pid",
-                                                              "/proc/sys/crypto/fips_enabled",
-                                                              "/proc/sys/fs/binfmt_misc"};
     if (!destination.starts_with("/proc/") ||
-        std::ranges::find(allowed, destination) != allowed.end())
+        std::ranges::find(replaceable, destination) != replaceable.end())
         return {};
     return fail(ErrorKind::invalid,
                 "{}.destination: {} is inside /proc, which only the kernel fills", mount.field,
                 destination);
+}
+
+/// What is there by the name, which may be a link of the image: procfs takes no mounts but itself
+/// and those files. `tree` is what is to be mounted, or invalid for what is no procfs.
+Result<void> check_target(const MountPlan& mount, FdView target, FdView tree) {
+    const auto destination = clean_path(mount.destination);
+    const bool over_procfs = is_on(target, PROC_SUPER_MAGIC);
+    if (!over_procfs && destination != "/proc") return {};
+    if (mount.type == "proc" || (tree.valid() && is_root_of(tree, PROC_SUPER_MAGIC))) return {};
+    if (over_procfs && std::ranges::find(replaceable, destination) != replaceable.end()) return {};
+    return fail(ErrorKind::invalid, "{}.destination: only proc can be mounted on {}", mount.field,
+                destination == "/proc" ? "/proc" : destination + ", which leads into /proc");
 }
 
 /// "/proc" and "/sys" of an image may be symlinks; what we mount there must really be there.
@@ -144,6 +156,7 @@ Result<void> mount_by_path(const MountPlan& mount, FdView target) {
 
 Result<void> mount_other(FdView root, const MountPlan& mount) {
     const Fd target = TRY(open_target(root, mount));
+    TRY(check_target(mount, target, FdView()));
     TRY(mount_by_path(mount, target));
     // The descriptor names what is below the new mount; looked up again, it is the mount.
     const Fd mounted = TRY(sys::open_in_root(root, mount.destination, O_PATH));
@@ -163,6 +176,7 @@ Result<void> mount_bind(FdView root, MountPlan& mount, const LaunchPlan& plan) {
                                       sys::Depth::single));
     TRY(apply_tree_attributes(mount, mount.tree, default_propagation(plan)));
     const Fd target = TRY(open_target(root, mount));
+    TRY(check_target(mount, target, mount.tree));
     return sys::attach_mount(mount.tree, target);
 }
 
@@ -179,6 +193,7 @@ Result<void> mount_new(FdView root, const MountPlan& mount) {
     if (!made && mount.type == "sysfs" && made.error().number() == EPERM) made = host_sysfs(mount);
     const Fd tree = TRY(std::move(made));
     const Fd target = TRY(open_target(root, mount));
+    TRY(check_target(mount, target, FdView()));
     if (mount.options.copy_up) TRY(copy_tree(target, tree).context("tmpcopyup"));
     TRY(apply_tree_attributes(mount, tree, 0));
     return sys::attach_mount(tree, target);
@@ -188,7 +203,7 @@ Result<void> mount_new(FdView root, const MountPlan& mount) {
 
 Result<void> perform_mount(FdView root, MountPlan& mount, const LaunchPlan& plan) {
     const auto perform = [&]() -> Result<void> {
-        TRY(check_proc(mount));
+        TRY(check_name(mount));
         TRY(refuse_symlink(root, mount));
         if (mount.options.bind) return mount_bind(root, mount, plan);
         if (mount.type == "cgroup" || mount.type == "cgroup2")

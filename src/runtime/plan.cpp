@@ -36,12 +36,24 @@ constexpr NamespaceName namespace_names[] = {
 
 /// A path that is no namespace, or another kind of one, would be joined as what it is.
 Result<Fd> open_namespace(const std::string& path, std::string_view type) {
-    Fd fd = TRY(sys::open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
+    Fd fd = TRY(sys::open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY).context("linux.namespaces"));
     struct statfs info{};
     if (::fstatfs(fd.raw(), &info) < 0) return fail_errno("linux.namespaces: {}", path);
     if (info.f_type != NSFS_MAGIC)
         return fail(ErrorKind::invalid, "linux.namespaces: {} is not a {} namespace", path, type);
     return fd;
+}
+
+/// A namespace that is joined by path and is the caller's own is shared with the host: whatever may
+/// only be done in one of its own (sysctls, names) must not be done there (CVE-2025-52881).
+void leave_out_own_namespaces(std::vector<oci::LinuxNamespace>& namespaces) {
+    std::erase_if(namespaces, [](const oci::LinuxNamespace& entry) {
+        const auto own = fmt::format("/proc/self/ns/{}", namespace_file(entry.type));
+        struct ::stat asked{}, ours{};
+        return !entry.path.empty() && ::stat(entry.path.c_str(), &asked) == 0 &&
+               ::stat(own.c_str(), &ours) == 0 && asked.st_dev == ours.st_dev &&
+               asked.st_ino == ours.st_ino;
+    });
 }
 
 Result<NamespacePlan> plan_namespaces(LaunchRequest& request) {
@@ -160,7 +172,9 @@ bool LaunchPlan::has_hooks_before_pivot() const {
 }
 
 Result<LaunchPlan> make_plan(LaunchRequest request) {
+    leave_out_own_namespaces(request.spec.linux_section.namespaces);
     TRY(oci::validate(request.spec));
+    TRY(refuse_label("linux.mountLabel", request.spec.linux_section.mount_label));
     LaunchPlan plan;
     plan.namespaces = TRY(plan_namespaces(request));
     plan.process =

@@ -150,13 +150,10 @@ Result<void> change_ids(const oci::User& user) {
 
 Result<void> change_user(const ProcessPlan& plan) {
     ::umask(plan.process.user.umask.value_or(0022));
-    if (plan.capabilities) {
-        if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return fail_errno("keep capabilities");
-        TRY(limit_bounding_set(plan.capabilities->bounding));
-    }
+    if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return fail_errno("keep capabilities");
+    TRY(limit_bounding_set(plan.capabilities.bounding));
     TRY(change_ids(plan.process.user));
-    if (plan.capabilities) TRY(set_capabilities(*plan.capabilities));
-    return {};
+    return set_capabilities(plan.capabilities);
 }
 
 Result<void> change_directory(const std::string& cwd) {

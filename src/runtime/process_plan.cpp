@@ -79,14 +79,23 @@ Result<std::optional<SeccompPlan>> plan_seccomp(const std::optional<oci::LinuxSe
 
 }  // namespace
 
+Result<void> refuse_label(std::string_view field, const std::string& label) {
+    if (label.empty()) return {};
+    return fail(ErrorKind::unsupported,
+                "{}: \"{}\" cannot be set: this runtime has no security modules' labels", field,
+                label);
+}
+
 Result<ProcessPlan> plan_process(oci::Process process,
                                  const std::optional<oci::LinuxSeccomp>& section, FdView program,
                                  std::vector<std::string>& warnings) {
     TRY(oci::validate(process));
+    TRY(refuse_label("process.apparmorProfile", process.apparmor_profile));
+    TRY(refuse_label("process.selinuxLabel", process.selinux_label));
     ProcessPlan plan;
     plan.rlimits = plan_rlimits(process.rlimits);
-    if (process.capabilities)
-        plan.capabilities = resolve_capabilities(*process.capabilities, warnings);
+    plan.capabilities =
+        resolve_capabilities(process.capabilities.value_or(oci::LinuxCapabilities{}), warnings);
     plan.seccomp = TRY(plan_seccomp(section, program));
     plan.process = std::move(process);
     return plan;

@@ -31,7 +31,7 @@ struct Rlimit {
 
 struct ProcessPlan {
     oci::Process process;
-    std::optional<CapabilitySets> capabilities;
+    CapabilitySets capabilities;  ///< none when the configuration says nothing
     std::vector<Rlimit> rlimits;
     std::optional<SeccompPlan> seccomp;
     Stdio stdio;
@@ -44,6 +44,9 @@ struct ProcessPlan {
     std::string program;        ///< resolved path of args[0]
     bool cwd_deferred = false;  ///< only the container's user may enter it
 };
+
+/// A label that is asked for and not set would leave the process less confined than it is told.
+Result<void> refuse_label(std::string_view field, const std::string& label);
 
 /// `section` is compiled unless `program` (a descriptor to a compiled one) is valid.
 Result<ProcessPlan> plan_process(oci::Process process,

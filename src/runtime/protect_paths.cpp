@@ -9,8 +9,11 @@
 #include <sys/sysmacros.h>
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 namespace corten::runtime {
@@ -54,6 +57,48 @@ Result<void> make_read_only(FdView path) {
     return sys::attach_mount(tree, path);
 }
 
+/// Finds paths. Those in /proc and /sys are looked up below what was mounted there, not by the
+/// directory's name: if it led elsewhere by now there would be nothing to hide, and later it could
+/// lead back (CVE-2019-19921).
+class Finder {
+public:
+    Finder(FdView root, const std::vector<MountPlan>& mounts) : root_(root), mounts_(mounts) {}
+
+    /// Invalid when there is nothing.
+    Result<Fd> find(const std::string& path) {
+        const auto clean = clean_path(path);
+        for (Tree& tree : trees_)
+            if (clean == tree.place || clean.starts_with(fmt::format("{}/", tree.place)))
+                if (TRY(open(tree))) return open_if_there(tree.fd, clean.substr(tree.place.size()));
+        return open_if_there(root_, path);
+    }
+
+private:
+    struct Tree {
+        std::string_view place;
+        std::string_view type;
+        long magic;
+        Fd fd;
+    };
+
+    /// False when none of the kind was mounted.
+    Result<bool> open(Tree& tree) {
+        const bool mounted = std::ranges::any_of(mounts_, [&](const MountPlan& mount) {
+            return mount.type == tree.type && clean_path(mount.destination) == tree.place;
+        });
+        if (!mounted || tree.fd) return mounted;
+        tree.fd = TRY(open_if_there(root_, std::string(tree.place)));
+        if (!tree.fd || !is_root_of(tree.fd, tree.magic))
+            return fail(ErrorKind::conflict, "{} is no longer what was mounted there", tree.place);
+        return true;
+    }
+
+    FdView root_;
+    const std::vector<MountPlan>& mounts_;
+    std::array<Tree, 2> trees_{Tree{"/proc", "proc", PROC_SUPER_MAGIC, {}},
+                               Tree{"/sys", "sysfs", SYSFS_MAGIC, {}}};
+};
+
 }  // namespace
 
 /// The host's device, verified: the container's own could be anything by now (CVE-2025-31133).
@@ -73,13 +118,14 @@ Result<Fd> null_mount() {
 }
 
 Result<void> protect_paths(FdView root, LaunchPlan& plan) {
+    Finder finder(root, plan.mounts);
     for (const auto& path : plan.spec.linux_section.readonly_paths) {
-        const Fd at = TRY(open_if_there(root, path).context("linux.readonlyPaths"));
+        const Fd at = TRY(finder.find(path).context("linux.readonlyPaths"));
         if (at) TRY(make_read_only(at).context(fmt::format("linux.readonlyPaths: {}", path)));
     }
     Mask mask(std::move(plan.null_mount));
     for (const auto& path : plan.spec.linux_section.masked_paths) {
-        const Fd at = TRY(open_if_there(root, path).context("linux.maskedPaths"));
+        const Fd at = TRY(finder.find(path).context("linux.maskedPaths"));
         if (at) TRY(mask.hide(at).context(fmt::format("linux.maskedPaths: {}", path)));
     }
     return {};

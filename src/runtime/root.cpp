@@ -3,6 +3,7 @@
 #include <base/text.hpp>
 #include <sys/file.hpp>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -13,9 +14,9 @@
 namespace corten::runtime {
 namespace {
 
-constexpr int deepest = 40;  // the kernel's own bound on symlinks in one path
+constexpr int most_links = 40;  // the kernel's own bound for one path
 
-Result<Fd> make_at(FdView root, const std::string& path, Target kind, int depth);
+Result<Fd> make_at(FdView root, const std::string& path, Target kind, int links);
 
 Result<std::string> read_link(FdView directory, const std::string& name) {
     char target[PATH_MAX];
@@ -37,28 +38,28 @@ Result<void> make_entry(FdView directory, const std::string& name, Target kind) 
 
 /// `name` exists but leads nowhere: it is a link to something that is not there yet.
 Result<Fd> make_link_target(FdView root, FdView directory, const Split& at, Target kind,
-                            int depth) {
+                            int links) {
     const auto target = read_link(directory, at.name);
     // Not a link: somebody made it between our two looks, so look again.
     if (!target) return sys::open_in_root(root, at.directory + "/" + at.name, O_PATH);
     const bool absolute = target->starts_with('/');
     return make_at(root, clean_path(absolute ? *target : at.directory + "/" + *target), kind,
-                   depth + 1);
+                   links + 1);
 }
 
-Result<Fd> make_at(FdView root, const std::string& path, Target kind, int depth) {
-    if (depth > deepest)
+Result<Fd> make_at(FdView root, const std::string& path, Target kind, int links) {
+    if (links > most_links)
         return fail(ErrorKind::invalid, "{}: too many levels of symbolic links", path)
             .with_number(ELOOP);
     auto there = sys::open_in_root(root, path, O_PATH);
     if (there || there.error().number() != ENOENT) return there;
     const Split at = split_path(path);
     if (at.name.empty()) return there;
-    const Fd directory = TRY(make_at(root, at.directory, Target::directory, depth + 1));
+    const Fd directory = TRY(make_at(root, at.directory, Target::directory, links));
     const auto made = make_entry(directory, at.name, kind);
     if (made) return sys::open_at(directory, at.name, O_PATH | O_NOFOLLOW);
     if (made.error().number() != EEXIST) return made.error();
-    return make_link_target(root, directory, at, kind, depth);
+    return make_link_target(root, directory, at, kind, links);
 }
 
 }  // namespace
@@ -98,6 +99,16 @@ std::string clean_path(const std::string& path) {
             kept.pop_back();
     }
     return "/" + join(kept, "/");
+}
+
+bool is_on(FdView fd, long magic) {
+    struct statfs info{};
+    return ::fstatfs(fd.raw(), &info) == 0 && info.f_type == magic;
+}
+
+bool is_root_of(FdView fd, long magic) {
+    struct ::stat info{};
+    return is_on(fd, magic) && ::fstat(fd.raw(), &info) == 0 && info.st_ino == 1;
 }
 
 bool is_directory(FdView fd) {

@@ -124,19 +124,20 @@ def hiding_unified() -> list:
     return ["unshare", "-m", "bash", "-c", script, "hiding"]
 
 
-def find(name: str):
-    """A peer's program: in the path, or among what packaging/ unpacked for the tests."""
-    unpacked = [paths.BUILD / "tools" / "engine" / folder / name for folder in ("usr/bin", "usr/sbin")]
-    return shutil.which(name) or next((str(p) for p in unpacked if p.exists()), None)
-
-
 def need(name: str) -> str:
-    program = find(name)
+    program = shutil.which(name)
     if not program:
-        pytest.skip(f"no {name} on this machine")
+        pytest.skip(f"no {name} on this machine: packaging/test.sh --peers installs it")
     return program
 
 
 def script_command(argv) -> list:
     """The command in a terminal that is made for it."""
     return [sys.executable, "-c", "import pty, sys, os; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))", *map(str, argv)]
+
+
+def message(done) -> str:
+    """The complaint of a runtime that failed: one line of its log."""
+    lines = done.err.strip().splitlines()
+    assert len(lines) == 1, f"not one sentence: {done!r}"
+    return lines[0]

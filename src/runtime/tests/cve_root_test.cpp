@@ -128,12 +128,12 @@ TEST_F(Cve, Cve_2025_52565_ConsoleIsTheTerminalThatWasOpened) {
 }
 
 TEST_F(Cve, Cve_2025_52881_SysctlsGoThroughAPrivateProcfs) {
-    // What the container sees at /proc/sys is a tmpfs of ours; the setting must arrive nonetheless.
+    // What lies at the setting's path in the container's root is not the kernel's file.
     auto config = spec({"cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start"});
     config.linux_section.sysctl = {{"net.ipv4.ip_unprivileged_port_start", "81"}};
-    std::filesystem::create_directories(bundle() + "/fake/sys/net/ipv4");
-    write(bundle() + "/fake/sys/net/ipv4/ip_unprivileged_port_start", "fake");
-    config.mounts[0] = {"/proc", "bind", "fake", {"bind"}, {}, {}};
+    std::filesystem::create_directories(root() + "/proc/sys/net/ipv4");
+    write(root() + "/proc/sys/net/ipv4/ip_unprivileged_port_start", "fake");
+    std::erase_if(config.mounts, [](const auto& mount) { return mount.destination == "/proc"; });
     config.linux_section.masked_paths.clear();
     config.linux_section.readonly_paths.clear();
     EXPECT_EQ(run(config).output, "fake");
