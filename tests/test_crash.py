@@ -12,7 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 import pytest
-from support import engines, host, images
+from support import host, images
 from support import registry as registries
 from support.engines import BOX
 from support.terminal import Terminal

@@ -684,17 +684,15 @@ def asks_for_socket(way: str, family: int) -> bytes:
     if way in ("x86-64", "x32"):
         call = bytes.fromhex("b8290000 00" if way == "x86-64" else "b829000040") + b"\xbf" + number + bytes.fromhex("be05000000 31d2 0f05")
         return exits_with(call + EXIT_WITH_ERROR)
-    if way == "i386":
-        return exits_with(bytes.fromhex("b867010000") + b"\xbb" + number + bytes.fromhex("b905000000 31d2 cd80") + EXIT_WITH_ERROR)
-    body = bytes.fromhex("b866000000 bb01000000 b9") + struct.pack("<I",
-                                                                   0x400000 + 64 + 56 + 17 + len(EXIT_WITH_ERROR)) + bytes.fromhex("cd80")
-    return exits_with(body + EXIT_WITH_ERROR + number + struct.pack("<II", 5, 0))
+    return exits_with(bytes.fromhex("b867010000") + b"\xbb" + number + bytes.fromhex("b905000000 31d2 cd80") + EXIT_WITH_ERROR)
 
 
 @pytest.mark.parametrize("family", [38, 40], ids=["AF_ALG", "AF_VSOCK"])
-@pytest.mark.parametrize("way", ["x86-64", "x32", "i386", "i386 socketcall"])
+@pytest.mark.parametrize("way", ["x86-64", "x32", "i386"])
 def test_cve_2026_31431_and_123876_default_filter_denies_sockets_of_the_kernel_by_every_way(engine, make, way, family):
-    """AF_ALG wrote to the page cache, AF_VSOCK reaches the hypervisor. A kernel that knows neither has another error than the filter."""
+    """AF_ALG wrote to the page cache, AF_VSOCK reaches the hypervisor. A kernel that knows neither has another error than the filter.
+
+    Not by the old socketcall of 32-bit programs: a filter cannot see its arguments, and their C library has no other way."""
     if os.uname().machine != "x86_64":
         pytest.skip("these programs are for x86-64")
     name = make(images.Entry("ask", data=asks_for_socket(way, family), mode=0o755))

@@ -1,5 +1,4 @@
 """Registries that reset, stall, lie and attack: a clear error, a living daemon, and nothing half kept."""
-import io
 import json
 import re
 import tarfile

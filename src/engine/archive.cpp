@@ -37,15 +37,13 @@ const PlannedMount* mount_over(const ContainerSpec& spec, const std::string& pat
 
 Result<Place> place_in_mount(Context& context, const PlannedMount& mount, const std::string& clean,
                              std::string_view tail) {
-    std::string source = mount.source;
-    if (mount.type == "volume") {
-        source = context.volumes.mountpoint(mount.name);
-        if (!mount.subpath.empty()) source = TRY(volume_subpath(source, mount.subpath));
-    }
-    Place place{.root = TRY(sys::open(source, O_PATH | O_DIRECTORY)),
-                .path = {},
-                .writable = !mount.read_only,
-                .operation = {}};
+    const auto open = [&]() -> Result<Fd> {
+        if (mount.type != "volume") return sys::open(mount.source, O_PATH | O_DIRECTORY);
+        const std::string volume = context.volumes.mountpoint(mount.name);
+        if (mount.subpath.empty()) return sys::open(volume, O_PATH | O_DIRECTORY);
+        return open_volume_subpath(volume, mount.subpath);
+    };
+    Place place{.root = TRY(open()), .path = {}, .writable = !mount.read_only, .operation = {}};
     place.path =
         "/" + clean.substr(std::min(clean.size(), mount.target.size() + 1)) + std::string(tail);
     return place;

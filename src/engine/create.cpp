@@ -75,6 +75,9 @@ Result<void> check_network(const CreateContainer& request) {
     for (const auto& [network, settings] : request.networking.endpoints)
         if (settings && settings->ipam_config)
             TRY(check_addresses(network, *settings->ipam_config));
+    TRY(network::check_resolv_conf({.nameservers = apitypes::items(host.dns),
+                                    .search = apitypes::items(host.dns_search),
+                                    .options = apitypes::items(host.dns_options)}));
     for (const auto& text : apitypes::items(host.extra_hosts))
         if (text.find(':') == std::string::npos && text.find('=') == std::string::npos)
             return invalid("bad format for add-host: \"{}\"", text);

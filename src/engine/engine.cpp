@@ -6,6 +6,7 @@
 #include <base/text.hpp>
 #include <engine/engine.hpp>
 #include <engine/version.hpp>
+#include <network/etc_files.hpp>
 #include <sys/file.hpp>
 
 #include <algorithm>
@@ -83,6 +84,8 @@ Engine::~Engine() {
 }
 
 Result<std::unique_ptr<Engine>> Engine::open(Config config) {
+    TRY(network::check_resolv_conf({config.dns, config.dns_search, config.dns_options})
+            .context("the daemon's name servers"));
     auto facts = TRY(HostFacts::read());
     TRY(make_directories(config));
     auto store = TRY(storage::Store::open(config.data_root));

@@ -1,7 +1,7 @@
 #include "mount_sources.hpp"
 
-#include <base/rollback.hpp>
 #include <base/log.hpp>
+#include <base/rollback.hpp>
 #include <storage/archive.hpp>
 #include <sys/file.hpp>
 #include <sys/mount.h>
@@ -93,8 +93,7 @@ Result<std::string> volume_source(Context& context, const ContainerSpec& spec,
                                        {"driver", "local"},
                                        {"propagation", ""},
                                        {"read/write", mount.read_only ? "false" : "true"}}));
-    if (mount.subpath.empty()) return mountpoint;
-    return volume_subpath(mountpoint, mount.subpath);
+    return mountpoint;
 }
 
 Result<std::string> bind_source(const PlannedMount& mount) {
@@ -122,23 +121,20 @@ Result<std::vector<std::string>> create_volumes(Context& context, const Containe
     return made;
 }
 
-Result<std::string> volume_subpath(const std::string& mountpoint, const std::string& subpath) {
+Result<Fd> open_volume_subpath(const std::string& mountpoint, const std::string& subpath) {
     const Fd volume = TRY(sys::open(mountpoint, O_PATH | O_DIRECTORY));
-    const Fd inside = TRY(sys::open_in_root(volume, subpath, O_PATH).context("volume subpath"));
-    char path[4096];
-    const ssize_t length =
-        ::readlink(fmt::format("/proc/self/fd/{}", inside.raw()).c_str(), path, sizeof path);
-    if (length < 0) return fail_errno("resolve volume subpath {}", subpath);
-    return std::string(path, static_cast<std::size_t>(length));
+    return sys::open_in_root(volume, subpath, O_PATH).context("volume subpath");
 }
 
 Result<std::vector<ResolvedMount>> mount_sources(Context& context, const ContainerSpec& spec,
                                                  FdView root) {
     std::vector<ResolvedMount> out;
     for (const auto& mount : spec.mounts) {
-        ResolvedMount resolved{.plan = mount, .source = {}};
+        ResolvedMount resolved{.plan = mount, .source = {}, .object = {}};
         if (mount.type == "volume")
             resolved.source = TRY(volume_source(context, spec, mount, root));
+        if (!mount.subpath.empty())
+            resolved.object = TRY(open_volume_subpath(resolved.source, mount.subpath));
         if (mount.type == "bind") resolved.source = TRY(bind_source(mount));
         out.push_back(std::move(resolved));
     }

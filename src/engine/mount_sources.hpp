@@ -19,8 +19,9 @@ Result<std::string> shared_memory_source(Context& context, const ContainerSpec& 
 /// Takes back what shared_memory_source() mounted.
 void drop_shared_memory(Context& context, const std::string& container_id);
 
-/// "/path" inside a volume for --mount volume-subpath, resolved without leaving the volume.
-Result<std::string> volume_subpath(const std::string& mountpoint, const std::string& subpath);
+/// O_PATH descriptor of what --mount volume-subpath names, found without leaving the volume. Its
+/// path must not be used: other containers with the volume can put a link in its place.
+Result<Fd> open_volume_subpath(const std::string& mountpoint, const std::string& subpath);
 
 Result<std::shared_ptr<Container>> running_container(Context& context, std::string_view ref);
 /// A namespace ("pid", "ipc", "net") of a running container's first process.

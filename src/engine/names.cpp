@@ -67,8 +67,9 @@ Result<std::string> check_container_name(std::string_view name) {
     const std::string_view bare = name.starts_with('/') ? name.substr(1) : name;
     constexpr std::size_t longest = 255;
     if (bare.size() > longest)
-        return fail(ErrorKind::invalid, "Invalid container name: {} characters, at most {} are allowed",
-                    bare.size(), longest);
+        return fail(ErrorKind::invalid,
+                    "Invalid container name: {} characters, at most {} are allowed", bare.size(),
+                    longest);
     if (!follows_name_rule(bare))
         return fail(ErrorKind::invalid,
                     "Invalid container name ({}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",

@@ -17,13 +17,14 @@ namespace corten::engine {
 struct ResolvedMount {
     PlannedMount plan;
     std::string source;  ///< host path; empty for tmpfs
+    Fd object;           ///< what is there, where the path may lead elsewhere by now
 };
 
 struct SpecInputs {
     const ContainerSpec& container;
     const HostFacts& facts;
     ResolvedUser user;
-    std::vector<ResolvedMount> mounts;
+    const std::vector<ResolvedMount>& mounts;
     std::string files;        ///< directory with hostname, hosts and resolv.conf
     std::string cgroup_path;  ///< "/corten/<id>"
     /// Namespaces that the runtime joins by descriptor: "network", "pid", "ipc".

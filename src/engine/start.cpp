@@ -109,6 +109,8 @@ private:
         std::vector<std::string> groups = apitypes::items(spec_->host.group_add);
         user_ = TRY(resolve_user(root_, spec_->config.user, groups));
         mounts_ = TRY(mount_sources(context_, *spec_, root_));
+        for (auto& mount : mounts_)
+            if (mount.object) fds_.add("mount:" + mount.plan.target, std::move(mount.object));
         shm_source_ = TRY(shared_memory_source(context_, *spec_));
         return {};
     }
@@ -250,8 +252,7 @@ void record_failure(Context& context, Container& container, const Error& error, 
     });
     const auto kept = context.container_store.update_state(container.id(), container.state());
     if (!kept) log::error("container {}: {}", short_id(container.id()), kept.error().message());
-    if (was_restarting)
-        container.notify_exit({.exit_code = code, .error = error.message()});
+    if (was_restarting) container.notify_exit({.exit_code = code, .error = error.message()});
 }
 
 }  // namespace
@@ -270,7 +271,8 @@ Result<void> start(Context& context, const std::shared_ptr<Container>& container
                 .ignore();  // the start's error counts
         }
         // What is wrong with the command is the asker's mistake.
-        if (code != failed_to_start) return fail(ErrorKind::invalid, "{}", started.error().message());
+        if (code != failed_to_start)
+            return fail(ErrorKind::invalid, "{}", started.error().message());
         return started.error();
     }
     for (const auto& endpoint : container->state().endpoints)

@@ -165,7 +165,8 @@ Result<std::vector<std::string>> load(storage::Store& store, const ByteSource& a
                                       const ProgressSink& progress, const LoadOptions& options) {
     ReaderSource packed(archive);
     const auto inflated = TRY(storage::Decompressor::create(packed));
-    const auto spool = TRY(Spool::unpack(store.root(), *inflated));
+    LimitedSource limited(*inflated, options.most_unpacked_bytes);
+    const auto spool = TRY(Spool::unpack(store.root(), limited));
     const bool docker = spool.has("manifest.json");
     if (!docker && !spool.has("index.json"))
         return fail(ErrorKind::invalid,

@@ -43,7 +43,7 @@ Result<Spool> Spool::unpack(const std::string& root, storage::Source& source) {
     TRY(sys::make_directories(*spool.directory_, 0700));
     storage::TarReader tar(source);
     while (const auto* entry = TRY(tar.next().context("archive"))) {
-        if (spool.files_.size() + spool.links_.size() >= most_files)
+        if (spool.entries_++ >= most_files)
             return fail(ErrorKind::invalid, "the archive holds more than {} files", most_files);
         TRY(spool.add(tar, *entry));
     }
@@ -57,7 +57,7 @@ Result<void> Spool::add(storage::TarReader& tar, const storage::TarEntry& entry)
     if (entry.type == storage::EntryType::hard_link) links_[name] = clean(entry.link);
     if (entry.type != storage::EntryType::file) return {};
     if (entry.extents) return fail(ErrorKind::invalid, "{} is a sparse file", name);
-    File file{.path = fmt::format("{}/{}", *directory_, files_.size()), .size = entry.size};
+    File file{.path = fmt::format("{}/{}", *directory_, entries_), .size = entry.size};
     const Fd out = TRY(sys::open(file.path, O_WRONLY | O_CREAT | O_EXCL, 0600));
     for (auto bytes = TRY(tar.data()); !bytes.empty(); bytes = TRY(tar.data()))
         TRY(sys::write_all(out, bytes));

@@ -36,6 +36,7 @@ private:
     Result<const File*> get(const std::string& name) const;
 
     std::unique_ptr<std::string> directory_;  // null once moved from
+    std::size_t entries_ = 0;
     std::map<std::string, File> files_;
     std::map<std::string, std::string> links_;  ///< name to name
 };

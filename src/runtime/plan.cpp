@@ -83,7 +83,8 @@ Result<void> open_bind_source(MountPlan& plan, const std::string& bundle) {
     const auto source =
         plan.source.starts_with('/') ? plan.source : fmt::format("{}/{}", bundle, plan.source);
     const int follow = plan.options.src_no_follow || plan.options.copy_symlink ? O_NOFOLLOW : 0;
-    const Fd at = TRY(sys::open(source, O_PATH | follow));
+    const Fd at = plan.source_object ? std::move(plan.source_object)
+                                     : TRY(sys::open(source, O_PATH | follow));
     struct ::stat info{};
     if (::fstat(at.raw(), &info) < 0) return fail_errno("{}", source);
     if (plan.options.copy_symlink && S_ISLNK(info.st_mode)) {
@@ -101,8 +102,11 @@ Result<void> open_bind_source(MountPlan& plan, const std::string& bundle) {
 
 namespace {
 
-Result<MountPlan> plan_mount(const oci::Mount& mount, std::size_t index, const LaunchPlan& launch) {
+Result<MountPlan> plan_mount(const oci::Mount& mount, std::size_t index, const LaunchPlan& launch,
+                             std::map<std::string, Fd>& sources) {
     MountPlan plan;
+    if (const auto given = sources.find(mount.destination); given != sources.end())
+        plan.source_object = std::move(given->second);
     plan.field = fmt::format("mounts[{}]", index);
     plan.type = mount.type;
     plan.source = mount.source;
@@ -197,7 +201,7 @@ Result<LaunchPlan> make_plan(LaunchRequest request) {
     plan.bundle = std::move(request.bundle);
     plan.spec = std::move(request.spec);
     for (std::size_t i = 0; i < plan.spec.mounts.size(); ++i)
-        plan.mounts.push_back(TRY(plan_mount(plan.spec.mounts[i], i, plan)));
+        plan.mounts.push_back(TRY(plan_mount(plan.spec.mounts[i], i, plan, request.mount_sources)));
     TRY(check_isolation(plan));
     return plan;
 }

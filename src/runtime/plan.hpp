@@ -37,6 +37,7 @@ struct MountPlan {
     std::string source;
     std::string destination;
     MountOptions options;
+    Fd source_object;       ///< bind: what is copied, where the caller has it open
     Fd tree;                ///< bind: the detached copy, opened by the caller
     bool directory = true;  ///< what the target must be
     Fd id_map;              ///< user namespace that maps this mount's ids

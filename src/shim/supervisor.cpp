@@ -34,10 +34,9 @@ void survive_signals() {
     }
 }
 
-std::map<std::string, Fd> take_namespaces(proto::Received& received) {
-    constexpr std::string_view prefix = "ns:";
+/// Those whose role begins with `prefix`, by the rest of it.
+std::map<std::string, Fd> take_all(proto::Received& received, std::string_view prefix) {
     std::map<std::string, Fd> out;
-    if (Fd network = received.take("network")) out["network"] = std::move(network);
     for (auto& entry : received.fds)
         if (entry.role.starts_with(prefix))
             out[entry.role.substr(prefix.size())] = std::move(entry.fd);
@@ -100,7 +99,8 @@ void Supervisor::install_handlers() {
 Result<proto::StartReply> Supervisor::start(proto::StartRequest request,
                                             proto::Received& received) {
     if (created_) return fail(ErrorKind::conflict, "container {} was started already", request.id);
-    if (released_) return fail(ErrorKind::conflict, "the supervisor of {} was released", request.id);
+    if (released_)
+        return fail(ErrorKind::conflict, "the supervisor of {} was released", request.id);
     auto reply = launch(request, received);
     if (!reply) undo_start();
     rest_soon();
@@ -161,7 +161,9 @@ Result<runtime::LaunchRequest> Supervisor::launch_request(const proto::StartRequ
     out.bundle = directory_;
     out.root_mount = received.take("rootfs");
     out.seccomp_program = received.take("seccomp");
-    out.namespaces = take_namespaces(received);
+    out.namespaces = take_all(received, "ns:");
+    if (Fd network = received.take("network")) out.namespaces["network"] = std::move(network);
+    out.mount_sources = take_all(received, "mount:");
     out.die_with_parent = true;
     if (out.spec.process) out.spec.process->terminal = request.terminal;
     seccomp_ = out.spec.linux_section.seccomp;

@@ -2,7 +2,6 @@
 import base64
 import http.server
 import json
-import os
 import re
 import shutil
 import socket
@@ -10,7 +9,6 @@ import struct
 import subprocess
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 from .engines import free_port

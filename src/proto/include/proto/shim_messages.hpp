@@ -60,6 +60,7 @@ struct StartReply {
 ///   network     the network namespace to join
 ///   seccomp     a compiled BPF program (array of sock_filter); spec.linux.seccomp is then ignored
 ///   ns:TYPE     another namespace to join: ipc, uts, pid, cgroup, user, mount
+///   mount:PATH  what the bind mount on PATH shows, instead of what its source names by now
 struct StartRequest {
     static constexpr std::string_view type = "start";
     using Reply = StartReply;

@@ -46,6 +46,9 @@ struct LaunchRequest {
     /// Namespaces to join by descriptor: "network", "ipc", "pid", ... Overrides the spec's paths,
     /// and joins also when the spec does not list the type.
     std::map<std::string, Fd> namespaces;
+    /// What bind mounts show, by mounts[].destination: O_PATH descriptors that stand for the source
+    /// where its path may lead elsewhere by now.
+    std::map<std::string, Fd> mount_sources;
     /// A compiled program (array of sock_filter, see seccomp/compile.hpp) to load instead of
     /// compiling spec.linux.seccomp. The section's flags and listener still count.
     Fd seccomp_program;
