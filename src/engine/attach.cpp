@@ -61,8 +61,9 @@ public:
                            .framed = !spec->config.tty,
                            .detach_keys = keys_,
                            .preread = base64_encode(client.early_bytes)};
-        TRY(supervisor->call(request, {{"client", client.socket}}));
-        operation_.unlock();
+        auto sent = TRY(supervisor->send(request, {{"client", client.socket}}));
+        operation_.unlock();  // a start that is waiting comes after the client, and need not wait
+        TRY(sent.wait());
         publish_container_event(context_, *spec, "attach");
         return {};
     }

@@ -151,22 +151,24 @@ Result<void> end_for_removal(Context& context, const std::shared_ptr<Container>&
     }
 }
 
-/// Marked on disk before anything of it is gone: what a crash leaves is finished at the next start.
+/// Marked on disk before anything of it is gone, and forgotten there at the very end: what a crash
+/// leaves is finished at the next start. Who waits for the removal is told once nothing that a
+/// client can name is left; the rest is only of this machine.
 Result<void> destroy_locked(Context& context, Container& container, bool volumes) {
     const auto spec = container.spec();
     container.change_state([](ContainerState& state) { state.status = "removing"; });
     TRY(context.container_store.update_state(spec->id, container.state()));
-    release_supervisor(context, container);
-    drop_shared_memory(context, spec->id);
     TRY(context.store->snapshots().remove(spec->id));
-    TRY(sys::remove_tree(context.runtime_directory(spec->id)));  // of a run before a crash
-    TRY(sys::remove_tree(context.files_of(spec->id)));
     if (volumes) TRY(remove_anonymous_volumes(context, *spec));
-    TRY(context.container_store.remove(spec->id));
     context.containers.erase(spec->id);
     context.execs.erase_of(spec->id);
     publish_container_event(context, *spec, "destroy");
     container.notify_removed();
+    release_supervisor(context, container);
+    drop_shared_memory(context, spec->id);
+    TRY(sys::remove_tree(context.runtime_directory(spec->id)));  // of a run before a crash
+    TRY(sys::remove_tree(context.files_of(spec->id)));
+    TRY(context.container_store.remove(spec->id));
     context.sweep_soon();
     return {};
 }

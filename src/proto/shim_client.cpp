@@ -35,7 +35,7 @@ Result<void> ShimClient::send_within(Envelope envelope, const std::vector<RoleFd
                                      sys::Milliseconds timeout) {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     for (;;) {
-        auto sent = send(socket_, envelope, fds);
+        auto sent = proto::send(socket_, envelope, fds);
         if (sent || sent.error().number() != EAGAIN) return sent;
         const auto left =
             std::chrono::ceil<sys::Milliseconds>(deadline - std::chrono::steady_clock::now());
@@ -43,9 +43,8 @@ Result<void> ShimClient::send_within(Envelope envelope, const std::vector<RoleFd
     }
 }
 
-Result<Json> ShimClient::exchange(std::string_view type, Json body, const std::vector<RoleFd>& fds,
-                                  sys::Milliseconds timeout) {
-    const auto deadline = std::chrono::steady_clock::now() + timeout;
+Result<std::uint64_t> ShimClient::post(std::string_view type, Json body,
+                                       const std::vector<RoleFd>& fds, sys::Milliseconds timeout) {
     std::unique_lock lock(mutex_);
     if (closed_) return gone();
     const std::uint64_t sequence = next_sequence_++;
@@ -54,13 +53,20 @@ Result<Json> ShimClient::exchange(std::string_view type, Json body, const std::v
 
     auto sent = send_within({.seq = sequence, .type = std::string(type), .body = std::move(body)},
                             fds, timeout);
+    if (sent) return sequence;
     lock.lock();
+    waiting_.erase(sequence);
+    return std::move(sent).error();
+}
+
+Result<Json> ShimClient::await(std::uint64_t sequence, std::string_view type,
+                               sys::Milliseconds timeout) {
+    std::unique_lock lock(mutex_);
     Waiting& waiting = waiting_[sequence];
-    if (sent) answered_.wait_until(lock, deadline, [&] { return waiting.reply || closed_; });
+    answered_.wait_for(lock, timeout, [&] { return waiting.reply || closed_; });
     auto reply = std::move(waiting.reply);
     waiting_.erase(sequence);
     if (reply) return std::move(*reply);
-    if (!sent) return std::move(sent).error();
     if (closed_) return gone();
     return fail(ErrorKind::unavailable, "the container's supervisor did not answer \"{}\" in {} ms",
                 type, timeout.count());

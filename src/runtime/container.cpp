@@ -149,7 +149,7 @@ private:
     Result<void> clone(Fd& ours, Fd& theirs);
     Result<void> apply_oom_score();
     Result<void> converse(FdView channel);
-    Result<void> answer(FdView channel, Received message);
+    Result<void> answer(FdView channel, const Received& message);
     Result<void> keep_namespaces();
 
     LaunchPlan plan_;
@@ -219,7 +219,7 @@ Result<void> Launcher::apply_oom_score() {
     return sys::write_existing(path, fmt::to_string(*wanted)).context("process.oomScoreAdj");
 }
 
-Result<void> Launcher::answer(FdView channel, Received message) {
+Result<void> Launcher::answer(FdView channel, const Received& message) {
     const auto pid = created_.init.process().pid();
     const auto& section = plan_.spec.linux_section;
     if (message.signal == Signal::map_ids)

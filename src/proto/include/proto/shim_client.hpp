@@ -33,14 +33,40 @@ public:
     ShimClient(const ShimClient&) = delete;
     ShimClient& operator=(const ShimClient&) = delete;
 
-    /// Sends the request and waits for its reply. The supervisor's typed error comes back as it
-    /// was; unavailable when the supervisor is gone or does not answer within `timeout`.
+    /// A request on its way: what others send from now on is served after it.
+    template <typename Request>
+    class Sent {
+    public:
+        /// The supervisor's typed error comes back as it was; unavailable when the supervisor is
+        /// gone or does not answer within the time-out. Once only.
+        Result<typename Request::Reply> wait() {
+            const Json body = TRY(client_->await(sequence_, Request::type, timeout_));
+            return from_json<typename Request::Reply>(body, Request::type);
+        }
+
+    private:
+        friend class ShimClient;
+        Sent(ShimClient& client, std::uint64_t sequence, sys::Milliseconds timeout)
+            : client_(&client), sequence_(sequence), timeout_(timeout) {}
+        ShimClient* client_;
+        std::uint64_t sequence_;
+        sys::Milliseconds timeout_;
+    };
+
+    /// unavailable when the supervisor is gone.
+    template <typename Request>
+    Result<Sent<Request>> send(const Request& request, const std::vector<RoleFd>& fds = {},
+                               sys::Milliseconds timeout = default_timeout) {
+        return Sent<Request>(*this, TRY(post(Request::type, to_json(request), fds, timeout)),
+                             timeout);
+    }
+
+    /// Sends the request and waits for its reply.
     template <typename Request>
     Result<typename Request::Reply> call(const Request& request,
                                          const std::vector<RoleFd>& fds = {},
                                          sys::Milliseconds timeout = default_timeout) {
-        const Json body = TRY(exchange(Request::type, to_json(request), fds, timeout));
-        return from_json<typename Request::Reply>(body, Request::type);
+        return TRY(send(request, fds, timeout)).wait();
     }
 
     FdView fd() const { return socket_; }
@@ -57,8 +83,10 @@ private:
         std::optional<Result<Json>> reply;
     };
 
-    Result<Json> exchange(std::string_view type, Json body, const std::vector<RoleFd>& fds,
-                          sys::Milliseconds timeout);
+    /// Gives the request's sequence number, which await() must be called with.
+    Result<std::uint64_t> post(std::string_view type, Json body, const std::vector<RoleFd>& fds,
+                               sys::Milliseconds timeout);
+    Result<Json> await(std::uint64_t sequence, std::string_view type, sys::Milliseconds timeout);
     Result<void> send_within(Envelope envelope, const std::vector<RoleFd>& fds,
                              sys::Milliseconds timeout);
     void resolve(Envelope envelope);
