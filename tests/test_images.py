@@ -341,3 +341,19 @@ def test_committed_image_travels(cli, written, registry):
     cli.ok("rm", written)
     cli.ok("rmi", target)
     assert cli.ok("run", "--rm", target, "cat", "/linked") == "new"
+
+
+# --- what a registry has -------------------------------------------------------------------------
+
+def test_distribution_of_an_image_and_of_an_index(engine, registry, box_tar):
+    picture = images.image([box_tar])
+    many = images.index([images.image([box_tar], architecture="arm64", variant="v8"), picture])
+    for tag, what, platforms in (("one", picture, [{"architecture": "amd64", "os": "linux"}]),
+                                 ("many", many, [{"architecture": "arm64", "os": "linux", "variant": "v8"}, {"architecture": "amd64", "os": "linux"}])):
+        reference = registry.push("distribution", tag, what)
+        found = engine.api.get(f"/distribution/{reference}/json").json()
+        assert found["Descriptor"]["digest"] == what.digest and found["Descriptor"]["size"] == len(what.manifest.data)
+        assert found["Descriptor"]["mediaType"] == what.manifest.media_type
+        assert found["Platforms"] == platforms
+    assert engine.api.get(f"/distribution/{registry.address}/nosuch/json").status == 404
+    assert engine.api.get("/distribution/UPPER/json").status == 400

@@ -71,6 +71,15 @@ Result<void> push(Call& call) {
         call.engine.images().push(reference, registry_credentials(call), progress.sink(), gone)));
 }
 
+Result<void> distribution(Call& call) {
+    const FdView gone = TRY(call.gone());
+    auto found = call.engine.images().ask_registry(call.name(), registry_credentials(call), gone);
+    // A 401 of ours would make clients ask for a password.
+    if (!found && found.error().kind() == ErrorKind::unauthorized)
+        return fail(ErrorKind::forbidden, "{}", found.error().message());
+    return call.reply(200, TRY(std::move(found)));
+}
+
 Result<void> save(Call& call, const std::vector<std::string>& names) {
     return stream_body(call, "application/x-tar", [&](const ByteSink& sink) {
         return call.engine.images().save(names, sink);
@@ -101,8 +110,11 @@ Result<void> load(Call& call) {
 }
 
 constexpr std::array routes{
-    Route{"POST", "/images/create", create},   Route{"POST", "/images/load", load},
-    Route{"GET", "/images/get", save_several}, Route{"GET", "/images/{}/get", save_one},
+    Route{"GET", "/distribution/{}/json", distribution},
+    Route{"POST", "/images/create", create},
+    Route{"POST", "/images/load", load},
+    Route{"GET", "/images/get", save_several},
+    Route{"GET", "/images/{}/get", save_one},
     Route{"POST", "/images/{}/push", push},
 };
 

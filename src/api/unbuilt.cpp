@@ -32,11 +32,6 @@ Result<void> search(Call&) {
     return fail(ErrorKind::not_built, "searching a registry is not supported by this engine yet");
 }
 
-Result<void> distribution(Call&) {
-    return fail(ErrorKind::not_built,
-                "asking a registry about an image is not supported by this engine yet");
-}
-
 Result<void> attestations(Call&) {
     return fail(ErrorKind::not_built, "attestations of images are not supported by this engine");
 }
@@ -88,7 +83,6 @@ constexpr std::array routes{
     Route{"POST", "/grpc", buildkit},
     Route{"GET", "/images/search", search},
     Route{"GET", "/images/{}/attestations", attestations},
-    Route{"GET", "/distribution/{}/json", distribution},
     Route{"GET", "/containers/{}/attach/ws", websocket},
     Route{"GET", "/containers/{}/checkpoints", checkpoint},
     Route{"POST", "/containers/{}/checkpoints", checkpoint},

@@ -8,6 +8,7 @@
 #include <image/archive.hpp>
 #include <image/bootstrap.hpp>
 #include <image/builder.hpp>
+#include <image/distribution.hpp>
 #include <image/login.hpp>
 #include <image/pusher.hpp>
 #include <oci/image_spec.hpp>
@@ -451,6 +452,15 @@ Result<void> Images::bootstrap(std::string_view name, const ProgressSink& progre
     for (const auto& reference : made.references)
         publish_image_event(context_, "tag", made.image_id, reference);
     return {};
+}
+
+Result<apitypes::DistributionInspect> Images::ask_registry(std::string_view ref,
+                                                           const RegistryCredentials& credentials,
+                                                           FdView cancel) const {
+    auto found = TRY(
+        image::ask_registry(ref, credentials_of(credentials), context_.puller->options(), cancel));
+    return apitypes::DistributionInspect{.descriptor = std::move(found.descriptor),
+                                         .platforms = std::move(found.platforms)};
 }
 
 Result<apitypes::StoreReport> Images::check_store(bool quick, bool repair) {

@@ -120,7 +120,7 @@ Error not_executable(const std::string& name, int number) {
 Result<std::string> search_path(const std::string& name, std::string_view path) {
     bool seen_but_forbidden = false;
     for (const auto& directory : split(path, ':')) {
-        const auto candidate = fmt::format("{}/{}", directory.empty() ? "." : directory, name);
+        auto candidate = fmt::format("{}/{}", directory.empty() ? "." : directory, name);
         const int reason = check_executable(candidate);
         if (reason == 0) return candidate;
         seen_but_forbidden |= reason == EACCES;
@@ -131,6 +131,7 @@ Result<std::string> search_path(const std::string& name, std::string_view path) 
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
     std::vector<char*> out;
+    out.reserve(strings.size() + 1);
     for (const auto& text : strings) out.push_back(const_cast<char*>(text.c_str()));
     out.push_back(nullptr);
     return out;

@@ -53,7 +53,7 @@ Result<std::string> read_program(FdView file) {
         if (n == 0) break;
         program.append(buffer, static_cast<std::size_t>(n));
         at += n;
-        if (program.size() > 4096 * 8)
+        if (program.size() > sizeof(std::uint64_t) * 4096)
             return fail(ErrorKind::invalid, "seccomp program has more than 4096 instructions");
     }
     if (program.empty() || program.size() % 8 != 0)

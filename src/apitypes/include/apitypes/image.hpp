@@ -1,6 +1,7 @@
 #pragma once
 // Replies about images. Source: Docker Engine API 1.51, recorded replies of 28.5.
 #include <apitypes/container.hpp>
+#include <oci/image_spec.hpp>
 
 namespace corten::apitypes {
 
@@ -199,5 +200,16 @@ struct ProgressLine {
 
 Json to_json(const ImageInspect& inspect);
 Result<ImageInspect> image_inspect_from(const Json& json);
+
+/// Reply of GET /distribution/{name}/json.
+struct DistributionInspect {
+    oci::Descriptor descriptor;
+    std::vector<oci::Platform> platforms;
+
+    static constexpr void fields(auto visit) {
+        using C = DistributionInspect;
+        visit(field("Descriptor", &C::descriptor), field("Platforms", &C::platforms));
+    }
+};
 
 }  // namespace corten::apitypes

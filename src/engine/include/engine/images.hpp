@@ -74,6 +74,10 @@ public:
     Result<std::string> commit(std::string_view container_ref, const Commit& request);
     /// An image made from the distribution's own packages: "debian" or "busybox".
     Result<void> bootstrap(std::string_view name, const ProgressSink& progress, FdView cancel);
+    /// What the registry has under a name.
+    Result<apitypes::DistributionInspect> ask_registry(std::string_view ref,
+                                                       const RegistryCredentials& credentials,
+                                                       FdView cancel) const;
     /// Everything in the store against its digests (unless `quick`) and references, with what can
     /// be mended mended if `repair`.
     Result<apitypes::StoreReport> check_store(bool quick, bool repair);
