@@ -1,7 +1,10 @@
 """corten-runtime on its own: runc's commands, options, outputs and exit codes."""
 import json
 import os
+import re
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -83,3 +86,156 @@ def test_maker_that_dies_half_way_takes_the_container_along(runtime, bundle, fol
     runtime.ok("delete", "--force", "half")
     assert not (runtime.root / "half").exists()
     runtime.start("half", bundle.save("true") if bundle.config.pop("hooks") else bundle)
+
+
+# --- what runc's own cases have found ------------------------------------------------------------
+
+def capability_sets(text) -> dict:
+    return {key: int(value, 16) for key, value in re.findall(r"Cap(\w+):\s*(\w+)", text)}
+
+
+def test_start_container_hook_is_the_user_under_the_filter(runtime, bundle):
+    """It is a program of the image: what the process may not do, it may not do either."""
+    bundle.config["process"]["user"] = {"uid": 1000, "gid": 1000}
+    bundle.config["linux"]["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1}]}
+    script = "exec >/tmp/seen; cat /proc/self/status; mkdir /tmp/made && echo made"
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", f"{script}; true"], "env": ["PATH=/bin"]}]}
+    (bundle.root / "tmp").chmod(0o777)
+    runtime.ok("run", "--bundle", bundle.save("true").path, "hooked")
+    seen = (bundle.root / "tmp" / "seen").read_text()
+    assert re.search(r"Uid:\s+1000", seen) and "NoNewPrivs:\t1" in seen and "Seccomp:\t2" in seen
+    assert capability_sets(seen)["Eff"] == 0 and "made" not in seen
+
+
+def test_create_container_hook_starts_in_the_root(runtime, bundle):
+    bundle.config["hooks"] = {"createContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "touch ./tmp/here"], "env": ["PATH=/bin:/usr/bin"]}]}
+    runtime.ok("run", "--bundle", bundle.save("true").path, "hooked")
+    assert (bundle.root / "tmp" / "here").exists()
+
+
+def test_without_pivot_no_unmasked_procfs_can_be_had(runtime, bundle):
+    """The kernel mounts a new procfs in a user namespace only where another without masks is in view."""
+    for names in bundle.config["process"]["capabilities"].values():
+        names += ["CAP_SETFCAP"] if "CAP_SETFCAP" not in names else []
+    bundle.save("busybox", "unshare", "-Urmpf", "sh", "-c", "busybox mount -t proc none /proc && echo mounted")
+    assert "mounted" not in runtime.run("run", "--no-pivot", "--bundle", bundle.path, "moved").out
+
+
+@pytest.mark.parametrize("mode", [0o1755, 0o700])
+def test_tmpfs_takes_the_mode_of_the_directory_below(runtime, bundle, mode):
+    (bundle.root / "place").mkdir()
+    (bundle.root / "place").chmod(mode)
+    bundle.mount("/place", "tmpfs", "tmpfs", [])
+    bundle.mount("/other", "tmpfs", "tmpfs", ["mode=711"])
+    (bundle.root / "other").mkdir()
+    assert runtime.output("moded", bundle.save("stat", "-c", "%a", "/place", "/other")).split() == [f"{mode:o}", "711"]
+
+
+def test_dev_may_be_read_only(runtime, bundle):
+    next(m for m in bundle.config["mounts"] if m["destination"] == "/dev")["options"].append("ro")
+    shown = runtime.output("rodev", bundle.shell("touch /dev/x 2>&1 | grep -o 'Read-only.*'; echo x >/dev/null && test -c /dev/pts/ptmx && echo usable"))
+    assert shown.splitlines() == ["Read-only file system", "usable"]
+
+
+def test_bind_source_that_an_earlier_mount_brings(runtime, bundle, folder):
+    (folder / "outer").mkdir()
+    (folder / "outer" / "file").write_text("found\n")
+    (folder / "place").mkdir()
+    bundle.mount("/place", folder / "outer")
+    bundle.mount("/file", bundle.root / "place" / "file")
+    (bundle.root / "place").mkdir()
+    assert runtime.output("late", bundle.save("cat", "/file")) == "found\n"
+
+
+def test_empty_cpusets_of_parents_are_filled(runtime, bundle):
+    """Whoever made the parent groups may have left them without processors."""
+    layout = Path("/sys/fs/cgroup/cpuset")
+    if not (layout / "cpuset.cpus").exists():
+        pytest.skip("no cpuset hierarchy of cgroup v1")
+    parent = layout / f"corten-t-pod-{os.getpid()}"
+    (parent / "inner").mkdir(parents=True)
+    try:
+        assert (parent / "cpuset.cpus").read_text().strip() == ""
+        bundle.config["linux"]["cgroupsPath"] = f"/{parent.name}/inner/box"
+        assert runtime.output("pod", bundle.save("echo", "runs")) == "runs\n"
+    finally:
+        for path in Path("/sys/fs/cgroup").glob(f"*/{parent.name}"):
+            for inner in (path / "inner" / "box", path / "inner", path):
+                if inner.exists():
+                    inner.rmdir()
+
+
+@pytest.fixture
+def open_folder():
+    """One that the root of a user namespace, nobody on the host, can reach."""
+    made = Path(tempfile.mkdtemp(prefix="corten-t-open-", dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+def mapped(bundle, base):
+    bundle.config["linux"]["namespaces"].append({"type": "user"})
+    for kind in ("uidMappings", "gidMappings"):
+        bundle.config["linux"][kind] = [{"containerID": 0, "hostID": base, "size": 1000}]
+
+
+def test_new_namespaces_in_the_user_namespace_of_another(runtime, open_folder):
+    """They belong to it, or root in there could neither bring up its network nor mount."""
+    bundle, other = Bundle(open_folder / "one"), Bundle(open_folder / "other")
+    mapped(bundle, 100000)
+    runtime.start("first", bundle.save("sleep", "1000"))
+    pid = runtime.state("first")["pid"]
+    other.config["linux"]["namespaces"].append({"type": "user", "path": f"/proc/{pid}/ns/user"})
+    script = "readlink /proc/self/ns/user; busybox ip link show lo | grep -o LOOPBACK,UP; cat /proc/self/uid_map; hostname"
+    owner, network, ids, name = runtime.output("second", other.shell(script)).splitlines()
+    assert owner == os.readlink(f"/proc/{pid}/ns/user") and network == "LOOPBACK,UP"
+    assert ids.split() == ["0", "100000", "1000"] and name == "box"
+
+
+def test_bind_mount_with_mapped_ids_in_a_user_namespace(runtime, open_folder):
+    bundle, shared = Bundle(open_folder / "bundle"), open_folder / "shared"
+    shared.mkdir()
+    (bundle.root / "shared").mkdir()
+    (shared / "file").write_text("x")
+    mapped(bundle, 100000)
+    bundle.config["mounts"].append({"destination": "/shared", "type": "bind", "source": str(shared), "options": ["bind", "idmap"]})
+    done = runtime.run("run", "--bundle", bundle.save("stat", "-c", "%u", "/shared/file").path, "mapped")
+    if "Invalid argument" in done.err and "mapping" not in done.err:
+        pytest.skip("the file system of the test's folder takes no mapped mounts")
+    assert done.out == "0\n", done
+
+
+def test_exec_keeps_the_personality(runtime, bundle):
+    bundle.config["linux"]["personality"] = {"domain": "LINUX32"}
+    runtime.start("old", bundle.save("sleep", "1000"))
+    assert runtime.ok("exec", "old", "busybox", "uname", "-m").strip() in ("i686", "armv8l")
+
+
+def test_processors_of_the_caller_are_not_the_containers(runtime, bundle):
+    if os.cpu_count() < 2:
+        pytest.skip("one processor")
+    runtime.prefix = ["taskset", "-c", "0"]
+    allowed = re.compile(r"Cpus_allowed_list:\s*(\S+)")
+    assert allowed.search(runtime.output("free", bundle.save("cat", "/proc/self/status")))[1] != "0"
+    runtime.start("free2", bundle.save("sleep", "1000"))
+    assert allowed.search(runtime.ok("exec", "free2", "cat", "/proc/self/status"))[1] != "0"
+
+
+def test_lines_of_a_foreground_terminal_end_as_the_program_ended_them(runtime, bundle):
+    bundle.config["process"]["terminal"] = True
+    assert runtime.output("lines", bundle.save("echo", "hi")) == "hi\n"
+
+
+def test_events_tell_that_memory_ran_out(runtime, bundle, folder):
+    bundle.config["linux"]["resources"]["memory"] = {"limit": 16 << 20, "swap": 16 << 20}
+    runtime.start("hungry", bundle.save("sleep", "1000"))
+    with open(folder / "events", "wb") as out:
+        watcher = subprocess.Popen(runtime.argv("events", "hungry"), stdin=subprocess.DEVNULL, stdout=out)
+    try:
+        eventually(lambda: re.search("eventfd|inotify", " ".join(os.readlink(f) for f in Path(f"/proc/{watcher.pid}/fd").iterdir())), "the watch")
+        runtime.run("exec", "hungry", "sh", "-c", "x=a; while true; do x=$x$x$x; done")
+        eventually(lambda: '"oom"' in (folder / "events").read_text(), "the event")
+    finally:
+        watcher.kill()
+        watcher.wait()

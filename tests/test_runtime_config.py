@@ -118,6 +118,7 @@ INVALID = [
     ("linux.seccomp.syscalls[0].args", seccomp(args=[{"index": 0, "value": 1, "op": "SCMP_CMP_X"}])),
     ("linux.seccomp.architectures", seccomp(architectures=["SCMP_ARCH_PDP11"])), ("linux.seccomp.flags", seccomp(flags=["X"])),
     ("linux.seccomp.listenerPath", seccomp("SCMP_ACT_NOTIFY")),
+    ("linux.seccomp: SCMP_ACT_NOTIFY cannot be used for the write syscall", seccomp("SCMP_ACT_NOTIFY", names=["write"])),
     ("linux.maskedPaths[0]", {"linux.maskedPaths": ["proc/kcore"]}), ("linux.maskedPaths[0]", {"linux.maskedPaths": ["/a\0b"]}),
     ("linux.readonlyPaths[0]", {"linux.readonlyPaths": [""]}),
     ("linux.maskedPaths", {"linux.namespaces": [{"type": "uts"}, {"type": "pid"}]}),

@@ -114,10 +114,8 @@ Result<void> watch(const Container& container, const cgroup::Group& group, int i
         if (ready < 0 && errno != EINTR) return fail_errno("poll");
         if (ready == 0) TRY(print_stats(group, container.record().id));
         if (entries[1].revents != 0) {
-            char buffer[4096];
-            if (::read(oom.raw(), buffer, sizeof buffer) < 0 && errno != EAGAIN) return {};
-            const auto now = group.oom_kills();
-            for (; kills < now; ++kills) print_event("oom", container.record().id, nullptr);
+            for (auto left = group.new_ooms(oom, kills); left > 0; --left)
+                print_event("oom", container.record().id, nullptr);
         }
         if (entries[0].revents != 0) return {};
     }

@@ -37,7 +37,7 @@ void add_unique(std::vector<std::string>& list, const std::string& name) {
     if (std::ranges::find(list, name) == list.end()) list.push_back(name);
 }
 
-/// Not the inheritable set (CVE-2022-29162), and the ambient one only follows what is in it.
+/// Not the inheritable set (CVE-2022-29162); the ambient one only where that has it already.
 void add_capabilities(oci::Process& process, const std::vector<std::string>& names) {
     if (names.empty()) return;
     if (!process.capabilities) process.capabilities.emplace();
@@ -45,6 +45,9 @@ void add_capabilities(oci::Process& process, const std::vector<std::string>& nam
         add_unique(process.capabilities->bounding, name);
         add_unique(process.capabilities->effective, name);
         add_unique(process.capabilities->permitted, name);
+        const auto& inheritable = process.capabilities->inheritable;
+        if (std::ranges::find(inheritable, name) != inheritable.end())
+            add_unique(process.capabilities->ambient, name);
     }
 }
 
@@ -106,6 +109,7 @@ Result<runtime::ExecRequest> request_for(const Global& global, const ExecOptions
         request.cgroup = TRY(cgroup::Group::open(layout, path).context("--cgroup"));
     }
     request.seccomp = spec.linux_section.seccomp;
+    request.personality = spec.linux_section.personality;
     if (request.seccomp) request.seccomp_program = cached_filter(global, *request.seccomp);
     request.stdio = {FdView(STDIN_FILENO), FdView(STDOUT_FILENO), FdView(STDERR_FILENO)};
     request.preserve_fds = options.preserve_fds;

@@ -3,6 +3,7 @@
 #include <oci/runtime_spec.hpp>
 #include <sys/file.hpp>
 
+#include <cgroup/layout.hpp>
 #include <unistd.h>
 
 #include <cerrno>
@@ -62,8 +63,11 @@ oci::Spec default_spec() {
     spec.mounts = default_mounts();
     auto& section = spec.linux_section;
     section.resources.emplace().devices = {{.allow = false, .access = "rwm"}};
-    for (const char* type : {"pid", "network", "ipc", "uts", "mount", "cgroup"})
+    for (const char* type : {"pid", "network", "ipc", "uts", "mount"})
         section.namespaces.push_back({type, ""});
+    // With v1 it would hide nothing that the mount does not hide, and tools leave it out.
+    const auto layout = cgroup::Layout::detect();
+    if (layout && layout->unified()) section.namespaces.push_back({"cgroup", ""});
     section.masked_paths = {"/proc/acpi",        "/proc/asound",        "/proc/kcore",
                             "/proc/keys",        "/proc/latency_stats", "/proc/timer_list",
                             "/proc/timer_stats", "/proc/sched_debug",   "/sys/firmware",

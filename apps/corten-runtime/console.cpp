@@ -36,6 +36,7 @@ public:
         raw_ = true;
         termios raw = saved_;
         ::cfmakeraw(&raw);
+        raw.c_oflag |= OPOST;  // the container's terminal adds no carriage returns, so ours does
         ::tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
     }
     ~RawTerminal() {
@@ -52,6 +53,14 @@ private:
 void copy_window_size(FdView master) {
     winsize size{};
     if (::ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0) ::ioctl(master.raw(), TIOCSWINSZ, &size);
+}
+
+/// Lines end as the program ended them; our own terminal adds what it needs.
+void keep_line_ends(FdView master) {
+    termios settings{};
+    if (::tcgetattr(master.raw(), &settings) < 0) return;
+    settings.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+    ::tcsetattr(master.raw(), TCSANOW, &settings);
 }
 
 class Attendance {
@@ -105,6 +114,7 @@ Result<int> Attendance::run() {
     std::optional<RawTerminal> raw;
     if (master_.valid()) {
         copy_window_size(master_);
+        keep_line_ends(master_);
         raw.emplace();
     }
     for (;;) {

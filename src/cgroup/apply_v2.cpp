@@ -3,6 +3,7 @@
 #include "apply.hpp"
 #include "files.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 
@@ -34,6 +35,9 @@ Result<void> apply_memory(const Group& group, const oci::LinuxMemory& memory) {
     if (memory.disable_oom_killer.value_or(false))
         return fail(ErrorKind::unsupported,
                     "linux.resources.memory.disableOOMKiller: cgroup v2 has no such switch");
+    if (memory.swappiness)
+        return fail(ErrorKind::unsupported,
+                    "linux.resources.memory.swappiness: cgroup v2 has it for the whole host only");
     if (memory.check_before_update.value_or(false) && memory.limit.value_or(-1) > 0) {
         const auto usage = read_number(group.directory(""), "memory.current").value_or(0);
         if (usage > static_cast<std::uint64_t>(*memory.limit))
@@ -114,7 +118,18 @@ Result<void> set_io_weights(const Group& group, const oci::LinuxBlockIo& io) {
     return {};
 }
 
+Result<void> refuse_leaf_weights(const oci::LinuxBlockIo& io) {
+    const bool asked = io.leaf_weight.value_or(0) != 0 ||
+                       std::ranges::any_of(io.weight_device, [](const oci::WeightDevice& device) {
+                           return device.leaf_weight.value_or(0) != 0;
+                       });
+    if (!asked) return {};
+    return fail(ErrorKind::unsupported,
+                "linux.resources.blockIO.leafWeight: cgroup v2 has no leaf weights");
+}
+
 Result<void> apply_block_io(const Group& group, const oci::LinuxBlockIo& io) {
+    TRY(refuse_leaf_weights(io));
     TRY(set_io_weights(group, io));
     TRY(set_io_max(group, "rbps", io.throttle_read_bps_device));
     TRY(set_io_max(group, "wbps", io.throttle_write_bps_device));

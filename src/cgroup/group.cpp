@@ -46,11 +46,16 @@ Result<void> check_path(std::string_view path) {
     return {};
 }
 
-/// A new cpuset is empty and nothing can run in it until it has its parent's processors and nodes.
+/// A new cpuset is empty and nothing can run in it until it has its parent's processors and nodes,
+/// which somebody else may have left as empty. The topmost is never.
 Result<void> inherit_cpuset(const std::string& directory) {
     for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
         if (!TRY(read_control(directory, file)).empty()) continue;
-        const auto inherited = TRY(read_control(parent_of(directory), file));
+        auto inherited = TRY(read_control(parent_of(directory), file));
+        if (inherited.empty()) {
+            TRY(inherit_cpuset(parent_of(directory)));
+            inherited = TRY(read_control(parent_of(directory), file));
+        }
         TRY(write_control(directory, file, inherited, "CONFIG_CPUSETS"));
     }
     return {};
@@ -110,7 +115,10 @@ Result<void> make_leaf(const std::string& directory, const Hierarchy& hierarchy,
         return refuse_if_in_use(directory);
     }
     const bool existed = ::mkdir(directory.c_str(), 0755) < 0 && errno == EEXIST;
-    if (existed) return refuse_if_in_use(directory);
+    if (existed) {
+        TRY(refuse_if_in_use(directory));
+        return prepare(directory, hierarchy, v2);
+    }
     // Either just made (make() sees EEXIST then) or its parent is missing.
     if (::access(directory.c_str(), F_OK) != 0) return make(directory, hierarchy, v2, undo);
     undo.add([directory] { ::rmdir(directory.c_str()); });

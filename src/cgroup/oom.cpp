@@ -8,6 +8,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
 namespace corten::cgroup {
 
 std::uint64_t Group::oom_kills() const {
@@ -47,6 +51,20 @@ Result<Fd> Group::watch_oom() const {
     if (directory.empty())
         return fail(ErrorKind::unsupported, "no memory controller is mounted (CONFIG_MEMCG)");
     return unified_ ? watch_v2(directory) : watch_v1(directory);
+}
+
+std::uint64_t Group::new_ooms(FdView watch, std::uint64_t& kills) const {
+    char buffer[4096];
+    const ssize_t got = ::read(watch.raw(), buffer, sizeof buffer);
+    if (unified_) {
+        const auto before = std::exchange(kills, std::max(kills, oom_kills()));
+        return kills - before;
+    }
+    // v1 tells before it counts the kill, and once more when the group is removed.
+    std::uint64_t events = 0;
+    if (got != sizeof events || ::access(directory("memory").c_str(), F_OK) < 0) return 0;
+    std::memcpy(&events, buffer, sizeof events);
+    return events;
 }
 
 }  // namespace corten::cgroup

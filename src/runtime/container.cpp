@@ -146,6 +146,8 @@ public:
 private:
     Result<void> prepare_cgroup(std::optional<cgroup::Group> given);
     Result<void> make_cgroup();
+    static Result<std::optional<sys::PidRef>> clone_inside(const JoinedNamespace& user,
+                                                           std::uint64_t flags, FdView group);
     Result<void> clone(Fd& ours, Fd& theirs);
     Result<void> apply_oom_score();
     Result<void> converse(FdView channel);
@@ -189,6 +191,34 @@ Result<void> Launcher::prepare_cgroup(std::optional<cgroup::Group> given) {
     return {};
 }
 
+/// What clone_process() gives, but the new namespaces belong to the user namespace that is joined:
+/// a process in between enters that and makes the container's process its own sibling.
+Result<std::optional<sys::PidRef>> Launcher::clone_inside(const JoinedNamespace& user,
+                                                          std::uint64_t flags, FdView group) {
+    auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
+    auto between = TRY(sys::clone_process({}));
+    if (!between) {
+        const auto make = [&]() -> Result<std::optional<sys::PidRef>> {
+            TRY(sys::enter_namespaces(user.fd, CLONE_NEWUSER).context("join the user namespace"));
+            return sys::clone_process({.flags = flags | CLONE_PARENT, .cgroup = group});
+        };
+        const auto made = make();
+        if (made && !*made) return std::optional<sys::PidRef>();
+        const auto told = made ? send(theirs, Signal::ready, "", {(*made)->fd()})
+                               : send(theirs, Signal::error, pack(made.error()));
+        ::_exit(told ? 0 : 1);
+    }
+    theirs.reset();
+    sys::OwnedChild helper(std::move(*between));
+    auto answer = TRY(receive(ours).context("join the user namespace"));
+    TRY(helper.wait());
+    if (answer.closed) return fail(ErrorKind::io, "join the user namespace: the helper died");
+    if (answer.signal == Signal::error) return unpack(answer.payload);
+    if (answer.fds.empty()) return fail(ErrorKind::internal, "no process came from the helper");
+    const pid_t pid = TRY(sys::pid_of(answer.fds[0]));
+    return std::optional<sys::PidRef>(sys::PidRef(pid, std::move(answer.fds[0])));
+}
+
 Result<void> Launcher::clone(Fd& ours, Fd& theirs) {
     // Cgroup namespaces are made by the process once it is in its group, and time namespaces once
     // their offsets are known.
@@ -196,7 +226,11 @@ Result<void> Launcher::clone(Fd& ours, Fd& theirs) {
     const Fd group = TRY(plan_.cgroup.open_for_clone());
     CallerDetour detour;
     TRY(detour.enter(plan_.namespaces));
-    auto child = sys::clone_process({.flags = plan_.namespaces.created & ~later, .cgroup = group});
+    const std::uint64_t flags = plan_.namespaces.created & ~later;
+    const auto* user = flags != 0 ? plan_.namespaces.joins(CLONE_NEWUSER) : nullptr;
+    plan_.namespaces.born_in_user = user != nullptr;
+    auto child = user ? clone_inside(*user, flags, group)
+                      : sys::clone_process({.flags = flags, .cgroup = group});
     if (child && !*child) {
         ours.reset();
         if (group) plan_.cgroup = cgroup::Group();  // it was born there

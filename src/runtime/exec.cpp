@@ -36,6 +36,7 @@ struct ExecPlan {
     int namespaces = 0;  ///< CLONE_NEW* of the container's that are not the caller's
     Fd root;             ///< the container's root when it shares the caller's mount namespace
     bool die_with_parent = false;
+    std::optional<oci::LinuxPersonality> personality;
 };
 
 constexpr std::array<std::string_view, 8> all_types{"user", "pid",    "network", "mount",
@@ -87,6 +88,7 @@ private:
 /// does in the right order and, if it cannot, not at all.
 Result<void> ExecChild::join() {
     if (plan_.cgroup.valid()) TRY(plan_.cgroup.join_self());
+    forget_affinity();
     if (plan_.process.seccomp) TRY(connect_listener(*plan_.process.seccomp));
     const int others = plan_.namespaces & ~CLONE_NEWPID;
     if (others != 0)
@@ -118,6 +120,7 @@ Result<void> ExecChild::prepare() {
     TRY(join());
     TRY(new_session_keyring(plan_.process.container_id));
     TRY(take_terminal());
+    if (plan_.personality) TRY(apply_personality(*plan_.personality));
     TRY(apply_scheduling(plan_.process.process));
     TRY(enter_cwd(plan_.process));
     complete_environment(plan_.process);
@@ -175,6 +178,7 @@ Result<ExecPlan> make_exec_plan(ExecRequest& request) {
     plan.container = std::move(request.container);
     plan.cgroup = std::move(request.cgroup);
     plan.die_with_parent = request.die_with_parent;
+    plan.personality = std::move(request.personality);
     const auto pid = plan.container.pid();
     plan.namespaces = namespaces_to_join(pid);
     if ((plan.namespaces & CLONE_NEWNS) == 0)

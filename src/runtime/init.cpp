@@ -128,10 +128,12 @@ Result<void> Init::join_cgroup() {
 /// groups come first: they are the host's files, and a cgroup namespace is rooted where one is.
 Result<void> Init::enter_namespaces() {
     TRY(join_cgroup());
+    forget_affinity();
     lap("join cgroup");
     if (plan_.needs_id_maps) TRY(become_mapped_root());
     for (const auto& joined : plan_.namespaces.joined) {
         if (joined.flag == CLONE_NEWPID) continue;  // the caller did, for its children
+        if (joined.flag == CLONE_NEWUSER && plan_.namespaces.born_in_user) continue;
         if (plan_.needs_id_maps && joined.flag != CLONE_NEWNS) continue;  // likewise
         TRY(sys::enter_namespaces(joined.fd, joined.flag)
                 .context(fmt::format("join the {} namespace", joined.type)));
@@ -159,6 +161,8 @@ Result<void> Init::perform_mounts() {
 Result<void> Init::hooks_before_pivot() {
     if (plan_.has_hooks_before_pivot()) TRY(ask(Signal::run_hooks));
     if (!plan_.spec.hooks) return {};
+    // These find the container's root where they start.
+    if (::fchdir(root_.raw()) < 0) return fail_errno("enter the root");
     oci::State state{.oci_version = plan_.spec.oci_version,
                      .id = plan_.id,
                      .status = "creating",
@@ -253,6 +257,9 @@ Result<void> Init::wait_for_start() {
 
 Result<void> Init::wait_and_enter() {
     TRY(wait_for_start());
+    TRY(apply_rlimits(plan_.process.rlimits));
+    TRY(become_user(plan_.process));
+    // As the user and under the filter: these hooks are programs of the image.
     if (plan_.spec.hooks) {
         const oci::State state{.oci_version = plan_.spec.oci_version,
                                .id = plan_.id,
@@ -262,8 +269,6 @@ Result<void> Init::wait_and_enter() {
                                .annotations = plan_.spec.annotations};
         TRY(run_hooks(plan_.spec.hooks->start_container, "startContainer", state));
     }
-    TRY(apply_rlimits(plan_.process.rlimits));
-    TRY(become_user(plan_.process));
     // A change of user clears it.
     if (plan_.die_with_parent && !plan_.start_listener) ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     return {};

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #ifndef CLONE_NEWTIME
@@ -139,6 +140,13 @@ Result<void> apply_memory_policy(const oci::LinuxMemoryPolicy& policy) {
     if (::syscall(SYS_set_mempolicy, mode, nodes == 0 ? nullptr : &nodes, nodes == 0 ? 0 : 65) < 0)
         return fail_errno("linux.memoryPolicy: {} (CONFIG_NUMA)", policy.mode);
     return {};
+}
+
+void forget_affinity() {
+    std::array<unsigned long, 128> all;
+    all.fill(~0UL);
+    // Where it is refused the process stays on the caller's processors, as it was before.
+    (void)::syscall(SYS_sched_setaffinity, 0, sizeof all, all.data());
 }
 
 Result<void> new_session_keyring(const std::string& container_id) {

@@ -12,6 +12,9 @@ Result<Fd> private_proc();
 /// Writes to a file of it; the path may not leave it nor cross into a mount.
 Result<void> write_proc(FdView proc, const std::string& path, std::string_view value);
 
+/// All the processors that the cgroup allows: which ones the caller keeps to is its own business.
+void forget_affinity();
+
 Result<void> apply_sysctl(FdView proc, const std::map<std::string, std::string>& values);
 Result<void> apply_names(const oci::Spec& spec);  ///< hostname, domainname
 Result<void> apply_personality(const oci::LinuxPersonality& personality);

@@ -77,11 +77,26 @@ Result<void> refuse_symlink(FdView root, const MountPlan& mount) {
     struct ::stat info{};
     if (::fstatat(parent.raw(), at.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return {};
     if (!S_ISLNK(info.st_mode)) return {};
-    return fail(ErrorKind::invalid, "{}.destination: {} is a symbolic link in the root",
+    return fail(ErrorKind::invalid,
+                "{}.destination: {} is a symbolic link in the root; it "
+                "must be mounted on ordinary directory",
                 mount.field, mount.destination);
 }
 
-Result<Fd> new_file_system(const MountPlan& mount) {
+/// A tmpfs over a directory takes its mode when none is asked for, as the specification's users
+/// expect from runc.
+std::string inherited_mode(FdView root, const MountPlan& mount) {
+    const auto& data = mount.options.data;
+    if (mount.type != "tmpfs" ||
+        std::ranges::any_of(data, [](const auto& entry) { return entry.first == "mode"; }))
+        return "";
+    const auto there = open_if_there(root, mount.destination);
+    struct ::stat info{};
+    if (!there || !*there || ::fstat(there->raw(), &info) < 0) return "";
+    return fmt::format("{:o}", info.st_mode & 07777);
+}
+
+Result<Fd> new_file_system(FdView root, const MountPlan& mount) {
     const auto context = TRY(sys::FileSystemContext::open(mount.type));
     if (!mount.source.empty()) TRY(context.set("source", mount.source));
     for (const auto& [key, value] : mount.options.data) {
@@ -90,19 +105,14 @@ Result<Fd> new_file_system(const MountPlan& mount) {
         TRY(value.empty() ? context.set_flag(key) : context.set(key, value));
     }
     for (const auto& flag : mount.options.super_flags) TRY(context.set_flag(flag));
+    const auto mode = inherited_mode(root, mount);
+    if (!mode.empty()) TRY(context.set("mode", mode));
     return context.mount(static_cast<unsigned>(mount.options.set));
 }
 
 Result<Fd> open_target(FdView root, const MountPlan& mount) {
     return open_or_make(root, mount.destination, mount.directory ? Target::directory : Target::file)
         .context(fmt::format("{}.destination: {}", mount.field, mount.destination));
-}
-
-Result<void> apply_id_map(const MountPlan& mount, FdView tree) {
-    if (!mount.id_map) return {};
-    return sys::set_mount_attributes(tree,
-                                     {.set = MOUNT_ATTR_IDMAP, .user_namespace = mount.id_map},
-                                     depth(mount.options.recursive_idmap));
 }
 
 /// Attributes that apply to the tree as a whole, and how it propagates.
@@ -169,7 +179,7 @@ Result<void> mount_other(FdView root, const MountPlan& mount) {
 Result<void> mount_bind(FdView root, MountPlan& mount, const LaunchPlan& plan) {
     if (!mount.tree && mount.link.empty()) TRY(open_bind_source(mount, plan.bundle));
     if (!mount.link.empty()) return make_link(root, mount);
-    TRY(apply_id_map(mount, mount.tree));
+    TRY(apply_id_map(mount));
     if (mount.options.set != 0 || mount.options.clear != 0)
         TRY(sys::set_mount_attributes(mount.tree,
                                       {.set = mount.options.set, .clear = mount.options.clear},
@@ -189,7 +199,7 @@ Result<Fd> host_sysfs(const MountPlan& mount) {
 }
 
 Result<void> mount_new(FdView root, const MountPlan& mount) {
-    auto made = new_file_system(mount);
+    auto made = new_file_system(root, mount);
     if (!made && mount.type == "sysfs" && made.error().number() == EPERM) made = host_sysfs(mount);
     const Fd tree = TRY(std::move(made));
     const Fd target = TRY(open_target(root, mount));

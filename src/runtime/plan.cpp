@@ -4,6 +4,7 @@
 #include "root.hpp"
 
 #include <sys/file.hpp>
+#include <sys/mount.h>
 #include <sys/mount.hpp>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -100,6 +101,15 @@ Result<void> open_bind_source(MountPlan& plan, const std::string& bundle) {
     return {};
 }
 
+Result<void> apply_id_map(MountPlan& mount) {
+    if (!mount.id_map) return {};
+    const auto depth = mount.options.recursive_idmap ? sys::Depth::recursive : sys::Depth::single;
+    TRY(sys::set_mount_attributes(
+        mount.tree, {.set = MOUNT_ATTR_IDMAP, .user_namespace = mount.id_map}, depth));
+    mount.id_map.reset();
+    return {};
+}
+
 namespace {
 
 Result<MountPlan> plan_mount(const oci::Mount& mount, std::size_t index, const LaunchPlan& launch,
@@ -113,6 +123,9 @@ Result<MountPlan> plan_mount(const oci::Mount& mount, std::size_t index, const L
     plan.destination =
         mount.destination.starts_with('/') ? mount.destination : "/" + mount.destination;
     plan.options = TRY(parse_mount_options(mount, plan.field));
+    plan.read_only_later = clean_path(plan.destination) == "/dev" &&
+                           (plan.options.set & MOUNT_ATTR_RDONLY) != 0 && !plan.options.bind;
+    if (plan.read_only_later) plan.options.set &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
     if (!plan.options.bind && mount.type.empty())
         return fail(ErrorKind::invalid, "{}.type: is missing", plan.field);
     if (plan.options.idmap) {
@@ -125,10 +138,14 @@ Result<MountPlan> plan_mount(const oci::Mount& mount, std::size_t index, const L
         plan.id_map = TRY(make_user_namespace(uids, gids).context(plan.field));
     }
     // An ordinary user may copy mounts only in a namespace of its own: the new process does it.
-    if (plan.options.bind && ::geteuid() == 0)
-        TRY(open_bind_source(plan, launch.bundle)
-                .context(
-                    fmt::format("{}: bind {} to {}", plan.field, mount.source, mount.destination)));
+    if (!plan.options.bind || ::geteuid() != 0) return plan;
+    auto opened = open_bind_source(plan, launch.bundle);
+    // It may come with a mount before this one: then the new process finds it.
+    if (!opened && opened.error().number() == ENOENT) return plan;
+    TRY(std::move(opened).context(
+        fmt::format("{}: bind {} to {}", plan.field, mount.source, mount.destination)));
+    // In a user namespace of its own the new process may not.
+    if (plan.tree) TRY(apply_id_map(plan));
     return plan;
 }
 

@@ -25,6 +25,7 @@ struct JoinedNamespace {
 struct NamespacePlan {
     std::uint64_t created = 0;  ///< CLONE_NEW* of new ones
     std::vector<JoinedNamespace> joined;
+    bool born_in_user = false;  ///< the process was made in the user namespace that it joins
     bool makes(std::uint64_t flag) const { return (created & flag) != 0; }
     const JoinedNamespace* joins(int flag) const;
     /// New or joined: not the caller's.
@@ -37,11 +38,12 @@ struct MountPlan {
     std::string source;
     std::string destination;
     MountOptions options;
-    Fd source_object;       ///< bind: what is copied, where the caller has it open
-    Fd tree;                ///< bind: the detached copy, opened by the caller
-    bool directory = true;  ///< what the target must be
-    Fd id_map;              ///< user namespace that maps this mount's ids
-    std::string link;       ///< copy-symlink: the target of the link
+    Fd source_object;              ///< bind: what is copied, where the caller has it open
+    Fd tree;                       ///< bind: the detached copy, opened by the caller
+    bool directory = true;         ///< what the target must be
+    bool read_only_later = false;  ///< /dev, in which there is still something to be made
+    Fd id_map;                     ///< user namespace that maps this mount's ids
+    std::string link;              ///< copy-symlink: the target of the link
 };
 
 struct LaunchPlan {
@@ -71,6 +73,8 @@ Result<LaunchPlan> make_plan(LaunchRequest request);
 
 /// Opens a bind mount's source as a detached copy of its mount, or reads the link to copy.
 Result<void> open_bind_source(MountPlan& plan, const std::string& bundle);
+/// Maps the ids of a bind mount's tree, once.
+Result<void> apply_id_map(MountPlan& mount);
 
 /// CLONE_NEW* of "pid", "network", ...; 0 when it is not a namespace.
 int namespace_flag(std::string_view type);

@@ -2,6 +2,7 @@
 
 #include "root.hpp"
 
+#include <base/text.hpp>
 #include <sys/file.hpp>
 #include <sys/mount.h>
 #include <sys/mount.hpp>
@@ -11,6 +12,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace corten::runtime {
@@ -52,7 +54,40 @@ Result<Fd> place_for_root(const LaunchPlan& plan) {
     return sys::open("/", O_PATH | O_DIRECTORY);
 }
 
-Result<void> move_to_root(FdView root) {
+/// As mountinfo writes a path.
+std::string escaped(std::string_view path) {
+    std::string out;
+    for (const char c : path) {
+        if (c == ' ' || c == '\t' || c == '\n' || c == '\\')
+            out += fmt::format("\\{:03o}", c);
+        else
+            out += c;
+    }
+    return out;
+}
+
+/// Whoever is moved out of the host's tree and not out of its mounts could still mount a procfs
+/// without the masks: the kernel allows one where another, unmasked, is to be seen.
+Result<void> hide_kernel_file_systems(const std::string& root_path) {
+    const auto text = TRY(sys::read_file("/proc/self/mountinfo"));
+    const auto inside = escaped(root_path) + "/";
+    for (const auto& line : split(text, '\n')) {
+        const auto fields = split(line, ' ');
+        const auto type =
+            split_once(line.substr(std::min(line.size(), line.find(" - "))), '-').second;
+        const bool kernels = type.starts_with(" proc ") || type.starts_with(" sysfs ");
+        if (fields.size() < 5 || !kernels || fields[4].starts_with(inside)) continue;
+        if (::umount2(fields[4].c_str(), MNT_DETACH) == 0) continue;
+        if (errno != EINVAL && errno != EPERM) return fail_errno("detach {}", fields[4]);
+        // It came with the namespace and cannot go.
+        if (::mount("tmpfs", fields[4].c_str(), "tmpfs", 0, nullptr) < 0)
+            return fail_errno("cover {}", fields[4]);
+    }
+    return {};
+}
+
+Result<void> move_to_root(FdView root, const std::string& root_path) {
+    TRY(hide_kernel_file_systems(root_path).context("hide the host's procfs and sysfs"));
     if (::fchdir(root.raw()) < 0) return fail_errno("enter the root");
     if (::mount(".", "/", nullptr, MS_MOVE, nullptr) < 0) return fail_errno("move the root to /");
     if (::chroot(".") < 0) return fail_errno("chroot");
@@ -82,7 +117,7 @@ Result<void> change_root(FdView root, const LaunchPlan& plan) {
             return fail_errno("chroot to {}", plan.root_path);
         return {};
     }
-    return plan.no_pivot ? move_to_root(root) : sys::pivot_root_to(root);
+    return plan.no_pivot ? move_to_root(root, plan.root_path) : sys::pivot_root_to(root);
 }
 
 Result<void> finish_root(FdView root, const LaunchPlan& plan) {
@@ -94,6 +129,12 @@ Result<void> finish_root(FdView root, const LaunchPlan& plan) {
                                       wanted.recursive ? sys::Depth::recursive : sys::Depth::single)
                 .context("linux.rootfsPropagation"));
     }
+    for (const auto& mount : plan.mounts)
+        if (mount.read_only_later)
+            TRY(sys::set_mount_attributes(
+                    TRY(sys::open_in_root(root, mount.destination, O_PATH | O_DIRECTORY)),
+                    {.set = MOUNT_ATTR_RDONLY}, sys::Depth::single)
+                    .context(mount.field));
     if (!plan.spec.root->readonly) return {};
     return sys::set_mount_attributes(root, {.set = MOUNT_ATTR_RDONLY}, sys::Depth::single)
         .context("root.readonly");

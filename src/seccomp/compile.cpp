@@ -33,6 +33,10 @@ Result<Filter> new_filter(const oci::LinuxSeccomp& section) {
                                           "linux.seccomp.defaultAction"));
     Filter filter(::seccomp_init(action));
     if (!filter) return fail(ErrorKind::io, "linux.seccomp: libseccomp refused the default action");
+    // A tree instead of a list: as it loads a program the kernel tries every number of a call on
+    // it.
+    constexpr std::uint32_t binary_tree = 2;
+    ::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, binary_tree);
     for (const auto& name : section.architectures) {
         const auto number = TRY(architecture_number(name, "linux.seccomp.architectures"));
         const int result = ::seccomp_arch_add(filter.get(), number);
@@ -145,6 +149,13 @@ Result<unsigned> filter_flags(const oci::LinuxSeccomp& section) {
     if (section.default_action == "SCMP_ACT_NOTIFY")
         return fail(ErrorKind::invalid,
                     "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY would stop the runtime itself");
+    // With these the process hands the listener over and reports itself: it would wait for ever.
+    for (const std::string_view needed : {"write", "sendmsg"})
+        for (const auto& rule : section.syscalls)
+            if (notifies(rule) && std::ranges::find(rule.names, needed) != rule.names.end())
+                return fail(ErrorKind::invalid,
+                            "linux.seccomp: SCMP_ACT_NOTIFY cannot be used for the {} syscall",
+                            needed);
     if (std::ranges::any_of(section.syscalls, notifies)) flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
     return flags;
 }

@@ -114,6 +114,8 @@ void Supervisor::rest_soon() {
 
 Result<proto::StartReply> Supervisor::launch(const proto::StartRequest& request,
                                              proto::Received& received) {
+    using Clock = std::chrono::steady_clock;
+    const auto asked = Clock::now();
     id_ = request.id;
     exit_file_ = request.exit_file;
     control_.set_step("log");
@@ -129,6 +131,7 @@ Result<proto::StartReply> Supervisor::launch(const proto::StartRequest& request,
     control_.set_step("create");
     auto wanted = TRY(launch_request(request, received));
     wanted.stdio = {stdio.in, stdio.out, stdio.err};
+    const auto understood = Clock::now();
     created_ = TRY(runtime::create(std::move(wanted)));
     pid_ = created_->init.process().pid();
     control_.set_step("prepare");
@@ -136,7 +139,10 @@ Result<proto::StartReply> Supervisor::launch(const proto::StartRequest& request,
     if (!request.pid_file.empty())
         TRY(sys::write_file_atomic(request.pid_file, fmt::format("{}\n", pid_)));
     control_.set_step("start");
+    const auto ready = Clock::now();
     TRY(created_->start());
+    created_->timings.push_back({"request", understood - asked});
+    created_->timings.push_back({"execute", Clock::now() - ready});
     started_at_ = unix_nanoseconds(now());
     control_.set_step("stdio");
     TRY(session_.begin(std::move(created_->console_master)));
@@ -317,10 +323,7 @@ void Supervisor::announce_exit() {
 }
 
 void Supervisor::on_oom() {
-    char ignored[4096];
-    if (::read(oom_.raw(), ignored, sizeof ignored) < 0 && errno != EAGAIN) oom_watch_.reset();
-    const std::uint64_t kills = created_->cgroup.oom_kills();
-    if (kills > std::exchange(oom_kills_, kills))
+    if (created_->cgroup.new_ooms(oom_, oom_kills_) > 0)
         control_.broadcast(proto::event_oom, proto::Empty{});
 }
 

@@ -1,3 +1,5 @@
+#include <base/text.hpp>
+#include <sys/file.hpp>
 #include <sys/process.hpp>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -131,6 +133,18 @@ private:
 };
 
 }  // namespace
+
+Result<pid_t> pid_of(FdView pidfd) {
+    // proc(5): "Pid:\t123", -1 for one that was reaped.
+    const auto text = TRY(read_file(fmt::format("/proc/self/fdinfo/{}", pidfd.raw())));
+    for (const auto& line : split(text, '\n')) {
+        const auto [key, value] = split_once(line, ':');
+        if (key != "Pid") continue;
+        const auto number = TRY(parse_integer(trim(value), "pid"));
+        if (number > 0) return static_cast<pid_t>(number);
+    }
+    return fail(ErrorKind::not_found, "the process of this descriptor is gone");
+}
 
 Result<OwnedChild> spawn(const SpawnRequest& request) {
     const std::vector<Fd> moved = TRY(move_above_targets(request.fds));

@@ -73,6 +73,9 @@ public:
     /// killed for lack of memory or the group is gone; read oom_kills() then. Unsupported without
     /// the memory controller.
     Result<Fd> watch_oom() const;
+    /// Reads what made watch_oom()'s descriptor readable: how often memory ran out since, 0 when
+    /// the group is gone. `kills` is what oom_kills() gave before; it is kept up to date.
+    std::uint64_t new_ooms(FdView watch, std::uint64_t& kills) const;
 
     /// rmdir in every hierarchy, sub-groups first; retries while the kernel says busy, for up to
     /// `patience`. A group that is already gone is fine.

@@ -23,6 +23,7 @@ struct ExecRequest {
     /// The container's seccomp section, or a compiled program of it. Both empty: no filter.
     std::optional<oci::LinuxSeccomp> seccomp;
     Fd seccomp_program;
+    std::optional<oci::LinuxPersonality> personality;  ///< the container's
     Stdio stdio;
     int preserve_fds = 0;
     bool die_with_parent = false;

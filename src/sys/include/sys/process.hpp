@@ -32,6 +32,9 @@ private:
     Fd pidfd_;
 };
 
+/// The number that a pidfd's process has for us; not_found when it is gone or has none here.
+Result<pid_t> pid_of(FdView pidfd);
+
 /// How a process ended: its code, or 128 + signal.
 struct ExitStatus {
     int code = 0;
