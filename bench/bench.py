@@ -374,20 +374,21 @@ def machine() -> str:
     return f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} × {cpu[1] if cpu else os.uname().machine}, Linux {os.uname().release}"
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(description, items, make):
+    """The command line of a bench: `make(rounds)` gives what has a method per item, table() and close()."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", default=",".join(ITEMS))
+    parser.add_argument("--only", default=",".join(items))
     parser.add_argument("--json")
     parser.add_argument("--list", action="store_true", help="name the items and end")
     options = parser.parse_args()
     if options.list:
-        return print("\n".join(ITEMS))
+        return print("\n".join(items))
     chosen = options.only.split(",")
-    unknown = set(chosen) - set(ITEMS)
+    unknown = set(chosen) - set(items)
     if unknown:
         parser.error(f"no such item: {', '.join(sorted(unknown))}")
-    bench = Bench(options.rounds)
+    bench = make(options.rounds)
     try:
         for item in chosen:
             getattr(bench, item)()
@@ -400,4 +401,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, ITEMS, Bench)

@@ -7,7 +7,6 @@ A figure is the median of N rounds in which the runtimes take turns. Ratios are 
 as long. On a host with hybrid control groups all of them run where only version 1 is seen, since crun takes such a host
 for version 2. The program is the one in build/release/bin, or in $CORTEN_BIN.
 """
-import argparse
 import concurrent.futures
 import ctypes
 import json
@@ -21,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import ROOT, machine
+from bench import ROOT, main
 
 from support import bundles
 
@@ -222,6 +221,7 @@ class Bench:
     def close(self):
         for c in self.contestants:
             c.clean()
+        shutil.rmtree(self.work, ignore_errors=True)
 
 
 def cell(result, name) -> str:
@@ -239,33 +239,10 @@ def enter_one_hierarchy():
         os.execvpe(prefix[0], [*prefix, sys.executable, *sys.argv], {**os.environ, "CORTEN_BENCH_INSIDE": "1"})
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--only", default=",".join(ITEMS))
-    parser.add_argument("--json")
-    parser.add_argument("--list", action="store_true", help="name the items and end")
-    options = parser.parse_args()
-    if options.list:
-        return print("\n".join(ITEMS))
-    chosen = options.only.split(",")
-    unknown = set(chosen) - set(ITEMS)
-    if unknown:
-        parser.error(f"no such item: {', '.join(sorted(unknown))}")
+def make(rounds) -> Bench:
     enter_one_hierarchy()
-    work = Path(tempfile.mkdtemp(prefix="corten-t-bench-", dir="/tmp"))
-    bench = Bench(options.rounds, work)
-    try:
-        for item in chosen:
-            getattr(bench, item)()
-        print(f"{machine()}; medians of {options.rounds} rounds in turn, ratios against corten\n")
-        print(bench.table())
-        if options.json:
-            Path(options.json).write_text(json.dumps({"machine": machine(), "results": bench.results}, indent=1))
-    finally:
-        bench.close()
-        shutil.rmtree(work, ignore_errors=True)
+    return Bench(rounds, Path(tempfile.mkdtemp(prefix="corten-t-bench-", dir="/tmp")))
 
 
 if __name__ == "__main__":
-    main()
+    main(__doc__, ITEMS, make)

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from support import engines, host, images, paths, registry as registries  # noqa: E402
+from support import bundles, engines, host, images, paths, registry as registries  # noqa: E402
 from support.clients import find_docker  # noqa: E402
 from support.wait import eventually  # noqa: E402
 
@@ -56,6 +56,14 @@ def registry():
     real = registries.RealRegistry()
     yield real
     real.stop()
+
+
+@pytest.fixture
+def faulty():
+    """A registry that does wrong on request."""
+    bad = registries.FaultyRegistry()
+    yield bad
+    bad.stop()
 
 
 @pytest.fixture(scope="session")
@@ -140,6 +148,28 @@ def daemon(box_reference):
         yield own
     finally:
         own.stop()
+
+
+# --- corten-runtime by itself --------------------------------------------------------------------
+
+@pytest.fixture
+def folder(tmp_path_factory):
+    """Where a runtime's state and its bundles are."""
+    made = tmp_path_factory.mktemp("corten-t-runtime")
+    made.chmod(0o755)
+    return made
+
+
+@pytest.fixture
+def runtime(folder):
+    ours = bundles.Runtime(bundles.RUNTIME, folder / "state")
+    yield ours
+    ours.clean()
+
+
+@pytest.fixture
+def bundle(folder):
+    return bundles.Bundle(folder / "bundle")
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -23,13 +23,8 @@ pytestmark = pytest.mark.corten_only
 
 @pytest.fixture
 def docker(daemon):
-    if not daemon.api.alive():
-        daemon.restart()
-    kept = {t for i in daemon.api.get("/images/json").json() for t in i["RepoTags"]}
-    yield daemon.client("docker")
-    if not daemon.api.alive():
-        daemon.restart()
-    daemon.clean(kept)
+    with daemon.kept_alive() as client:
+        yield client
 
 
 def run(docker, name, script, *flags):

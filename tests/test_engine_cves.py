@@ -66,13 +66,6 @@ def hidden(engine):
 
 
 @pytest.fixture
-def faulty(engine):
-    bad = FaultyRegistry()
-    yield bad
-    bad.stop()
-
-
-@pytest.fixture
 def outside():
     other = Outside()
     yield other

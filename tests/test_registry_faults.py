@@ -15,13 +15,6 @@ from support.wait import eventually
 
 
 @pytest.fixture
-def faulty(engine):
-    bad = FaultyRegistry()
-    yield bad
-    bad.stop()
-
-
-@pytest.fixture
 def picture(box_tar):
     """An image with a layer of its own, so that nothing of it is there before the pull."""
     unique = images.tar([images.text("unique", str(time.monotonic_ns())), images.text("filler", "x" * 300000)])

@@ -9,29 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from support.bundles import RUNTIME, Bundle, Runtime
+from support.bundles import Bundle
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
-
-
-@pytest.fixture
-def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("corten-t-rt")
-    made.chmod(0o755)
-    yield made
-
-
-@pytest.fixture
-def runtime(folder):
-    ours = Runtime(RUNTIME, folder / "state")
-    yield ours
-    ours.clean()
-
-
-@pytest.fixture
-def bundle(folder):
-    return Bundle(folder / "bundle")
 
 
 def status(runtime, name):

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from support import cgroups, host
-from support.bundles import RUNTIME, Bundle, Runtime, message, script_command
+from support.bundles import RUNTIME, Runtime, message, script_command
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
@@ -33,28 +33,9 @@ LOOK = f"ls -d ./{MARK} /{MARK} /*/{MARK} /*/*/{MARK} 2>/dev/null"
 
 
 @pytest.fixture
-def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("corten-t-cve")
-    made.chmod(0o755)
-    return made
-
-
-@pytest.fixture
 def name() -> str:
     """A container's name that no other run on this host has, for its cgroup has it too."""
     return f"corten-t-{uuid.uuid4().hex[:12]}"
-
-
-@pytest.fixture
-def runtime(folder):
-    ours = Runtime(RUNTIME, folder / "state")
-    yield ours
-    ours.clean()
-
-
-@pytest.fixture
-def bundle(folder):
-    return Bundle(folder / "bundle")
 
 
 class Canary:

@@ -1,4 +1,5 @@
 """The store under kill -9, and `corten store check`: nothing is lost, nothing is orphaned, what was downloaded is not asked for again."""
+import contextlib
 import os
 import random
 import threading
@@ -18,25 +19,13 @@ MIB = 1 << 20
 
 @pytest.fixture
 def docker(daemon):
-    if not daemon.api.alive():
-        daemon.restart()
-    kept = {t for i in daemon.api.get("/images/json").json() for t in i["RepoTags"]}
-    yield daemon.client("docker")
-    if not daemon.api.alive():
-        daemon.restart()
-    daemon.clean(kept)
+    with daemon.kept_alive() as client:
+        yield client
 
 
 @pytest.fixture
 def corten(daemon, docker):
     return daemon.client("corten")
-
-
-@pytest.fixture
-def faulty():
-    made = registries.FaultyRegistry()
-    yield made
-    made.stop()
 
 
 def stalls_after(size, gate):
@@ -51,7 +40,11 @@ def stalls_after(size, gate):
 
 def big_image(box_tar, size=4 * MIB):
     """No layer of it is part of another image."""
-    return images.image([images.tar([images.text("first", str(size))]), box_tar, images.tar([images.Entry("random", data=os.urandom(size))])], compression="none")
+    return images.image([images.tar([images.text("first", str(time.monotonic_ns()))]), box_tar, images.tar([images.Entry("random", data=os.urandom(size))])], compression="none")
+
+
+def layers(daemon) -> int:
+    return daemon.api.post("/corten/store/check?quick=1").json()["Layers"]
 
 
 def kept_bytes(daemon) -> int:
@@ -62,20 +55,29 @@ def ranges(registry, digest) -> list:
     return [headers["Range"] for _, path, headers in registry.requests if digest in path and "Range" in headers]
 
 
-@pytest.fixture
-def half_pulled(daemon, docker, faulty, box_tar):
-    """A pull that was killed with its daemon, with half of the big layer here."""
+@contextlib.contextmanager
+def stalled_pull(daemon, docker, faulty, box_tar):
+    """(reference, digest of the big layer, the client) of a pull that stands still with half of that layer and all of
+    the others here; the registry is well again afterwards, and has forgotten what was asked."""
+    before = layers(daemon)
     picture = big_image(box_tar)
     layer, gate = picture.layers[-1].digest, threading.Event()
     reference = faulty.put("half", "1", picture)
     faulty.faults[layer] = stalls_after(2 * MIB, gate)
-    process = docker.popen("pull", reference)
-    eventually(lambda: kept_bytes(daemon) >= 2 * MIB, "half of the layer")
-    daemon.kill()
-    assert process.wait(20) != 0
+    client = docker.popen("pull", reference)
+    eventually(lambda: kept_bytes(daemon) >= 2 * MIB and layers(daemon) == before + 2, "half of the layer")
+    yield reference, layer, client
     gate.set()
     faulty.faults.clear()
     faulty.requests.clear()
+
+
+@pytest.fixture
+def half_pulled(daemon, docker, faulty, box_tar):
+    """A pull that was killed with its daemon, with half of the big layer here."""
+    with stalled_pull(daemon, docker, faulty, box_tar) as (reference, layer, client):
+        daemon.kill()
+        assert client.wait(20) != 0
     daemon.start()
     return reference, layer
 
@@ -94,16 +96,9 @@ def test_download_goes_on_after_kill_9(daemon, docker, faulty, half_pulled):
 
 
 def test_download_goes_on_after_its_client_left(daemon, docker, faulty, box_tar):
-    picture = big_image(box_tar)
-    layer, gate = picture.layers[-1].digest, threading.Event()
-    reference = faulty.put("left", "1", picture)
-    faulty.faults[layer] = stalls_after(2 * MIB, gate)
-    process = docker.popen("pull", reference)
-    eventually(lambda: kept_bytes(daemon) >= 2 * MIB, "half of the layer")
-    process.kill()
-    process.wait(10)
-    gate.set()
-    faulty.faults.clear()
+    with stalled_pull(daemon, docker, faulty, box_tar) as (reference, layer, client):
+        client.kill()
+        client.wait(10)
     # The pull ends a moment after its last client.
     eventually(lambda: docker.run("pull", reference).code == 0, "the second pull")
     assert ranges(faulty, layer)
@@ -124,10 +119,10 @@ def test_spoilt_download_is_fetched_again(daemon, docker, faulty, half_pulled):
 
 def test_prune_frees_what_failed_pulls_have_kept(daemon, docker, corten, half_pulled):
     assert kept_bytes(daemon) >= 2 * MIB
-    before = corten.json("store", "check", "--quick", "--format", "json")["Layers"]
+    before = layers(daemon)
     docker.ok("image", "prune", "-f")
     assert kept_bytes(daemon) == 0
-    assert corten.json("store", "check", "--quick", "--format", "json")["Layers"] < before
+    assert layers(daemon) < before
     corten.ok("store", "check")
 
 

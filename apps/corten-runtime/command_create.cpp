@@ -117,6 +117,7 @@ runtime::LaunchRequest request_for(const Global& global, const CreateOptions& op
     request.id = options.id;
     request.bundle = bundle;
     request.stdio = {FdView(STDIN_FILENO), FdView(STDOUT_FILENO), FdView(STDERR_FILENO)};
+    request.stdio.keep_line_ends = options.console_socket.empty();  // ours shows them
     request.preserve_fds = options.preserve_fds;
     request.no_pivot = options.no_pivot;
     request.no_new_keyring = options.no_new_keyring;

@@ -65,7 +65,7 @@ oci::Spec default_spec() {
     section.resources.emplace().devices = {{.allow = false, .access = "rwm"}};
     for (const char* type : {"pid", "network", "ipc", "uts", "mount"})
         section.namespaces.push_back({type, ""});
-    // With v1 it would hide nothing that the mount does not hide, and tools leave it out.
+    // As runc's, whose users add one themselves on v1.
     const auto layout = cgroup::Layout::detect();
     if (layout && layout->unified()) section.namespaces.push_back({"cgroup", ""});
     section.masked_paths = {"/proc/acpi",        "/proc/asound",        "/proc/kcore",

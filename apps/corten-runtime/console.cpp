@@ -55,14 +55,6 @@ void copy_window_size(FdView master) {
     if (::ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0) ::ioctl(master.raw(), TIOCSWINSZ, &size);
 }
 
-/// Lines end as the program ended them; our own terminal adds what it needs.
-void keep_line_ends(FdView master) {
-    termios settings{};
-    if (::tcgetattr(master.raw(), &settings) < 0) return;
-    settings.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
-    ::tcsetattr(master.raw(), TCSANOW, &settings);
-}
-
 class Attendance {
 public:
     Attendance(sys::OwnedChild child, FdView master) : child_(std::move(child)), master_(master) {}
@@ -114,7 +106,6 @@ Result<int> Attendance::run() {
     std::optional<RawTerminal> raw;
     if (master_.valid()) {
         copy_window_size(master_);
-        keep_line_ends(master_);
         raw.emplace();
     }
     for (;;) {

@@ -11,7 +11,6 @@
 #include <engine/images.hpp>
 #include <image/builder.hpp>
 #include <image/changes.hpp>
-#include <image/reference.hpp>
 
 namespace corten::engine {
 
@@ -64,17 +63,21 @@ Result<oci::ImageConfig> configuration(const ContainerSpec& spec, const Images::
     return config;
 }
 
-Result<std::string> canonical_target(const Images::Commit& request) {
-    if (request.repository.empty()) return std::string();
-    auto target = TRY(image::Reference::parse(request.repository));
-    if (!target.digest.empty())
-        return fail(ErrorKind::invalid, "refusing to create a tag with a digest reference");
-    if (!request.tag.empty()) {
-        if (!image::is_valid_tag(request.tag))
-            return fail(ErrorKind::invalid, "invalid tag format");
-        target.tag = request.tag;
-    }
-    return target.with_default_tag().canonical();
+/// Everything of the new image but the layer.
+Result<oci::Image> describe(Context& context, const ContainerSpec& spec,
+                            const Images::Commit& request) {
+    oci::Image image = TRY(base_image(context, spec));
+    image.config = TRY(configuration(spec, request));
+    image.created = rfc3339(now());
+    image.author = request.author;
+    image.comment = request.comment;
+    image.container = spec.id;
+    image.parent = spec.image_id;
+    image.history.push_back({.created = image.created,
+                             .created_by = join(spec.config.cmd.values(), " "),
+                             .author = request.author,
+                             .comment = request.comment});
+    return image;
 }
 
 }  // namespace
@@ -86,24 +89,14 @@ Result<std::string> Images::commit(std::string_view container_ref, const Commit&
     if (status == "removing" || status == "dead")
         return fail(ErrorKind::conflict, "You cannot commit container {} which is {}",
                     container->id(), status == "dead" ? "Dead" : "being removed");
-    const std::string reference = TRY(canonical_target(request));
-    oci::Image image = TRY(base_image(context_, *spec));
-    image.config = TRY(configuration(*spec, request));
-    image.created = rfc3339(now());
-    image.author = request.author;
-    image.comment = request.comment;
-    image.container = container->id();
-    image.parent = spec->image_id;
-    image.history.push_back({.created = image.created,
-                             .created_by = join(spec->config.cmd.values(), " "),
-                             .author = request.author,
-                             .comment = request.comment});
+    std::vector<std::string> references;
+    if (!request.repository.empty())
+        references.push_back(TRY(canonical_tag(request.repository, request.tag)));
+    oci::Image image = TRY(describe(context_, *spec, request));
     std::optional<Stillness> still;
     if (request.pause) still.emplace(TRY(Stillness::of(context_, container)));
     const auto written = storage::produce(
         [&](storage::Sink& out) { return context_.store->snapshots().diff(container->id(), out); });
-    std::vector<std::string> references;
-    if (!reference.empty()) references.push_back(reference);
     auto id = image::store_image(*context_.store, *written, std::move(image), references,
                                  {.most_unpacked_bytes = context_.config.most_unpacked_bytes});
     still.reset();
@@ -111,12 +104,10 @@ Result<std::string> Images::commit(std::string_view container_ref, const Commit&
         context_.collect_garbage();
         return std::move(id).error().context(fmt::format("commit of {}", container_ref));
     }
+    const std::string name = references.empty() ? "" : familiar_reference(references.front());
     publish_container_event(context_, *spec, "commit",
-                            {{"comment", request.comment},
-                             {"imageID", *id},
-                             {"imageRef", familiar_reference(reference)}});
-    if (!reference.empty())
-        publish_image_event(context_, "tag", *id, familiar_reference(reference));
+                            {{"comment", request.comment}, {"imageID", *id}, {"imageRef", name}});
+    if (!name.empty()) publish_image_event(context_, "tag", *id, name);
     return id;
 }
 

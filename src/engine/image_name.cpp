@@ -32,6 +32,17 @@ Result<storage::ImageName> parse_image_name(std::string_view text) {
     return name;
 }
 
+Result<std::string> canonical_tag(std::string_view repository, const std::string& tag) {
+    auto target = TRY(image::Reference::parse(repository));
+    if (!target.digest.empty())
+        return fail(ErrorKind::invalid, "refusing to create a tag with a digest reference");
+    if (!tag.empty()) {
+        if (!image::is_valid_tag(tag)) return fail(ErrorKind::invalid, "invalid tag format");
+        target.tag = tag;
+    }
+    return target.with_default_tag().canonical();
+}
+
 std::string familiar_reference(std::string_view canonical) {
     const auto reference = image::Reference::parse(canonical);
     return reference ? reference->familiar() : std::string(canonical);

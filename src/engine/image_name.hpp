@@ -9,6 +9,10 @@ namespace corten::engine {
 /// "invalid reference format".
 Result<storage::ImageName> parse_image_name(std::string_view text);
 
+/// The canonical reference that an image is to be tagged as; an empty tag is that of `repository`,
+/// or "latest". invalid for a bad name or tag and for a digest.
+Result<std::string> canonical_tag(std::string_view repository, const std::string& tag);
+
 /// "docker.io/library/debian:12" -> "debian:12", digests likewise.
 std::string familiar_reference(std::string_view canonical);
 

@@ -338,16 +338,9 @@ Result<void> Images::pull(const PullImage& request, const ProgressSink& progress
 
 Result<void> Images::tag(std::string_view ref, std::string_view repository, std::string_view tag) {
     const auto image = TRY(find(context_, ref));
-    auto target = TRY(image::Reference::parse(repository));
-    if (!target.digest.empty())
-        return fail(ErrorKind::invalid, "refusing to create a tag with a digest reference");
-    if (!tag.empty()) {
-        if (!image::is_valid_tag(tag)) return fail(ErrorKind::invalid, "invalid tag format");
-        target.tag = tag;
-    }
-    target = target.with_default_tag();
-    TRY(context_.store->images().tag(target.canonical(), image.id));
-    publish_image_event(context_, "tag", image.id, target.familiar());
+    const std::string target = TRY(canonical_tag(repository, std::string(tag)));
+    TRY(context_.store->images().tag(target, image.id));
+    publish_image_event(context_, "tag", image.id, familiar_reference(target));
     return {};
 }
 

@@ -23,9 +23,9 @@ void handle_exit(Context& context, const std::shared_ptr<Container>& container, 
 /// The container's supervisor, started when it does not run yet.
 Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
     Context& context, const std::shared_ptr<Container>& container);
-/// What a supervisor's events lead to.
 /// Whether a supervisor runs, be it that it has just been spawned and does not listen yet.
 bool supervisor_lives(const Context& context, const std::string& id);
+/// What a supervisor's events lead to.
 proto::ShimHandlers supervisor_handlers(Context& context,
                                         const std::shared_ptr<Container>& container);
 /// Lets go of a supervisor that was released or has ended (or kills it); its end is reaped later.

@@ -154,7 +154,21 @@ Result<void> make_devices(FdView root, const LaunchPlan& plan) {
     return result;
 }
 
-Result<Console> open_console(FdView root, const oci::Process& process) {
+namespace {
+
+Result<void> leave_line_ends(FdView terminal) {
+    termios settings{};
+    if (::tcgetattr(terminal.raw(), &settings) < 0)
+        return fail_errno("read the terminal's settings");
+    settings.c_oflag &= ~static_cast<tcflag_t>(ONLCR);
+    if (::tcsetattr(terminal.raw(), TCSANOW, &settings) < 0)
+        return fail_errno("change the terminal's settings");
+    return {};
+}
+
+}  // namespace
+
+Result<Console> open_console(FdView root, const oci::Process& process, bool keep_line_ends) {
     Console console;
     console.master = TRY(sys::open_in_root(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY)
                              .context("process.terminal needs a devpts at /dev/pts"));
@@ -172,6 +186,7 @@ Result<Console> open_console(FdView root, const oci::Process& process) {
         if (::ioctl(console.master.raw(), TIOCSWINSZ, &size) < 0)
             return fail_errno("process.consoleSize");
     }
+    if (keep_line_ends) TRY(leave_line_ends(console.slave));
     if (process.user.uid != 0 &&
         ::fchown(console.slave.raw(), process.user.uid, static_cast<gid_t>(-1)) < 0)
         return fail_errno("give the terminal to its user");

@@ -42,20 +42,13 @@ struct ExecPlan {
 constexpr std::array<std::string_view, 8> all_types{"user", "pid",    "network", "mount",
                                                     "ipc",  "cgroup", "uts",     "time"};
 
-bool same_namespace(std::string_view file, pid_t pid) {
-    struct ::stat own{};
-    struct ::stat other{};
-    const auto mine = fmt::format("/proc/self/ns/{}", file);
-    const auto theirs = fmt::format("/proc/{}/ns/{}", pid, file);
-    // A kernel without this kind has no file, for either of us.
-    if (::stat(mine.c_str(), &own) < 0 || ::stat(theirs.c_str(), &other) < 0) return true;
-    return own.st_ino == other.st_ino && own.st_dev == other.st_dev;
-}
-
 int namespaces_to_join(pid_t pid) {
     int flags = 0;
-    for (const auto type : all_types)
-        if (!same_namespace(namespace_file(type), pid)) flags |= namespace_flag(type);
+    for (const auto type : all_types) {
+        const auto theirs = fmt::format("/proc/{}/ns/{}", pid, namespace_file(type));
+        // A kernel without this kind has no file, for either of us.
+        if (!is_own_namespace(type, theirs).value_or(true)) flags |= namespace_flag(type);
+    }
     return flags;
 }
 
@@ -105,7 +98,7 @@ Result<void> ExecChild::join() {
 Result<void> ExecChild::take_terminal() {
     if (!plan_.process.process.terminal) return {};
     const Fd root = TRY(sys::open("/", O_PATH | O_DIRECTORY));
-    console_ = TRY(open_console(root, plan_.process.process));
+    console_ = TRY(open_console(root, plan_.process.process, plan_.process.stdio.keep_line_ends));
     if (::ioctl(console_.slave.raw(), TIOCSCTTY, 0) < 0) return fail_errno("controlling terminal");
     plan_.process.stdio = {console_.slave, console_.slave, console_.slave};
     return {};

@@ -49,11 +49,7 @@ Result<Fd> open_namespace(const std::string& path, std::string_view type) {
 /// only be done in one of its own (sysctls, names) must not be done there (CVE-2025-52881).
 void leave_out_own_namespaces(std::vector<oci::LinuxNamespace>& namespaces) {
     std::erase_if(namespaces, [](const oci::LinuxNamespace& entry) {
-        const auto own = fmt::format("/proc/self/ns/{}", namespace_file(entry.type));
-        struct ::stat asked{}, ours{};
-        return !entry.path.empty() && ::stat(entry.path.c_str(), &asked) == 0 &&
-               ::stat(own.c_str(), &ours) == 0 && asked.st_dev == ours.st_dev &&
-               asked.st_ino == ours.st_ino;
+        return !entry.path.empty() && is_own_namespace(entry.type, entry.path).value_or(false);
     });
 }
 
@@ -177,6 +173,13 @@ std::string namespace_file(std::string_view type) {
     for (const auto& entry : namespace_names)
         if (entry.type == type) return std::string(entry.file);
     return "";
+}
+
+std::optional<bool> is_own_namespace(std::string_view type, const std::string& path) {
+    const auto own = fmt::format("/proc/self/ns/{}", namespace_file(type));
+    struct ::stat asked{}, ours{};
+    if (::stat(path.c_str(), &asked) < 0 || ::stat(own.c_str(), &ours) < 0) return {};
+    return asked.st_dev == ours.st_dev && asked.st_ino == ours.st_ino;
 }
 
 const JoinedNamespace* NamespacePlan::joins(int flag) const {

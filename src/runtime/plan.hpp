@@ -80,5 +80,8 @@ Result<void> apply_id_map(MountPlan& mount);
 int namespace_flag(std::string_view type);
 /// "pid" -> "pid", "network" -> "net": the names in /proc/PID/ns.
 std::string namespace_file(std::string_view type);
+/// Whether `path` is the namespace of this type that the caller is in; nullopt when there is none
+/// at the path, or the kernel has none of the type.
+std::optional<bool> is_own_namespace(std::string_view type, const std::string& path);
 
 }  // namespace corten::runtime

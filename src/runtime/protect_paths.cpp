@@ -83,10 +83,11 @@ private:
 
     /// False when none of the kind was mounted.
     Result<bool> open(Tree& tree) {
+        if (tree.fd) return true;
         const bool mounted = std::ranges::any_of(mounts_, [&](const MountPlan& mount) {
             return mount.type == tree.type && clean_path(mount.destination) == tree.place;
         });
-        if (!mounted || tree.fd) return mounted;
+        if (!mounted) return false;
         tree.fd = TRY(open_if_there(root_, std::string(tree.place)));
         if (!tree.fd || !is_root_of(tree.fd, tree.magic))
             return fail(ErrorKind::conflict, "{} is no longer what was mounted there", tree.place);

@@ -26,7 +26,7 @@ struct Console {
     Fd master;
     Fd slave;
 };
-Result<Console> open_console(FdView root, const oci::Process& process);
+Result<Console> open_console(FdView root, const oci::Process& process, bool keep_line_ends);
 /// Binds the slave to /dev/console.
 Result<void> bind_console(FdView root, const Console& console);
 

@@ -36,7 +36,8 @@ Result<Filter> new_filter(const oci::LinuxSeccomp& section) {
     // A tree instead of a list: as it loads a program the kernel tries every number of a call on
     // it.
     constexpr std::uint32_t binary_tree = 2;
-    ::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, binary_tree);
+    // Refused by libseccomp before 2.5, whose lists do as well.
+    (void)::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, binary_tree);
     for (const auto& name : section.architectures) {
         const auto number = TRY(architecture_number(name, "linux.seccomp.architectures"));
         const int result = ::seccomp_arch_add(filter.get(), number);

@@ -102,7 +102,6 @@ private:
     Result<bool> drop_layer(const Layer& broken) {
         auto change = TRY(store_.db().begin());
         std::set<std::string> above{broken.chain_id};
-        // Listed in the order of their making, so that a layer comes after the one below it.
         for (bool grown = true; grown;) {
             grown = false;
             for (const Layer& layer : TRY(store_.layers().list()))
@@ -113,10 +112,10 @@ private:
                 0)
                 return false;
         for (const std::string& id : above) {
-            TRY(store_.db().execute(
-                "DELETE FROM reference WHERE image IN (SELECT id FROM image WHERE chain_id = ?)",
-                {id}));
-            TRY(store_.db().execute("DELETE FROM image WHERE chain_id = ?", {id}));
+            for (const std::string& image :
+                 TRY(store_.db().all<std::string>("SELECT id FROM image WHERE chain_id = ?", {id},
+                                                  [](const Row& row) { return row.text(0); })))
+                TRY(drop_image(image));
             TRY(store_.db().execute("DELETE FROM lease_layer WHERE chain_id = ?", {id}));
         }
         TRY(change.commit());

@@ -7,6 +7,7 @@ right, and that it passes on ours is the proof that we are. CORTEN_TEST_ENGINE c
   docker-oracle  talks to the Docker at $DOCKER_HOST_PEER; when that lives in a network namespace of
                  its own, $DOCKER_PEER_NETNS names it and the whole test run enters it
 """
+import contextlib
 import ctypes
 import json
 import os
@@ -159,6 +160,17 @@ class Daemon(Engine):
     def restart(self, how="kill"):
         getattr(self, how)()
         return self.start()
+
+    @contextlib.contextmanager
+    def kept_alive(self):
+        """The stock command for a test that may kill the daemon: it runs, with the images there were, before and after."""
+        if not self.api.alive():
+            self.restart()
+        kept = {t for i in self.api.get("/images/json").json() for t in i["RepoTags"]}
+        yield self.client("docker")
+        if not self.api.alive():
+            self.restart()
+        self.clean(kept)
 
     def logs(self) -> str:
         return self.log.read_text(errors="replace")[-6000:] if self.log.exists() else ""

@@ -74,7 +74,8 @@ public:
     /// the memory controller.
     Result<Fd> watch_oom() const;
     /// Reads what made watch_oom()'s descriptor readable: how often memory ran out since, 0 when
-    /// the group is gone. `kills` is what oom_kills() gave before; it is kept up to date.
+    /// the group is gone. `kills` is what oom_kills() gave before, of which v2's answer is the
+    /// difference; it is kept up to date there.
     std::uint64_t new_ooms(FdView watch, std::uint64_t& kills) const;
 
     /// rmdir in every hierarchy, sub-groups first; retries while the kernel says busy, for up to

@@ -29,6 +29,8 @@ struct Stdio {
     FdView in;
     FdView out;
     FdView err;
+    /// Of a terminal: lines end as the program ends them, for who shows them in one of its own.
+    bool keep_line_ends = false;
 };
 
 /// How long each step took, in the order of execution.
