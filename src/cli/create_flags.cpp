@@ -66,7 +66,7 @@ constexpr std::array common_flags = {
     Flag{"ip", 0, text, "IPv4 address on a network of your own"},
     Flag{"ip6", 0, text, "IPv6 address on a network of your own"},
     Flag{"ipc", 0, text, "IPC namespace: none, private, shareable, host, container:NAME"},
-    Flag{"kernel-memory", 0, size, "Kernel memory limit (ignored since API 1.42)"},
+    Flag{"kernel-memory", 0, size, "Kernel memory limit (refused: the kernel has dropped it)"},
     Flag{"label", 'l', list, "Label, as key=value"},
     Flag{"label-file", 0, list, "File of labels, one a line"},
     Flag{"link", 0, list, "Container to link to, as name[:alias]"},
