@@ -46,6 +46,19 @@ Result<void> set_shm_size(Options& options, const std::string& text) {
     return {};
 }
 
+Result<void> add_hub_mirror(Options& options, const std::string& url) {
+    options.engine.registries.mirrors.push_back(
+        TRY(image::parse_mirror(image::default_domain, url)));
+    return {};
+}
+
+/// "registry.example/team=https://mirror.example/team"
+Result<void> add_mirror(Options& options, const std::string& text) {
+    const auto [names, url] = split_once(text, '=');
+    options.engine.registries.mirrors.push_back(TRY(image::parse_mirror(names, url)));
+    return {};
+}
+
 Result<void> set_pool(Options& options, const std::string& text) {
     const auto count = TRY(parse_integer(text, "--prepared-sandboxes"));
     if (count < 0 || count > 64)
@@ -108,9 +121,17 @@ const std::vector<Setting>& settings() {
          add_to([](Options& o) -> auto& { return o.engine.dns_options; })},
         {"insecure-registry", "insecure-registries", Kind::list,
          "registry (host or CIDR) that may be used without TLS",
-         add_to([](Options& o) -> auto& { return o.engine.insecure_registries; })},
-        {"registry-mirror", "registry-mirrors", Kind::list, "asked before Docker Hub",
-         add_to([](Options& o) -> auto& { return o.engine.registry_mirrors; })},
+         add_to([](Options& o) -> auto& { return o.engine.registries.insecure; })},
+        {"registry-mirror", "registry-mirrors", Kind::list, "URL that is asked before Docker Hub",
+         add_hub_mirror},
+        {"mirror", "mirrors", Kind::list,
+         "asked before a registry or a part of it: HOST[/PATH]=URL, in order", add_mirror},
+        {"allowed-registry", "allowed-registries", Kind::list,
+         "HOST[/PATH] or *.DOMAIN; when given, no other is used",
+         add_to([](Options& o) -> auto& { return o.engine.registries.allowed; })},
+        {"blocked-registry", "blocked-registries", Kind::list,
+         "HOST[/PATH] or *.DOMAIN that is never used",
+         add_to([](Options& o) -> auto& { return o.engine.registries.blocked; })},
         {"label", "labels", Kind::list, "label of this daemon, NAME=VALUE",
          add_to([](Options& o) -> auto& { return o.engine.labels; })},
         {"log-driver", "log-driver", Kind::text, "json-file or none",
@@ -230,7 +251,8 @@ Result<CommandLine> read_command_line(std::span<const char* const> arguments) {
     return line;
 }
 
-/// The texts a key of daemon.json stands for: lists have several, objects NAME=VALUE.
+/// The texts a key of daemon.json stands for: lists have several, objects NAME=VALUE, for each
+/// value when a name has a list of them.
 Result<std::vector<std::string>> texts_of(std::string_view key, const Json& value) {
     std::vector<std::string> texts;
     const auto text = [](const Json& item) {
@@ -241,7 +263,9 @@ Result<std::vector<std::string>> texts_of(std::string_view key, const Json& valu
             texts.push_back(fmt::format("{}={}:{}", limit.value("Name", name),
                                         limit.value("Soft", 0), limit.value("Hard", 0)));
     } else if (value.is_object()) {
-        for (const auto& [name, item] : value.items()) texts.push_back(name + "=" + text(item));
+        for (const auto& [name, item] : value.items())
+            for (const auto& each : item.is_array() ? item : Json::array({item}))
+                texts.push_back(name + "=" + text(each));
     } else if (value.is_array()) {
         for (const auto& item : value) texts.push_back(text(item));
     } else if (!value.is_null()) {

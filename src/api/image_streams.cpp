@@ -1,4 +1,4 @@
-// Images on their way in and out: pull, push, save, load, import.
+// Images on their way in and out: pull, push, save, load, import; questions to registries.
 #include "credentials.hpp"
 #include "progress.hpp"
 #include "router.hpp"
@@ -80,6 +80,25 @@ Result<void> distribution(Call& call) {
     return call.reply(200, TRY(std::move(found)));
 }
 
+constexpr std::int64_t usual_results = 25;
+constexpr std::int64_t most_results = 100;
+
+Result<void> search(Call& call) {
+    const auto limit = TRY(call.integer("limit")).value_or(usual_results);
+    if (limit < 0 || limit > most_results)
+        return fail(ErrorKind::invalid, "limit {} is outside the range of [1, {}]", limit,
+                    most_results);
+    const FdView gone = TRY(call.gone());
+    auto found = call.engine.images().search(
+        call.text("term"), static_cast<std::size_t>(limit == 0 ? usual_results : limit),
+        TRY(call.filters()), registry_credentials(call), gone);
+    if (!found && found.error().kind() == ErrorKind::unauthorized)
+        return fail(ErrorKind::forbidden, "{}", found.error().message());
+    Json list = Json::array();
+    for (const auto& image : TRY(std::move(found))) list.push_back(to_json(image));
+    return call.reply_json(200, list);
+}
+
 Result<void> save(Call& call, const std::vector<std::string>& names) {
     return stream_body(call, "application/x-tar", [&](const ByteSink& sink) {
         return call.engine.images().save(names, sink);
@@ -111,6 +130,7 @@ Result<void> load(Call& call) {
 
 constexpr std::array routes{
     Route{"GET", "/distribution/{}/json", distribution},
+    Route{"GET", "/images/search", search},
     Route{"POST", "/images/create", create},
     Route{"POST", "/images/load", load},
     Route{"GET", "/images/get", save_several},

@@ -28,10 +28,6 @@ Result<void> buildkit(Call&) {
     return fail(ErrorKind::not_built, "BuildKit sessions are not supported by this engine");
 }
 
-Result<void> search(Call&) {
-    return fail(ErrorKind::not_built, "searching a registry is not supported by this engine yet");
-}
-
 Result<void> attestations(Call&) {
     return fail(ErrorKind::not_built, "attestations of images are not supported by this engine");
 }
@@ -81,7 +77,6 @@ constexpr std::array routes{
     Route{"POST", "/build/cancel", build},
     Route{"POST", "/session", buildkit},
     Route{"POST", "/grpc", buildkit},
-    Route{"GET", "/images/search", search},
     Route{"GET", "/images/{}/attestations", attestations},
     Route{"GET", "/containers/{}/attach/ws", websocket},
     Route{"GET", "/containers/{}/checkpoints", checkpoint},

@@ -229,9 +229,14 @@ constexpr Command import_command = {"import",
                                     2,
                                     verb_import,
                                     "corten import rootfs.tar mybase:1"};
-constexpr Command search_command = {
-    "search",    "Search Docker Hub for images",  "[OPTIONS] TERM", search_flags, 1, 1,
-    verb_search, "corten search --limit 5 debian"};
+constexpr Command search_command = {"search",
+                                    "Search Docker Hub or a registry for images",
+                                    "[OPTIONS] [REGISTRY/]TERM",
+                                    search_flags,
+                                    1,
+                                    1,
+                                    verb_search,
+                                    "corten search --limit 5 debian"};
 
 constexpr Command inspect_command = {
     "inspect",

@@ -2,6 +2,8 @@
 #include "mount_plan.hpp"
 #include "mount_sources.hpp"
 
+#include <base/ids.hpp>
+#include <base/rollback.hpp>
 #include <engine/containers.hpp>
 #include <storage/archive.hpp>
 #include <storage/compression.hpp>
@@ -35,15 +37,22 @@ const PlannedMount* mount_over(const ContainerSpec& spec, const std::string& pat
     return best;
 }
 
+/// A volume that is only mounted while it is used stays so for as long as the descriptor lives.
+Result<Fd> open_volume(Context& context, const PlannedMount& mount) {
+    const std::string user = "archive " + random_id();
+    TRY(context.volume_mounts.acquire(mount.name, user));
+    Rollback leave;
+    leave.add([&] { context.volume_mounts.release(user); });
+    const std::string volume = context.volumes.mountpoint(mount.name);
+    if (mount.subpath.empty()) return sys::open(volume, O_PATH | O_DIRECTORY);
+    return open_volume_subpath(volume, mount.subpath);
+}
+
 Result<Place> place_in_mount(Context& context, const PlannedMount& mount, const std::string& clean,
                              std::string_view tail) {
-    const auto open = [&]() -> Result<Fd> {
-        if (mount.type != "volume") return sys::open(mount.source, O_PATH | O_DIRECTORY);
-        const std::string volume = context.volumes.mountpoint(mount.name);
-        if (mount.subpath.empty()) return sys::open(volume, O_PATH | O_DIRECTORY);
-        return open_volume_subpath(volume, mount.subpath);
-    };
-    Place place{.root = TRY(open()), .path = {}, .writable = !mount.read_only, .operation = {}};
+    Fd root = TRY(mount.type == "volume" ? open_volume(context, mount)
+                                         : sys::open(mount.source, O_PATH | O_DIRECTORY));
+    Place place{.root = std::move(root), .path = {}, .writable = !mount.read_only, .operation = {}};
     place.path =
         "/" + clean.substr(std::min(clean.size(), mount.target.size() + 1)) + std::string(tail);
     return place;

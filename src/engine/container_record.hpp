@@ -24,6 +24,8 @@ struct PlannedMount {
     std::string propagation;
     std::string subpath;  ///< within a volume
     std::string tmpfs_options;
+    std::map<std::string, std::string> volume_options;  ///< of the driver, for a new volume
+    std::map<std::string, std::string> volume_labels;   ///< for a new volume
     bool read_only = false;
     bool recursive = true;
     bool recursive_read_only = true;
@@ -37,7 +39,9 @@ struct PlannedMount {
               omit_empty("source", &C::source), field("target", &C::target),
               omit_empty("mode", &C::mode), omit_empty("propagation", &C::propagation),
               omit_empty("subpath", &C::subpath), omit_empty("tmpfsOptions", &C::tmpfs_options),
-              field("readOnly", &C::read_only), field("recursive", &C::recursive),
+              omit_empty("volumeOptions", &C::volume_options),
+              omit_empty("volumeLabels", &C::volume_labels), field("readOnly", &C::read_only),
+              field("recursive", &C::recursive),
               field("recursiveReadOnly", &C::recursive_read_only), field("noCopy", &C::no_copy),
               field("createSource", &C::create_source), field("anonymous", &C::anonymous));
     }

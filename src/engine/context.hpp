@@ -9,6 +9,7 @@
 #include "network_store.hpp"
 #include "probe_table.hpp"
 #include "seccomp_cache.hpp"
+#include "volume_mounts.hpp"
 #include "volume_store.hpp"
 
 #include <engine/config.hpp>
@@ -34,6 +35,7 @@ public:
     std::unique_ptr<storage::Store> store;
     ContainerStore container_store;
     VolumeStore volumes;
+    VolumeMounts volume_mounts{volumes};
     NetworkStore network_store;
     std::unique_ptr<network::Networks> networks;
     SeccompCache seccomp;

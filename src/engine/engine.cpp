@@ -36,8 +36,7 @@ network::Options network_options(const Config& config) {
 
 image::PullOptions pull_options(const Config& config) {
     image::PullOptions options;
-    options.registry.insecure = config.insecure_registries;
-    options.registry.mirrors = config.registry_mirrors;
+    options.registry = config.registries;
     options.most_unpacked_bytes = config.most_unpacked_bytes;
     return options;
 }
@@ -162,17 +161,19 @@ void fill_limits(apitypes::Info& info, const HostFacts& facts) {
 
 apitypes::RegistryConfig registry_config(const Config& config) {
     apitypes::RegistryConfig out;
+    out.mirrors.emplace();
+    for (const auto& mirror : config.registries.mirrors)
+        if (mirror.names == image::default_domain) out.mirrors->push_back(mirror.url());
     out.index_configs["docker.io"] = {
-        .mirrors = config.registry_mirrors, .name = "docker.io", .official = true, .secure = true};
+        .mirrors = *out.mirrors, .name = "docker.io", .official = true, .secure = true};
     out.insecure_registry_cidrs = {"::1/128", "127.0.0.0/8"};
-    for (const auto& entry : config.insecure_registries) {
+    for (const auto& entry : config.registries.insecure) {
         if (entry.find('/') != std::string::npos)
             out.insecure_registry_cidrs.push_back(entry);
         else
             out.index_configs[entry] = {
                 .mirrors = {}, .name = entry, .official = false, .secure = false};
     }
-    out.mirrors = config.registry_mirrors;
     return out;
 }
 

@@ -62,33 +62,6 @@ apitypes::ImageConfig render_config(const oci::ImageConfig& config) {
     return out;
 }
 
-apitypes::ProgressLine line_of(const image::Progress& event) {
-    apitypes::ProgressLine line;
-    line.status = event.status;
-    line.stream = event.stream;
-    line.id = event.id;
-    if (event.current ||
-        (!event.id.empty() && event.status.find("Pulling from") == std::string::npos))
-        line.progress_detail =
-            apitypes::ProgressDetail{.current = event.current.value_or(0), .total = event.total};
-    if (event.aux)
-        line.aux =
-            Json{{"Tag", event.aux->tag}, {"Digest", event.aux->digest}, {"Size", event.aux->size}};
-    return line;
-}
-
-image::ProgressSink sink_of(const ProgressSink& progress) {
-    return [&progress](const image::Progress& event) { progress(line_of(event)); };
-}
-
-image::Credentials credentials_of(const RegistryCredentials& c) {
-    return {.username = c.username,
-            .password = c.password,
-            .identity_token = c.identity_token,
-            .registry_token = {},
-            .server_address = c.server_address};
-}
-
 /// How many containers use each image.
 std::map<std::string, std::int64_t> users_of_images(const Context& context) {
     std::map<std::string, std::int64_t> users;
@@ -201,12 +174,6 @@ apitypes::ImageSummary summary(const storage::Image& image, const oci::Image& do
     return out;
 }
 
-/// Frees what an attempt has written before its error is told: the next command may need the space.
-Error given_up(Context& context, Error error) {
-    context.collect_garbage();
-    return error;
-}
-
 }  // namespace
 
 void publish_image_event(Context& context, std::string action, const std::string& id,
@@ -308,34 +275,6 @@ Result<std::vector<apitypes::HistoryEntry>> Images::history(std::string_view ref
     return out;
 }
 
-namespace {
-
-Result<void> pull_one(Context& context, const image::PullRequest& pull,
-                      const ProgressSink& progress, FdView cancel) {
-    auto outcome = context.puller->pull(pull, sink_of(progress), cancel);
-    if (!outcome) return given_up(context, std::move(outcome).error());
-    publish_image_event(context, "pull", pull.reference.familiar(), pull.reference.familiar_name());
-    return {};
-}
-
-}  // namespace
-
-Result<void> Images::pull(const PullImage& request, const ProgressSink& progress, FdView cancel) {
-    image::PullRequest pull;
-    pull.reference = TRY(image::Reference::parse(request.reference));
-    if (pull.reference.path == "library/scratch" || pull.reference.path == "scratch")
-        return fail(ErrorKind::forbidden, "'scratch' is a reserved name");
-    if (!request.platform.empty()) pull.platform = TRY(oci::parse_platform(request.platform));
-    pull.credentials = credentials_of(request.credentials);
-    if (!pull.reference.tag.empty() || !pull.reference.digest.empty())
-        return pull_one(context_, pull, progress, cancel);
-    for (const auto& tag : TRY(context_.puller->tags(pull.reference, pull.credentials, cancel))) {
-        pull.reference.tag = tag;
-        TRY(pull_one(context_, pull, progress, cancel));
-    }
-    return {};
-}
-
 Result<void> Images::tag(std::string_view ref, std::string_view repository, std::string_view tag) {
     const auto image = TRY(find(context_, ref));
     const std::string target = TRY(canonical_tag(repository, std::string(tag)));
@@ -401,61 +340,6 @@ Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
     return pruned;
 }
 
-Result<void> Images::push(std::string_view ref, const RegistryCredentials& credentials,
-                          const ProgressSink& progress, FdView cancel) {
-    TRY(image::push(*context_.store, std::string(ref), credentials_of(credentials),
-                    context_.puller->options(), sink_of(progress), cancel));
-    publish_image_event(context_, "push", std::string(ref), familiar_reference(ref));
-    return {};
-}
-
-Result<void> Images::save(const std::vector<std::string>& refs, const ByteSink& sink) const {
-    return image::save(*context_.store, refs, sink);
-}
-
-Result<void> Images::load(const ByteSource& source, const ProgressSink& progress) {
-    const image::LoadOptions options{.most_unpacked_bytes = context_.config.most_unpacked_bytes};
-    const auto loaded = image::load(*context_.store, source, sink_of(progress), options);
-    if (!loaded) return given_up(context_, loaded.error());
-    for (const auto& id : *loaded) publish_image_event(context_, "load", id, id);
-    return {};
-}
-
-Result<std::string> Images::import(const Import& request, const ByteSource& source,
-                                   const ProgressSink& progress) {
-    image::ImportRequest import{.message = request.message, .changes = request.changes};
-    if (!request.repository.empty()) {
-        auto target = TRY(image::Reference::parse(request.repository));
-        if (!request.tag.empty()) target.tag = request.tag;
-        if (!target.tag.empty() && !image::is_valid_tag(target.tag))
-            return fail(ErrorKind::invalid, "invalid tag format");
-        import.reference = target.with_default_tag().canonical();
-    }
-    if (!request.platform.empty()) import.platform = TRY(oci::parse_platform(request.platform));
-    auto id = image::import_image(*context_.store, source, import,
-                                  {.most_unpacked_bytes = context_.config.most_unpacked_bytes});
-    if (!id) return given_up(context_, std::move(id).error());
-    sink_of(progress)({.status = *id});
-    publish_image_event(context_, "import", *id, *id);
-    return id;
-}
-
-Result<void> Images::bootstrap(std::string_view name, const ProgressSink& progress, FdView cancel) {
-    const auto made = TRY(image::bootstrap(*context_.store, name, sink_of(progress), cancel));
-    for (const auto& reference : made.references)
-        publish_image_event(context_, "tag", made.image_id, reference);
-    return {};
-}
-
-Result<apitypes::DistributionInspect> Images::ask_registry(std::string_view ref,
-                                                           const RegistryCredentials& credentials,
-                                                           FdView cancel) const {
-    auto found = TRY(
-        image::ask_registry(ref, credentials_of(credentials), context_.puller->options(), cancel));
-    return apitypes::DistributionInspect{.descriptor = std::move(found.descriptor),
-                                         .platforms = std::move(found.platforms)};
-}
-
 Result<apitypes::StoreReport> Images::check_store(bool quick, bool repair) {
     const auto found = TRY(context_.store->check({.digests = !quick, .repair = repair}));
     apitypes::StoreReport report{.layers = found.layers,
@@ -466,13 +350,6 @@ Result<apitypes::StoreReport> Images::check_store(bool quick, bool repair) {
     for (const auto& [what, sentence, mended] : found.problems)
         report.problems.push_back({.what = what, .found = sentence, .mended = mended});
     return report;
-}
-
-Result<apitypes::AuthReply> Images::login(const RegistryCredentials& credentials, FdView cancel) {
-    auto result =
-        TRY(image::login(credentials_of(credentials), context_.puller->options(), cancel));
-    return apitypes::AuthReply{.identity_token = std::move(result.identity_token),
-                               .status = std::move(result.status)};
 }
 
 }  // namespace corten::engine

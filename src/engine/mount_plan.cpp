@@ -1,6 +1,7 @@
 #include "mount_plan.hpp"
 
 #include "names.hpp"
+#include "volume_options.hpp"
 
 #include <base/ids.hpp>
 #include <base/text.hpp>
@@ -119,10 +120,9 @@ Result<PlannedMount> plan_volume_mount(const apitypes::Mount& asked, PlannedMoun
             return fail(ErrorKind::not_built,
                         "volume driver \"{}\" is not installed: only \"local\" is built in",
                         options->driver_config->name);
-        if (options->driver_config && !options->driver_config->options.empty())
-            return fail(
-                ErrorKind::not_built,
-                "volume driver options in --mount are not implemented: create the volume first");
+        if (options->driver_config) mount.volume_options = options->driver_config->options;
+        mount.volume_labels = options->labels;
+        TRY(parse_volume_options(mount.volume_options));
     }
     return mount;
 }

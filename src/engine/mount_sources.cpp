@@ -70,7 +70,8 @@ Result<void> fill_volume(Context& context, const PlannedMount& mount, FdView roo
 }
 
 Result<VolumeStore::Made> ensure_volume(Context& context, const PlannedMount& mount) {
-    VolumeRecord wanted{.name = mount.name};
+    VolumeRecord wanted{
+        .name = mount.name, .labels = mount.volume_labels, .options = mount.volume_options};
     if (mount.anonymous) wanted.labels[std::string(anonymous_volume_label)] = "";
     auto made = TRY(context.volumes.create(std::move(wanted)));
     if (made.made)
@@ -81,6 +82,7 @@ Result<VolumeStore::Made> ensure_volume(Context& context, const PlannedMount& mo
 Result<std::string> volume_source(Context& context, const ContainerSpec& spec,
                                   const PlannedMount& mount, FdView root) {
     const auto made = TRY(ensure_volume(context, mount));
+    TRY(context.volume_mounts.acquire(mount.name, spec.id));
     const std::string mountpoint = context.volumes.mountpoint(mount.name);
     if (!made.volume.filled && !mount.no_copy) {
         const bool empty = TRY(sys::list_directory(mountpoint)).empty();

@@ -95,6 +95,8 @@ Result<void> adopt(Context& context, const Found& found) {
         TRY(context.networks->adopt(endpoint,
                                     network_namespace ? std::move(*network_namespace) : Fd()));
     }
+    for (const auto& mount : container.spec()->mounts)
+        if (mount.type == "volume") TRY(context.volume_mounts.acquire(mount.name, container.id()));
     adopt_execs(context, container, *found.state);
     return {};
 }
@@ -192,6 +194,7 @@ Result<void> recover(Context& context) {
     for (const auto& container : context.containers.all())
         settle(context, look_at(context, container));
     TRY(context.networks->start());
+    TRY(context.volume_mounts.unmount_unused());
     TRY(remove_orphans(context));
     for (const auto& container : context.containers.all()) {
         if (container->state().is_running()) begin_health_checks(context, container);

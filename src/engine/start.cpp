@@ -62,6 +62,7 @@ public:
         TRY(join_networks());
         phases_.note("network");
         TRY(write_network_files(context_, *spec_, endpoints_));
+        undo.add([this] { context_.volume_mounts.release(spec_->id); });
         TRY(open_root());
         phases_.note("files");
         auto spec = TRY(build());

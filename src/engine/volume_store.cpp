@@ -1,8 +1,15 @@
 #include "volume_store.hpp"
 
+#include "volume_mounts.hpp"
+#include "volume_options.hpp"
+
 #include <base/clock.hpp>
 #include <base/json.hpp>
+#include <base/rollback.hpp>
+#include <storage/quota.hpp>
 #include <sys/file.hpp>
+
+#include <fcntl.h>
 
 #include <array>
 
@@ -24,10 +31,18 @@ Result<VolumeStore::Made> VolumeStore::create(VolumeRecord wanted) {
     if (auto there = TRY(find(wanted.name)))
         return Made{.volume = std::move(*there), .made = false};
     wanted.created = unix_nanoseconds(now());
+    const std::uint64_t size = TRY(parse_volume_options(wanted.options)).size;
+    Rollback undo;
+    undo.add([&] { remove_files(wanted.name).ignore(); });  // an orphan at worst
     TRY(sys::make_directories(mountpoint(wanted.name)));
+    if (size != 0) {
+        const Fd directory = TRY(sys::open(mountpoint(wanted.name), O_RDONLY | O_DIRECTORY));
+        TRY(storage::limit_space(directory, size).context("volume " + wanted.name));
+    }
     TRY(db_->execute("INSERT INTO volume(name, record) VALUES(?, ?)",
                      {wanted.name, dump_json(to_json(wanted))}));
     TRY(transaction.commit());
+    undo.commit();
     return Made{.volume = std::move(wanted), .made = true};
 }
 
@@ -63,13 +78,21 @@ Result<void> VolumeStore::mark_filled(const std::string& name) {
 Result<void> VolumeStore::remove(const std::string& name) {
     // The row goes first: a crash in between leaves a directory that remove_orphans() finds.
     TRY(db_->execute("DELETE FROM volume WHERE name = ?", {name}));
-    return sys::remove_tree(directory_ + "/" + name);
+    return remove_files(name);
 }
 
 Result<void> VolumeStore::remove_orphans() {
     for (const auto& name : TRY(sys::list_directory(directory_)))
-        if (!TRY(find(name))) TRY(sys::remove_tree(directory_ + "/" + name));
+        if (!TRY(find(name))) TRY(remove_files(name));
     return {};
+}
+
+Result<void> VolumeStore::remove_files(const std::string& name) {
+    // What is mounted there is not ours to delete.
+    TRY(unmount_volume(mountpoint(name)));
+    if (const auto directory = sys::open(mountpoint(name), O_RDONLY | O_DIRECTORY))
+        TRY(storage::lift_limit(*directory));
+    return sys::remove_tree(directory_ + "/" + name);
 }
 
 }  // namespace corten::engine

@@ -33,7 +33,8 @@ class VolumeStore {
 public:
     static Result<VolumeStore> open(storage::Database& db, std::string directory);
 
-    /// An existing volume of that name is given back as it is; `made` tells which it was.
+    /// An existing volume of that name is given back as it is; `made` tells which it was. Options
+    /// as in volume_options.hpp; `unsupported` for a size where the disk keeps no project quotas.
     struct Made {
         VolumeRecord volume;
         bool made = false;
@@ -53,6 +54,7 @@ public:
 private:
     VolumeStore(storage::Database& db, std::string directory)
         : db_(&db), directory_(std::move(directory)) {}
+    Result<void> remove_files(const std::string& name);
     storage::Database* db_;
     std::string directory_;
 };

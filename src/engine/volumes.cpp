@@ -1,6 +1,7 @@
 #include "context.hpp"
 #include "filters.hpp"
 #include "names.hpp"
+#include "volume_options.hpp"
 
 #include <base/ids.hpp>
 #include <base/text.hpp>
@@ -108,15 +109,12 @@ Result<apitypes::Volume> Volumes::create(const apitypes::VolumeCreateRequest& re
         return fail(ErrorKind::not_found,
                     "volume driver \"{}\" is not installed: only \"local\" is built in",
                     request.driver);
-    if (!apitypes::items(request.driver_opts).empty())
-        return fail(
-            ErrorKind::not_built,
-            "options of the local volume driver (type, device, o, size) are not implemented");
     VolumeRecord wanted{.name = request.name,
                         .created = 0,
                         .labels = apitypes::items(request.labels),
-                        .options = {},
+                        .options = apitypes::items(request.driver_opts),
                         .filled = false};
+    TRY(parse_volume_options(wanted.options));
     if (wanted.name.empty()) {
         wanted.name = random_id();
         wanted.labels[std::string(anonymous_volume_label)] = "";

@@ -29,7 +29,7 @@ Result<DistributedImage> ask_registry(std::string_view text, const Credentials& 
                                       const PullOptions& options, FdView cancel) {
     const auto reference = TRY(Reference::parse(text)).with_default_tag();
     Transport transport(transport_options(options, cancel));
-    auto sessions = open_sessions(transport, options.registry, reference, credentials, "pull");
+    auto sessions = TRY(open_sessions(transport, options.registry, reference, credentials, "pull"));
     const auto fetched = TRY(with_first_reachable<FetchedManifest>(
         sessions, [&](Session& session) { return session.manifest(reference.target()); }));
     const auto parsed = TRY(oci::parse_manifest(fetched.bytes, fetched.content_type));

@@ -6,6 +6,7 @@
 #include <netdb.h>
 
 #include <cstring>
+#include <tuple>
 
 namespace corten::image {
 
@@ -96,20 +97,33 @@ bool in_ranges(const std::string& host, const std::vector<Range>& ranges) {
     });
 }
 
-std::optional<Endpoint> mirror_endpoint(std::string_view url, const RegistryConfig& config) {
-    Endpoint endpoint{.scheme = "https", .mirror = true};
-    if (const std::size_t mark = url.find("://"); mark != url.npos) {
-        endpoint.scheme = url.substr(0, mark);
-        url.remove_prefix(mark + 3);
+/// How much of `name` ("HOST/PATH") the pattern covers, in characters; 0 when it does not.
+std::size_t matched(std::string_view pattern, std::string_view name) {
+    if (pattern.starts_with("*.")) {
+        const std::string host = host_without_port(split_once(name, '/').first);
+        return host.ends_with(pattern.substr(1)) ? split_once(name, '/').first.size() : 0;
     }
-    if (endpoint.scheme != "https" && endpoint.scheme != "http") return std::nullopt;
-    const auto [host, path] = split_once(url, '/');
-    if (host.empty()) return std::nullopt;
-    endpoint.host = host;
-    if (!path.empty()) endpoint.prefix = "/" + std::string(path);
-    while (endpoint.prefix.ends_with('/')) endpoint.prefix.pop_back();
-    endpoint.verify = !is_insecure(endpoint.host, config.insecure);
-    return endpoint;
+    const bool covers =
+        name.starts_with(pattern) && (name.size() == pattern.size() || name[pattern.size()] == '/');
+    return covers ? pattern.size() : 0;
+}
+
+std::string name_of(const Reference& repository) {
+    return repository.path.empty() ? repository.domain : repository.name();
+}
+
+std::optional<Endpoint> endpoint_at(const Mirror& mirror, const Reference& repository,
+                                    const RegistryConfig& config) {
+    const std::string name = name_of(repository);
+    const std::size_t covered = matched(mirror.names, name);
+    if (covered == 0) return std::nullopt;
+    std::string_view rest = std::string_view(name).substr(covered);
+    if (mirror.path.empty() && rest.starts_with('/')) rest.remove_prefix(1);
+    return Endpoint{.scheme = mirror.scheme,
+                    .host = mirror.host,
+                    .path = fmt::format("{}{}", mirror.path, rest),
+                    .verify = !is_insecure(mirror.host, config.insecure),
+                    .mirror = true};
 }
 
 }  // namespace
@@ -125,19 +139,54 @@ bool is_insecure(std::string_view domain, const std::vector<std::string>& insecu
     return in_ranges(host, ranges);
 }
 
-std::vector<Endpoint> endpoints_of(std::string_view domain, const RegistryConfig& config) {
-    std::vector<Endpoint> endpoints;
-    if (domain == default_domain) {
-        for (const auto& url : config.mirrors)
-            if (auto mirror = mirror_endpoint(url, config)) endpoints.push_back(std::move(*mirror));
-        endpoints.push_back({.scheme = "https", .host = std::string(hub_host)});
-        return endpoints;
+Result<Mirror> parse_mirror(std::string_view names, std::string_view url) {
+    Mirror mirror{.names = std::string(names), .scheme = "https", .host = {}, .path = {}};
+    std::string_view address = url;
+    if (const std::size_t mark = url.find("://"); mark != url.npos) {
+        mirror.scheme = url.substr(0, mark);
+        address = url.substr(mark + 3);
     }
-    const bool insecure = is_insecure(domain, config.insecure);
-    endpoints.push_back({.scheme = "https", .host = std::string(domain), .verify = !insecure});
+    std::tie(mirror.host, mirror.path) = split_once(address, '/');
+    while (mirror.path.ends_with('/')) mirror.path.pop_back();
+    const bool spoken = mirror.scheme == "https" || mirror.scheme == "http";
+    if (names.empty() || !spoken || mirror.host.empty() ||
+        address.find_first_of("?#@ ") != address.npos)
+        return fail(ErrorKind::invalid,
+                    "mirror \"{}\" of \"{}\": wanted http[s]://HOST[:PORT][/PATH] for a registry "
+                    "or a part of one",
+                    url, names);
+    return mirror;
+}
+
+std::vector<Endpoint> endpoints_of(const Reference& repository, const RegistryConfig& config) {
+    std::vector<Endpoint> endpoints;
+    for (const Mirror& mirror : config.mirrors)
+        if (auto found = endpoint_at(mirror, repository, config))
+            endpoints.push_back(*std::move(found));
+    const bool hub = repository.domain == default_domain;
+    const std::string host(hub ? hub_host : repository.domain);
+    const bool insecure = !hub && is_insecure(host, config.insecure);
+    endpoints.push_back(
+        {.scheme = "https", .host = host, .path = repository.path, .verify = !insecure});
     if (insecure)
-        endpoints.push_back({.scheme = "http", .host = std::string(domain), .verify = false});
+        endpoints.push_back(
+            {.scheme = "http", .host = host, .path = repository.path, .verify = false});
     return endpoints;
+}
+
+Result<void> check_allowed(const Reference& repository, const RegistryConfig& config) {
+    const std::string name = name_of(repository);
+    for (const std::string& pattern : config.blocked)
+        if (matched(pattern, name) != 0)
+            return fail(ErrorKind::forbidden, "{} may not be used: the daemon blocks {}", name,
+                        pattern);
+    const auto allows = [&](const std::string& pattern) {
+        // Of a registry of which a part is allowed, the registry as such is, too.
+        return matched(pattern, name) != 0 || (repository.path.empty() && matched(name, pattern));
+    };
+    if (config.allowed.empty() || std::ranges::any_of(config.allowed, allows)) return {};
+    return fail(ErrorKind::forbidden, "{} may not be used: the daemon allows only {}", name,
+                fmt::join(config.allowed, ", "));
 }
 
 }  // namespace corten::image

@@ -36,7 +36,7 @@ Result<LoginResult> login(const Credentials& credentials, const PullOptions& opt
     const Reference nowhere{.domain = registry_domain(credentials.server_address)};
     RegistryConfig config = options.registry;
     config.mirrors.clear();  // they must not see the password
-    auto sessions = open_sessions(transport, config, nowhere, credentials, "");
+    auto sessions = TRY(open_sessions(transport, config, nowhere, credentials, ""));
     return with_first_reachable<LoginResult>(
         sessions, [&](Session& session) { return try_login(session, credentials); });
 }

@@ -163,7 +163,8 @@ Result<std::vector<std::string>> Puller::tags(const Reference& repository,
                                               const Credentials& credentials, FdView cancel) {
     const auto& options = impl_->options_;
     Transport transport(transport_options(options, cancel));
-    auto sessions = open_sessions(transport, options.registry, repository, credentials, "pull");
+    auto sessions =
+        TRY(open_sessions(transport, options.registry, repository, credentials, "pull"));
     return with_first_reachable<std::vector<std::string>>(
         sessions, [](Session& session) { return session.tags(); });
 }

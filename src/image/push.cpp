@@ -231,7 +231,7 @@ Result<void> push(storage::Store& store, const std::string& name, const Credenti
     Transport transport(transport_options(options, cancel));
     RegistryConfig config = options.registry;
     config.mirrors.clear();  // they are for reading
-    auto sessions = open_sessions(transport, config, target, credentials, "pull,push");
+    auto sessions = TRY(open_sessions(transport, config, target, credentials, "pull,push"));
     Reporter reporter(progress);
     reporter.tell({.status = fmt::format("The push refers to repository [{}]", target.name())});
     TRY(with_first_reachable<void>(sessions, [](Session& session) { return session.ping(); }));

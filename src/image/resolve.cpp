@@ -62,13 +62,14 @@ std::vector<Session*> Resolved::session_list() const {
     return list;
 }
 
-std::vector<std::unique_ptr<Session>> open_sessions(Transport& transport,
-                                                    const RegistryConfig& config,
-                                                    const Reference& repository,
-                                                    const Credentials& credentials,
-                                                    std::string_view actions) {
+Result<std::vector<std::unique_ptr<Session>>> open_sessions(Transport& transport,
+                                                            const RegistryConfig& config,
+                                                            const Reference& repository,
+                                                            const Credentials& credentials,
+                                                            std::string_view actions) {
+    TRY(check_allowed(repository, config));
     std::vector<std::unique_ptr<Session>> sessions;
-    for (auto& endpoint : endpoints_of(repository.domain, config))
+    for (auto& endpoint : endpoints_of(repository, config))
         sessions.push_back(std::make_unique<Session>(transport, std::move(endpoint), repository,
                                                      credentials, actions));
     return sessions;
@@ -78,7 +79,7 @@ Result<Resolved> resolve(Transport& transport, const RegistryConfig& config,
                          const Reference& reference, const Credentials& credentials,
                          const oci::Platform& platform) {
     Resolved resolved;
-    resolved.sessions = open_sessions(transport, config, reference, credentials, "pull");
+    resolved.sessions = TRY(open_sessions(transport, config, reference, credentials, "pull"));
     resolved.manifest = TRY(with_first_reachable<FetchedManifest>(
         resolved.sessions, [&](Session& session) { return session.manifest(reference.target()); }));
     resolved.digest = resolved.manifest.digest;

@@ -18,12 +18,12 @@ struct Resolved {
     std::vector<Session*> session_list() const;
 };
 
-/// Sessions for a repository, in the order of its endpoints.
-std::vector<std::unique_ptr<Session>> open_sessions(Transport& transport,
-                                                    const RegistryConfig& config,
-                                                    const Reference& repository,
-                                                    const Credentials& credentials,
-                                                    std::string_view actions);
+/// Sessions for a repository, in the order of its endpoints; `forbidden` when it may not be used.
+Result<std::vector<std::unique_ptr<Session>>> open_sessions(Transport& transport,
+                                                            const RegistryConfig& config,
+                                                            const Reference& repository,
+                                                            const Credentials& credentials,
+                                                            std::string_view actions);
 
 /// Tries `attempt` with each session until one reaches its registry; sessions that did not are
 /// removed from the front. The last error is returned when none does.

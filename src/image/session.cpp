@@ -65,12 +65,12 @@ Session::Session(Transport& transport, Endpoint endpoint, Reference repository,
       repository_(std::move(repository)),
       // What a mirror is told must not help it to act as the user elsewhere.
       authorizer_(transport, endpoint_.mirror ? Credentials{} : credentials,
-                  repository_.path.empty()
+                  endpoint_.path.empty()
                       ? std::string()
-                      : fmt::format("repository:{}:{}", repository_.path, actions)) {}
+                      : fmt::format("repository:{}:{}", endpoint_.path, actions)) {}
 
 std::string Session::path(std::string_view rest) const {
-    return fmt::format("/v2/{}/{}", repository_.path, rest);
+    return fmt::format("/v2/{}/{}", endpoint_.path, rest);
 }
 
 Result<http::Url> Session::url_of(const Call& call) const {

@@ -2,6 +2,7 @@
 #include "../reference.hpp"
 #include "../table.hpp"
 #include "../verbs.hpp"
+#include "pulling.hpp"
 #include "rows.hpp"
 
 #include <base/text.hpp>
@@ -100,6 +101,12 @@ void print_deleted(const Json& entries) {
         if (entry.contains("Deleted"))
             print_line("Deleted: " + entry["Deleted"].get<std::string>());
     }
+}
+
+/// Of "[REGISTRY/]TERM".
+std::string searched_registry(const std::string& term) {
+    const auto name = parse_image_name(term);
+    return name ? name->domain : "docker.io";
 }
 
 Json history_row(const Json& layer, bool shorten, bool human) {
@@ -234,7 +241,10 @@ Result<int> verb_search(Context& context, const ParsedLine& line) {
         query.add("limit", std::to_string(line.flags.integer("limit")));
     if (line.flags.given("filter"))
         query.add("filters", TRY(encode_filters(line.flags.list("filter"))));
-    const Json results = TRY(TRY(context.client())->get("/images/search", query));
+    Request request{.path = "/images/search", .query = std::move(query)};
+    request.headers.set("X-Registry-Auth",
+                        TRY(registry_auth(context, searched_registry(line.arguments[0]))));
+    const Json results = TRY(TRY(context.client())->call(std::move(request)));
     std::vector<Json> rows;
     for (const Json& found : results) {
         std::string description = found.value("description", "");

@@ -56,22 +56,71 @@ TEST(RegistryAuth, BadValuesAreAnonymous) {
     EXPECT_EQ(packed.password, "secret");
 }
 
-TEST(Endpoints, HubAndItsMirrors) {
-    const auto plain = endpoints_of("docker.io", {});
-    ASSERT_EQ(plain.size(), 1u);
-    EXPECT_EQ(plain[0].base(), "https://registry-1.docker.io");
-    const auto mirrored = endpoints_of("docker.io", {.mirrors = {"http://127.0.0.1:5000/hub/"}});
-    ASSERT_EQ(mirrored.size(), 2u);
-    EXPECT_EQ(mirrored[0].base(), "http://127.0.0.1:5000/hub");
-    EXPECT_EQ(endpoints_of("a.b", {.mirrors = {"http://127.0.0.1"}}).size(), 1u);
+Reference repository(std::string_view name) {
+    return Reference::parse(name).value();
+}
+
+/// "https://mirror.example/v2/team/app" of each endpoint.
+std::vector<std::string> places(std::string_view name, const RegistryConfig& config) {
+    std::vector<std::string> all;
+    for (const auto& endpoint : endpoints_of(repository(name), config))
+        all.push_back(fmt::format("{}/v2/{}", endpoint.base(), endpoint.path));
+    return all;
+}
+
+using Places = std::vector<std::string>;
+
+TEST(Endpoints, AMirrorStandsBeforeWhatItMirrors) {
+    const RegistryConfig config{
+        .insecure = {},
+        .mirrors = {parse_mirror("docker.io", "http://127.0.0.1:5000/hub/").value(),
+                    parse_mirror("docker.io/library", "official.example").value(),
+                    parse_mirror("reg.example/team", "https://cache.example/theirs").value(),
+                    parse_mirror("*.corp.example", "https://corp-cache.example").value()}};
+    EXPECT_EQ(places("debian", {}), Places{"https://registry-1.docker.io/v2/library/debian"});
+    EXPECT_EQ(places("debian", config), (Places{"http://127.0.0.1:5000/v2/hub/library/debian",
+                                                "https://official.example/v2/debian",
+                                                "https://registry-1.docker.io/v2/library/debian"}));
+    EXPECT_EQ(places("reg.example/team/app", config),
+              (Places{"https://cache.example/v2/theirs/app", "https://reg.example/v2/team/app"}));
+    EXPECT_EQ(places("reg.example/teams/app", config), Places{"https://reg.example/v2/teams/app"});
+    EXPECT_EQ(places("a.corp.example/x/y", config),
+              (Places{"https://corp-cache.example/v2/x/y", "https://a.corp.example/v2/x/y"}));
+}
+
+TEST(Endpoints, AMirrorThatIsNoAddressIsRefused) {
+    for (const auto* url : {"", "ftp://a", "https://", "http://a?b", "http://u:p@a", "http://a b"})
+        EXPECT_EQ(parse_mirror("docker.io", url).error().kind(), ErrorKind::invalid) << url;
+    EXPECT_FALSE(parse_mirror("", "https://a"));
+}
+
+TEST(Endpoints, WhatIsBlockedOrNotAllowedIsNotUsed) {
+    const RegistryConfig config{
+        .insecure = {},
+        .mirrors = {},
+        .allowed = {"docker.io/library", "reg.example:5000", "*.corp.example"},
+        .blocked = {"reg.example:5000/secret", "bad.corp.example"}};
+    for (const auto* good : {"debian", "reg.example:5000/a", "x.corp.example/a"})
+        EXPECT_TRUE(check_allowed(repository(good), config)) << good;
+    for (const auto* bad :
+         {"someone/debian", "reg.example/a", "reg.example:5000/secret/a", "bad.corp.example/a",
+          "corp.example/a", "evilcorp.example/a", "docker.io/librarything/a"})
+        EXPECT_EQ(check_allowed(repository(bad), config).error().kind(), ErrorKind::forbidden)
+            << bad;
+    EXPECT_TRUE(check_allowed({.domain = "docker.io"}, config)) << "a login to a part of it";
+    EXPECT_FALSE(check_allowed({.domain = "bad.corp.example"}, config));
+    EXPECT_FALSE(check_allowed({.domain = "elsewhere.example"}, config));
 }
 
 TEST(Endpoints, PlainHttpOnlyWhereItIsAllowed) {
-    EXPECT_EQ(endpoints_of("example.com", {}).size(), 1u);
-    EXPECT_TRUE(endpoints_of("example.com", {})[0].verify);
-    EXPECT_EQ(endpoints_of("localhost:5000", {}).size(), 2u);
-    EXPECT_EQ(endpoints_of("127.0.0.1:5000", {})[1].base(), "http://127.0.0.1:5000");
-    EXPECT_EQ(endpoints_of("[::1]:5000", {}).size(), 2u);
+    const auto of = [](std::string_view domain) {
+        return endpoints_of({.domain = std::string(domain), .path = "a"}, {});
+    };
+    EXPECT_EQ(of("example.com").size(), 1u);
+    EXPECT_TRUE(of("example.com")[0].verify);
+    EXPECT_EQ(of("localhost:5000").size(), 2u);
+    EXPECT_EQ(of("127.0.0.1:5000")[1].base(), "http://127.0.0.1:5000");
+    EXPECT_EQ(of("[::1]:5000").size(), 2u);
     EXPECT_TRUE(is_insecure("10.1.2.3:5000", {"10.1.0.0/16"}));
     EXPECT_FALSE(is_insecure("10.2.2.3:5000", {"10.1.0.0/16"}));
     EXPECT_TRUE(is_insecure("reg.example:5000", {"reg.example:5000"}));

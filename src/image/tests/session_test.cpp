@@ -35,7 +35,8 @@ TransportOptions fast(FdView cancel = {}) {
 struct Client {
     explicit Client(const FakeRegistry& registry, Credentials credentials = {}, FdView cancel = {})
         : transport(fast(cancel)),
-          session(transport, {.scheme = "http", .host = registry.host(), .verify = false},
+          session(transport,
+                  {.scheme = "http", .host = registry.host(), .path = "app", .verify = false},
                   Reference::parse(registry.host() + "/app:1").value(), credentials, "pull") {}
     Transport transport;
     Session session;
@@ -310,7 +311,9 @@ TEST(Resolve, AMirrorThatLacksTheImageIsPassedOver) {
     });
     FakeRegistry registry([](const FakeRequest&) { return manifest_reply(); });
     const RegistryConfig config{
-        .mirrors = {"http://" + mirror.host(), "http://" + registry.host()}};
+        .insecure = {},
+        .mirrors = {parse_mirror("docker.io", "http://" + mirror.host()).value(),
+                    parse_mirror("docker.io", "http://" + registry.host()).value()}};
     Transport transport(fast());
     const auto resolved =
         resolve(transport, config, Reference::parse("debian:12").value(), me, oci::host_platform());

@@ -212,4 +212,20 @@ struct DistributionInspect {
     }
 };
 
+/// An element of GET /images/search.
+struct FoundImage {
+    std::int64_t star_count = 0;
+    bool is_official = false;
+    std::string name;
+    bool is_automated = false;
+    std::string description;
+
+    static constexpr void fields(auto visit) {
+        using C = FoundImage;
+        visit(field("star_count", &C::star_count), field("is_official", &C::is_official),
+              field("name", &C::name), field("is_automated", &C::is_automated),
+              field("description", &C::description));
+    }
+};
+
 }  // namespace corten::apitypes

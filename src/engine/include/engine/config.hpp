@@ -1,4 +1,6 @@
 #pragma once
+#include <image/endpoints.hpp>
+
 #include <cstdint>
 #include <map>
 #include <string>
@@ -22,8 +24,7 @@ struct Config {
     std::vector<std::string> dns;
     std::vector<std::string> dns_search;
     std::vector<std::string> dns_options;
-    std::vector<std::string> insecure_registries;  ///< host[:port] or CIDR
-    std::vector<std::string> registry_mirrors;
+    image::RegistryConfig registries;
     std::string log_driver = "json-file";
     std::map<std::string, std::string> log_options;
     struct Ulimit {

@@ -78,6 +78,12 @@ public:
     Result<apitypes::DistributionInspect> ask_registry(std::string_view ref,
                                                        const RegistryCredentials& credentials,
                                                        FdView cancel) const;
+    /// Repositories that a registry finds for "[REGISTRY/]TEXT", at most `limit`. Filters:
+    /// is-official, is-automated, stars (at least).
+    Result<std::vector<apitypes::FoundImage>> search(std::string_view term, std::size_t limit,
+                                                     const Filters& filters,
+                                                     const RegistryCredentials& credentials,
+                                                     FdView cancel) const;
     /// Everything in the store against its digests (unless `quick`) and references, with what can
     /// be mended mended if `repair`.
     Result<apitypes::StoreReport> check_store(bool quick, bool repair);

@@ -3,8 +3,9 @@
 
 namespace corten::engine {
 
-inline constexpr std::string_view version_text = CORTEN_VERSION;
-inline constexpr std::string_view source_commit = CORTEN_COMMIT;
+extern const std::string_view version_text;
+/// Of the tree that was built; "unknown" outside of a clone.
+extern const std::string_view source_commit;
 
 /// Docker Engine API versions that are answered.
 inline constexpr std::string_view newest_api_version = "1.51";

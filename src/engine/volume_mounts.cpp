@@ -1,0 +1,89 @@
+#include "volume_mounts.hpp"
+
+#include "volume_options.hpp"
+#include "volume_store.hpp"
+
+#include <base/log.hpp>
+#include <sys/file.hpp>
+#include <sys/mount.h>
+#include <sys/mount.hpp>
+#include <sys/stat.h>
+
+#include <fcntl.h>
+
+namespace corten::engine {
+
+namespace {
+
+/// Whether something is mounted on `path`; statx(2), Linux 5.8.
+Result<bool> is_mounted(const std::string& path) {
+    struct ::statx status{};
+    if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &status) < 0) {
+        if (errno == ENOENT) return false;
+        return fail_errno("look at {}", path);
+    }
+    return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+Result<void> mount_device(const VolumeDevice& device, const std::string& path) {
+    TRY(sys::mount_at(device.device, path, device.type, device.flags, device.data));
+    // A bind mount takes the other flags only afterwards.
+    constexpr unsigned long what = MS_BIND | MS_REC;
+    if ((device.flags & MS_BIND) != 0 && (device.flags & ~what) != 0)
+        TRY(sys::mount_at("", path, "", device.flags | MS_REMOUNT));
+    if (device.propagation != 0) TRY(sys::set_propagation(path, device.propagation));
+    return {};
+}
+
+}  // namespace
+
+Result<void> unmount_volume(const std::string& mountpoint) {
+    // A crash may have left more than one.
+    while (TRY(is_mounted(mountpoint)))
+        TRY(sys::unmount_at(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW));
+    return {};
+}
+
+Result<void> VolumeMounts::acquire(const std::string& volume, const std::string& user) {
+    const auto record = TRY(volumes_.find(volume));
+    if (!record) return fail(ErrorKind::not_found, "get {}: no such volume", volume);
+    const VolumeOptions options = TRY(parse_volume_options(record->options));
+    if (!options.device) return {};
+    const std::string path = volumes_.mountpoint(volume);
+    std::lock_guard lock(mutex_);
+    if (!TRY(is_mounted(path))) {
+        if (auto mounted = mount_device(*options.device, path); !mounted) {
+            unmount_volume(path).ignore();  // half of it; the first error counts
+            return std::move(mounted).error().context(
+                fmt::format("failed to mount local volume {}: mount {}:{}", volume,
+                            options.device->device, path));
+        }
+    }
+    users_[volume].insert(user);
+    return {};
+}
+
+void VolumeMounts::release(const std::string& user) {
+    std::lock_guard lock(mutex_);
+    for (auto entry = users_.begin(); entry != users_.end();) {
+        auto& [volume, users] = *entry;
+        if (users.erase(user) == 0 || !users.empty()) {
+            ++entry;
+            continue;
+        }
+        if (const auto done = unmount_volume(volumes_.mountpoint(volume)); !done)
+            log::warning("volume {}: {}", volume, done.error().message());
+        entry = users_.erase(entry);
+    }
+}
+
+Result<void> VolumeMounts::unmount_unused() {
+    for (const auto& record : TRY(volumes_.list())) {
+        std::lock_guard lock(mutex_);
+        if (!record.options.empty() && !users_.contains(record.name))
+            TRY(unmount_volume(volumes_.mountpoint(record.name)));
+    }
+    return {};
+}
+
+}  // namespace corten::engine

@@ -1,0 +1,36 @@
+#pragma once
+// Volumes that stand for a device or a host directory: mounted on DATA/volumes/NAME/_data when the
+// first user comes, taken down when the last one leaves. A user is a running container, or whoever
+// looks into a stopped one.
+#include <base/result.hpp>
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+
+namespace corten::engine {
+
+class VolumeStore;
+
+/// Takes down all that is mounted on a volume's directory; nothing is fine.
+Result<void> unmount_volume(const std::string& mountpoint);
+
+class VolumeMounts {
+public:
+    explicit VolumeMounts(const VolumeStore& volumes) : volumes_(volumes) {}
+
+    /// Mounts it if need be; nothing to do for an ordinary volume. `user` leaves with release().
+    Result<void> acquire(const std::string& volume, const std::string& user);
+    /// Whatever `user` had; what nobody needs any more is unmounted, a failure is logged.
+    void release(const std::string& user);
+    /// After a start of the daemon, once all running containers have acquired their volumes.
+    Result<void> unmount_unused();
+
+private:
+    const VolumeStore& volumes_;
+    std::mutex mutex_;
+    std::map<std::string, std::set<std::string>> users_;  ///< of each mounted volume
+};
+
+}  // namespace corten::engine

@@ -1,0 +1,190 @@
+"""Which registry is asked for an image: mirrors, allowed and blocked names, and searching."""
+import json
+import subprocess
+
+import pytest
+from support import images
+from support.engines import Daemon, pull
+from support.registry import FaultyRegistry, says
+
+pytestmark = pytest.mark.corten_only
+
+
+@pytest.fixture
+def picture(box_tar):
+    return images.image([box_tar])
+
+
+@pytest.fixture
+def second():
+    other = FaultyRegistry()
+    yield other
+    other.stop()
+
+
+@pytest.fixture
+def daemon_with(tmp_path):
+    """Starts a daemon with these flags, or with this as its daemon.json."""
+    started = []
+
+    def start(*flags, config=None):
+        if config is not None:
+            file = tmp_path / f"daemon-{len(started)}.json"
+            file.write_text(json.dumps(config))
+            flags = (*flags, "--config-file", str(file))
+        daemon = Daemon("registries", extra=flags)
+        started.append(daemon)
+        return daemon.start()
+    yield start
+    for daemon in started:
+        daemon.stop()
+
+
+def asked(registry, part):
+    return [path for _, path, _ in registry.requests if part in path]
+
+
+def test_a_mirror_of_docker_hub_serves_short_names(daemon_with, faulty, picture):
+    faulty.put("library/box", "1", picture)
+    daemon = daemon_with("--registry-mirror", f"http://{faulty.address}")
+    docker = daemon.client("docker")
+    docker.ok("pull", "box:1")
+    assert docker.ok("run", "--rm", "box:1", "echo", "mirrored") == "mirrored"
+    assert f"http://{faulty.address}/" in docker.ok("info")
+
+
+def test_mirrors_of_a_part_of_a_registry_are_asked_in_order_and_then_the_registry(daemon_with, faulty, second, picture):
+    """The first mirror has nothing, the second has the image below a path of its own; a name outside goes to the registry."""
+    origin = FaultyRegistry()
+    try:
+        second.put("cache/app", "1", picture)
+        origin.put("other/app", "1", picture)
+        daemon = daemon_with(config={"mirrors": {f"{origin.address}/team": [f"http://{faulty.address}", f"http://{second.address}/cache"]}})
+        docker = daemon.client("docker")
+        docker.ok("pull", f"{origin.address}/team/app:1")
+        assert asked(faulty, "/v2/app/manifests/1") and asked(second, "/v2/cache/app/manifests/1")
+        assert asked(second, "/blobs/") and not asked(origin, "/team/")
+        docker.ok("pull", f"{origin.address}/other/app:1")
+        assert asked(origin, "/v2/other/app/manifests/1")
+    finally:
+        origin.stop()
+
+
+def test_a_silent_mirror_is_passed_over(daemon_with, faulty, picture):
+    reference = faulty.put("app", "1", picture)
+    from support.engines import free_port
+    daemon = daemon_with("--mirror", f"{faulty.address}=http://127.0.0.1:{free_port()}")
+    daemon.client("docker").ok("pull", reference)
+
+
+def test_a_download_that_a_mirror_cuts_off_goes_on_at_the_registry(daemon_with, faulty, second, box_tar):
+    """Half of the layer comes from the mirror, which then has no more; the rest is asked of the next one by range."""
+    from support import registry as registries
+    big = images.image([box_tar, images.tar([images.text("filler", "abc" * 2_000_000)])], compression="none")
+    layer = big.layers[-1].digest.split(":")[1]
+    second.put("app", "1", big)
+    reference = faulty.put("app", "1", big)
+    gone = registries.status(404)
+    cut = registries.first(1, registries.ends_early)
+    second.faults[layer] = lambda handler, body, kind: (
+        cut if len(asked(second, layer)) == 1 else gone)(handler, body, kind)
+    daemon = daemon_with("--mirror", f"{faulty.address}=http://{second.address}")
+    daemon.client("docker").ok("pull", reference)
+    ranges = [headers.get("Range") for _, path, headers in faulty.requests if layer in path]
+    assert ranges and ranges[-1] and ranges[-1].startswith("bytes="), "the download began again from nothing"
+
+
+def test_a_mirror_never_sees_the_password(daemon_with, faulty, second, picture):
+    second.put("app", "1", picture)
+    daemon = daemon_with("--mirror", f"{faulty.address}=http://{second.address}")
+    reply = daemon.api.post(f"/images/create?fromImage={faulty.address}/app&tag=1",
+                            headers={"X-Registry-Auth": "eyJ1c2VybmFtZSI6InUiLCJwYXNzd29yZCI6InAifQ=="})
+    assert reply.status == 200 and asked(second, "/manifests/")
+    assert not [headers for _, _, headers in second.requests if headers.get("Authorization")]
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1", "http://", "http://u:p@127.0.0.1", "http://127.0.0.1?x=1"])
+def test_a_mirror_that_is_no_address_stops_the_daemon_with_a_reason(tmp_path, url):
+    done = subprocess.run(Daemon("refused", extra=["--mirror", f"docker.io={url}"], work=tmp_path).argv(), capture_output=True, timeout=30)
+    assert done.returncode == 1 and b"wanted http[s]://HOST[:PORT][/PATH]" in done.stderr
+
+
+def test_only_allowed_names_are_pulled_and_pushed(daemon_with, faulty, picture):
+    good = faulty.put("good/app", "1", picture)
+    bad = faulty.put("bad/app", "1", picture)
+    daemon = daemon_with("--allowed-registry", f"{faulty.address}/good")
+    docker = daemon.client("docker")
+    pull(daemon, good)
+    docker.fails("pull", bad, code=1, says=f"bad/app may not be used: the daemon allows only {faulty.address}/good")
+    docker.ok("tag", good, bad)
+    docker.fails("push", bad, code=1, says="may not be used")
+    assert daemon.api.get(f"/distribution/{bad}/json").status == 403
+    assert not asked(faulty, "/v2/bad/")
+    assert docker.ok("run", "--rm", bad, "echo", "what is here runs") == "what is here runs"
+
+
+def test_blocked_names_win_over_allowed_ones(daemon_with, faulty, picture):
+    bad = faulty.put("team/secret", "1", picture)
+    daemon = daemon_with(config={"allowed-registries": [faulty.address], "blocked-registries": [f"{faulty.address}/team/secret"]})
+    daemon.client("docker").fails("pull", bad, code=1, says="may not be used: the daemon blocks")
+    assert not faulty.requests
+
+
+def test_a_blocked_registry_gets_no_login_and_no_search(daemon_with, faulty):
+    daemon = daemon_with("--blocked-registry", faulty.address)
+    reply = daemon.api.post("/auth", {"username": "u", "password": "p", "serveraddress": faulty.address})
+    assert reply.status == 403 and "blocks" in reply.json()["message"]
+    assert daemon.api.get(f"/images/search?term={faulty.address}/x").status == 403
+    assert not faulty.requests
+
+
+FOUND = {"num_results": 2, "results": [
+    {"name": "box", "description": "A small\nbox", "star_count": 12, "is_official": True, "is_automated": False},
+    {"name": "someone/box", "description": "x" * 80, "star_count": 3, "is_official": False, "is_automated": False}]}
+
+
+@pytest.fixture
+def index(faulty):
+    faulty.content["/v1/search?q=box&n=25"] = (json.dumps(FOUND).encode(), "application/json")
+    return faulty
+
+
+def test_search_asks_the_index_of_a_registry(engine, index):
+    docker = engine.client("docker")
+    lines = docker.ok("search", f"{index.address}/box").splitlines()
+    assert lines[0].split() == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL"]
+    assert lines[1].split() == ["box", "A", "small", "box", "12", "[OK]"]
+    assert docker.ok("search", "--format", "{{.Name}} {{.StarCount}}", f"{index.address}/box") == "box 12\nsomeone/box 3"
+    assert engine.client("corten").ok("search", "--format", "{{.Name}}", f"{index.address}/box") == "box\nsomeone/box"
+
+
+@pytest.mark.parametrize("filter, found", [("is-official=true", ["box"]), ("is-official=false", ["someone/box"]), ("stars=10", ["box"])])
+def test_search_filters(engine, index, filter, found):
+    assert engine.client("docker").ok("search", "-f", filter, "--format", "{{.Name}}", f"{index.address}/box").splitlines() == found
+
+
+def test_search_reads_the_catalogue_of_a_registry_without_an_index(engine, registry, box_tar):
+    """A real registry: its catalogue is the only list it has."""
+    from support.images import Pusher
+    Pusher(registry.address).push("findable/needle", "1", images.image([box_tar]))
+    found = engine.client("corten").ok("search", "--format", "{{.Name}}", f"{registry.address}/needle")
+    assert found == f"{registry.address}/findable/needle"
+
+
+@pytest.mark.parametrize("query, status, reason", [
+    ("term=", 400, "wanted [REGISTRY/]TERM"),
+    ("term=x&limit=101", 400, "outside the range of [1, 100]"),
+    ("term=x&filters=%7B%22stars%22:%5B%22many%22%5D%7D", 400, "invalid filter 'stars=many'"),
+    ("term=x&filters=%7B%22colour%22:%5B%22red%22%5D%7D", 400, "invalid filter 'colour'"),
+], ids=["no term", "limit", "stars", "unknown"])
+def test_a_bad_search_says_what_was_wanted(engine, query, status, reason):
+    reply = engine.api.get(f"/images/search?{query}")
+    assert reply.status == status and reason in reply.json()["message"]
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"results":[{"name":7}]}'])
+def test_an_index_that_talks_nonsense_is_an_error(engine, faulty, body):
+    faulty.faults["/v1/search"] = says(body)
+    reply = engine.api.get(f"/images/search?term={faulty.address}/box")
+    assert reply.status >= 400 and reply.json()["message"]
+    assert engine.api.alive()
