@@ -154,6 +154,32 @@ def test_a_mounted_volume_outlives_the_daemon_and_is_let_go_by_the_next(tmp_path
         daemon.stop()
 
 
+@pytest.mark.corten_only
+def test_what_the_host_mounts_in_a_volume_later_is_seen_inside_but_not_the_other_way(tmp_path, box_reference):
+    """Where the host's mounts are shared, as systemd makes them."""
+    daemon = Daemon("volumes", work=tmp_path)
+    daemon.data.mkdir()
+    subprocess.run(["mount", "--bind", daemon.data, daemon.data], check=True)
+    try:
+        subprocess.run(["mount", "--make-shared", daemon.data], check=True)
+        daemon.start()
+        pull(daemon, box_reference, BOX)
+        docker = daemon.client("docker")
+        docker.ok("run", "-d", "--name", "user", "--cap-add", "SYS_ADMIN", "-v", "vol:/data", BOX, "sleep", "600")
+        point = daemon.data / "volumes/vol/_data"
+        docker.ok("exec", "user", "mkdir", "/data/later", "/data/inside")
+        subprocess.run(["mount", "-t", "tmpfs", "later", point / "later"], check=True)
+        (point / "later/word").write_text("host")
+        assert docker.ok("exec", "user", "cat", "/data/later/word") == "host"
+        docker.run("exec", "user", "mount", "-t", "tmpfs", "inside", "/data/inside")
+        assert not mounted_on(point / "inside")
+        docker.ok("rm", "-f", "user")
+        subprocess.run(["umount", point / "later"], check=True)
+    finally:
+        daemon.stop()
+        subprocess.run(["umount", "-l", daemon.data], check=False)
+
+
 # --- limits of space -----------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")

@@ -68,9 +68,11 @@ void add_ipc_mounts(std::vector<oci::Mount>& mounts, const SpecInputs& in) {
 }
 
 void add_file_mounts(std::vector<oci::Mount>& mounts, const SpecInputs& in) {
+    Options options = {"rbind", "rprivate"};
+    if (in.container.host.readonly_rootfs) options.push_back("ro");
     for (const char* name : {"resolv.conf", "hostname", "hosts"})
-        mounts.push_back(
-            bind_mount(fmt::format("/etc/{}", name), fmt::format("{}/{}", in.files, name)));
+        mounts.push_back(bind_mount(fmt::format("/etc/{}", name),
+                                    fmt::format("{}/{}", in.files, name), options));
     if (!in.init_program.empty())
         mounts.push_back(bind_mount("/sbin/docker-init", in.init_program, {"bind", "ro"}));
 }
@@ -91,7 +93,9 @@ oci::Mount user_mount(const ResolvedMount& resolved) {
     const PlannedMount& plan = resolved.plan;
     if (plan.type == "tmpfs") return mount(plan.target, "tmpfs", "tmpfs", tmpfs_options(plan));
     Options options = {plan.recursive ? "rbind" : "bind"};
-    options.push_back(plan.propagation.empty() ? "rprivate" : plan.propagation);
+    // What is mounted in a volume on the host later is seen in the container too, as with docker.
+    const std::string_view usual = plan.type == "volume" ? "rslave" : "rprivate";
+    options.emplace_back(plan.propagation.empty() ? usual : plan.propagation);
     if (plan.read_only)
         options.push_back(plan.recursive_read_only && plan.recursive ? "rro" : "ro");
     return bind_mount(plan.target, resolved.source, std::move(options));
