@@ -1,8 +1,9 @@
-// login and logout: credentials in docker's config.json.
+// login and logout: credentials are checked with the registry and kept, or forgotten.
+#include "../credentials.hpp"
 #include "../terminal.hpp"
 #include "../verbs.hpp"
-#include "pulling.hpp"
 
+#include <apitypes/system.hpp>
 #include <base/text.hpp>
 #include <sys/file.hpp>
 
@@ -13,16 +14,12 @@ namespace corten::cli {
 
 namespace {
 
-constexpr std::string_view hub_key = "https://index.docker.io/v1/";
-
 std::string server_key(const ParsedLine& line) {
-    if (line.arguments.empty()) return std::string(hub_key);
-    std::string server = line.arguments[0];
-    if (server == "docker.io" || server == "index.docker.io" || server == hub_key)
-        return std::string(hub_key);
+    std::string server = line.arguments.empty() ? "docker.io" : line.arguments[0];
     for (const std::string_view scheme : {"https://", "http://"})
         if (server.starts_with(scheme)) server.erase(0, scheme.size());
-    return server.substr(0, server.find('/'));
+    server = server.substr(0, server.find('/'));
+    return credentials_key(server == "index.docker.io" ? "docker.io" : server);
 }
 
 std::string read_line() {
@@ -46,13 +43,9 @@ std::string read_secret() {
     return text;
 }
 
-struct Credentials {
-    std::string user;
-    std::string password;
-};
-
 Result<Credentials> ask(const FlagValues& flags) {
-    Credentials out{flags.text("username"), flags.text("password")};
+    Credentials out{
+        .user = flags.text("username"), .password = flags.text("password"), .identity_token = {}};
     if (flags.on("password-stdin")) {
         if (out.user.empty())
             return fail(ErrorKind::invalid, "Must provide --username with --password-stdin");
@@ -81,37 +74,57 @@ Result<Credentials> ask(const FlagValues& flags) {
     return out;
 }
 
+/// The registry's word on the credentials; a token that it gives is put in the password's stead.
+Result<std::string> check(Context& context, const std::string& server, Credentials& credentials) {
+    const apitypes::AuthConfig body{.username = credentials.user,
+                                    .password = credentials.password,
+                                    .auth = {},
+                                    .server_address = server,
+                                    .identity_token = credentials.identity_token,
+                                    .registry_token = {}};
+    const Json reply = TRY(TRY(context.client())->post("/auth", {}, to_json(body)));
+    const auto said = TRY(from_json<apitypes::AuthReply>(reply, "reply to the login"));
+    if (!said.identity_token.empty()) credentials.identity_token = said.identity_token;
+    return said.status.empty() ? "Login Succeeded" : said.status;
+}
+
+/// What is kept already, when it still holds: then nothing has to be asked.
+Result<std::optional<std::string>> check_kept(Context& context, const CredentialStore& store,
+                                              const std::string& server) {
+    auto kept = TRY(store.find(server));
+    if (!kept) return std::optional<std::string>();
+    print_line("Authenticating with existing credentials...");
+    auto status = check(context, server, *kept);
+    if (status) return *std::move(status);
+    print_error("Login did not succeed, error: " + status.error().message());
+    return std::optional<std::string>();
+}
+
 }  // namespace
 
 Result<int> verb_login(Context& context, const ParsedLine& line) {
     const std::string server = server_key(line);
-    const Credentials credentials = TRY(ask(line.flags));
-    const Json body = {{"username", credentials.user},
-                       {"password", credentials.password},
-                       {"serveraddress", server}};
-    const Json reply = TRY(TRY(context.client())->post("/auth", {}, body));
-    Json config = TRY(context.config());
-    Json& entry = config["auths"][server];
-    const std::string token = reply.value("IdentityToken", "");
-    entry = {{"auth",
-              base64_encode(credentials.user + ":" + (token.empty() ? credentials.password : ""))}};
-    if (!token.empty()) entry["identitytoken"] = token;
-    TRY(context.save_config(config));
-    print_line(reply.value("Status", "Login Succeeded"));
+    auto store = TRY(CredentialStore::open(context));
+    const bool says_who = !line.flags.text("username").empty() ||
+                          !line.flags.text("password").empty() || line.flags.on("password-stdin");
+    if (!says_who) {
+        if (const auto status = TRY(check_kept(context, store, server))) {
+            print_line(*status);
+            return 0;
+        }
+    }
+    Credentials credentials = TRY(ask(line.flags));
+    const std::string status = TRY(check(context, server, credentials));
+    TRY(store.store(server, credentials).context("Error saving credentials"));
+    print_line(status);
     return 0;
 }
 
 Result<int> verb_logout(Context& context, const ParsedLine& line) {
     const std::string server = server_key(line);
-    Json config = TRY(context.config());
-    const auto auths = config.find("auths");
-    if (auths == config.end() || !auths->is_object() || !auths->contains(server)) {
-        print_line("Not logged in to " + server);
-        return 0;
-    }
-    print_line("Removing login credentials for " + server);
-    auths->erase(server);
-    TRY(context.save_config(config));
+    auto store = TRY(CredentialStore::open(context));
+    const bool kept = TRY(store.erase(server));
+    print_line((kept ? "Removing login credentials for " : "Not logged in to ") + server);
     return 0;
 }
 

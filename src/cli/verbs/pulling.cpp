@@ -1,8 +1,10 @@
 #include "pulling.hpp"
 
+#include "../credentials.hpp"
 #include "../progress.hpp"
 #include "../session.hpp"
 
+#include <apitypes/system.hpp>
 #include <base/text.hpp>
 
 namespace corten::cli {
@@ -22,6 +24,11 @@ std::string base64_url(std::string_view bytes) {
     return text;
 }
 
+Result<std::optional<Credentials>> find_credentials(const Context& context,
+                                                    const std::string& server) {
+    return TRY(CredentialStore::open(context)).find(server);
+}
+
 }  // namespace
 
 Result<void> show_progress(Reply reply, bool to_standard_error, bool quiet) {
@@ -34,25 +41,22 @@ Result<void> show_progress(Reply reply, bool to_standard_error, bool quiet) {
     });
 }
 
-std::string credentials_key(const std::string& domain) {
-    return domain == "docker.io" ? "https://index.docker.io/v1/" : domain;
-}
-
 Result<std::string> registry_auth(Context& context, const std::string& domain) {
-    const Json config = TRY(context.config());
-    const std::string key = credentials_key(domain);
-    Json auth = Json::object();
-    const auto auths = config.find("auths");
-    if (auths != config.end() && auths->is_object() && auths->contains(key)) {
-        const Json& stored = (*auths)[key];
-        const std::string pair = TRY(base64_decode(stored.value("auth", "")));
-        const auto [user, password] = split_once(pair, ':');
-        if (!user.empty()) auth["username"] = user;
-        if (!password.empty()) auth["password"] = password;
-        auth["serveraddress"] = key;
-        if (stored.contains("identitytoken")) auth["identitytoken"] = stored["identitytoken"];
+    const std::string server = credentials_key(domain);
+    apitypes::AuthConfig auth;
+    const auto found = find_credentials(context, server);
+    if (!found) {
+        print_error(
+            fmt::format("WARNING: {}: {}; going on without", server, found.error().message()));
+    } else if (*found) {
+        auth = {.username = (*found)->user,
+                .password = (*found)->password,
+                .auth = {},
+                .server_address = server,
+                .identity_token = (*found)->identity_token,
+                .registry_token = {}};
     }
-    return base64_url(dump_json(auth));
+    return base64_url(dump_json(to_json(auth)));
 }
 
 Result<void> pull_image(Context& context, const ImageName& name, const PullOptions& options) {

@@ -17,9 +17,8 @@ Result<void> pull_image(Context& context, const ImageName& name, const PullOptio
 /// Shows the lines of a reply that reports progress, to standard output or error.
 Result<void> show_progress(Reply reply, bool to_standard_error, bool quiet);
 
-/// Header X-Registry-Auth for a registry, from the user's configuration ("docker.io" is stored
-/// under its old address).
+/// Header X-Registry-Auth for a registry, from where the user's credentials are kept. Where they
+/// cannot be had a warning says so, and the header names nobody: what is public can be pulled.
 Result<std::string> registry_auth(Context& context, const std::string& domain);
-std::string credentials_key(const std::string& domain);
 
 }  // namespace corten::cli
