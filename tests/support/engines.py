@@ -97,18 +97,21 @@ class Engine:
 
 
 class Daemon(Engine):
-    """A `cortend` with its own roots, socket and bridge, so that any number can run side by side."""
+    """A `cortend` with its own roots, socket and bridge, so that any number can run side by side.
+
+    `prefix` is a command that becomes the daemon: one that gives it a mount namespace of its own, say.
+    """
     kind = "corten"
     _number = 0
 
-    def __init__(self, name="main", bridge=None, bip=None, extra=(), work=None, environment=None):
+    def __init__(self, name="main", bridge=None, bip=None, extra=(), work=None, environment=None, prefix=()):
         Daemon._number += 1
         work = work or Path(tempfile.mkdtemp(prefix=f"corten-t-{name}-", dir="/tmp"))
         super().__init__(work / "s.sock", work)
         slot = (os.getpid() * 7 + Daemon._number) % 200 + 20
         self.bridge = bridge or f"ctn{os.getpid() % 10000}{Daemon._number % 100:02d}"
         self.bip = bip or f"10.{slot}.{Daemon._number % 250}.1/24"
-        self.extra, self.process = list(extra), None
+        self.extra, self.prefix, self.process = list(extra), list(prefix), None
         self.environment = {**os.environ, "CORTEN_TEST_RUN": str(work), **(environment or {})}
         self.data, self.run, self.pidfile, self.log = work / "data", work / "run", work / "pid", work / "log"
 
@@ -117,7 +120,7 @@ class Daemon(Engine):
         return self.bip.split("/")[0]
 
     def argv(self) -> list:
-        return [str(paths.BIN / "cortend"), "--data-root", str(self.data), "--exec-root", str(self.run), "-H", self.host,
+        return [*self.prefix, str(paths.BIN / "cortend"), "--data-root", str(self.data), "--exec-root", str(self.run), "-H", self.host,
                 "--bridge", self.bridge, "--bip", self.bip, "--pidfile", str(self.pidfile), *self.extra]
 
     def start(self, wait=True):
@@ -210,9 +213,9 @@ class Oracle(Engine):
         shutil.rmtree(self.work, ignore_errors=True)
 
 
-def free_port() -> int:
+def free_port(host="127.0.0.1") -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((host, 0))
         return probe.getsockname()[1]
 
 

@@ -237,13 +237,14 @@ def debian_tar(cache: Path) -> bytes:
 # --- where they go -----------------------------------------------------------------------------
 
 class Pusher:
-    """Uploads blobs and manifests to a registry that speaks plain HTTP."""
+    """Uploads blobs and manifests to a registry; over HTTPS where `trust`, an ssl.SSLContext, is given."""
 
-    def __init__(self, address: str, auth: str = ""):
-        self.address, self.headers = address, {"Authorization": auth} if auth else {}
+    def __init__(self, address: str, auth: str = "", trust=None):
+        self.address, self.headers, self.trust = address, {"Authorization": auth} if auth else {}, trust
 
     def _send(self, method, path, body=b"", **headers):
-        connection = http.client.HTTPConnection(self.address, timeout=60)
+        connection = (http.client.HTTPSConnection(self.address, timeout=60, context=self.trust) if self.trust
+                      else http.client.HTTPConnection(self.address, timeout=60))
         try:
             connection.request(method, path, body, {**self.headers, **headers})
             reply = connection.getresponse()

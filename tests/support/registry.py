@@ -17,14 +17,19 @@ from .wait import eventually
 
 
 class RealRegistry:
-    """Debian's docker-registry with its own storage; `users` maps names to passwords."""
+    """Debian's docker-registry with its own storage; `users` maps names to passwords.
 
-    def __init__(self, users=None):
+    With `tls`, a (certificate, key), it speaks HTTPS and nothing else; with `clients`, an authority's certificate, only to
+    who has a certificate of that authority. The tests' own uploads then need `trust`, an ssl.SSLContext.
+    """
+
+    def __init__(self, users=None, host="127.0.0.1", tls=None, clients=None, trust=None):
         self.folder = Path(tempfile.mkdtemp(prefix="corten-t-registry-", dir="/tmp"))
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.port = free_port(host)
+        self.address = f"{host}:{self.port}"
+        secure = ", tls: {{certificate: {}, key: {}{}}}".format(*tls, f", clientcas: [{clients}]" if clients else "") if tls else ""
         lines = ["version: 0.1", "log: {level: warn}", f"storage: {{filesystem: {{rootdirectory: {self.folder}/data}}, delete: {{enabled: true}}}}",
-                 f"http: {{addr: '{self.address}'}}"]
+                 f"http: {{addr: '{self.address}'{secure}}}"]
         auth = ""
         if users:
             (self.folder / "htpasswd").write_text("".join(f"{u}:{bcrypt(p)}\n" for u, p in users.items()))
@@ -34,7 +39,7 @@ class RealRegistry:
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen(["docker-registry", "serve", str(self.folder / "config.yml")],
                                         stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True)
-        self.pusher = Pusher(self.address, auth)
+        self.pusher = Pusher(self.address, auth, trust)
         eventually(self._answers, "an answer from docker-registry", 20)
 
     def _answers(self):
@@ -69,7 +74,8 @@ class FaultyRegistry:
     writes the reply itself; `requests` records what was asked, for tests about what was not.
     """
 
-    def __init__(self):
+    def __init__(self, host="127.0.0.1", tls=None):
+        """`tls` is a server's ssl.SSLContext, for HTTPS."""
         self.faults, self.requests, self.content = {}, [], {}
         registry = self
 
@@ -85,10 +91,12 @@ class FaultyRegistry:
 
             do_HEAD = do_GET
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = http.server.ThreadingHTTPServer((host, 0), Handler)
+        if tls:  # the handshake is done by the connection's thread, with its first read
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.server.daemon_threads = True
         self.server.handle_error = lambda *_: None
-        self.address = f"127.0.0.1:{self.server.server_address[1]}"
+        self.address = f"{host}:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def put(self, repo, tag, what) -> str:
