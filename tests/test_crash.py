@@ -12,7 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 import pytest
-from support import host, images
+from support import cgroups, host, images
 from support import registry as registries
 from support.engines import BOX
 from support.terminal import Terminal
@@ -185,9 +185,11 @@ def test_kill_of_the_supervisor(daemon, docker):
     """Without its supervisor a container cannot be led: it ends, and the record says so."""
     run(docker, "orphan", "sleep 600")
     pid = docker.inspect("orphan", "State.Pid")
+    groups = cgroups.paths(pid).values()
     os.kill(supervisor_of(pid), signal.SIGKILL)
     eventually(lambda: docker.inspect("orphan", "State.Running") is False, "the record of the end")
     eventually(lambda: not os.path.exists(f"/proc/{pid}"), "the end of the process")
+    assert not [group for group in groups if "corten" in str(group) and group.exists()]
     assert docker.inspect("orphan", "State.ExitCode") != 0
     docker.ok("start", "orphan")
     assert docker.ok("exec", "orphan", "echo", "again") == "again"

@@ -1,5 +1,5 @@
-// corten-shim RUNTIME_DIRECTORY: the supervisor of one container. Started by cortend with its
-// control socket as descriptor 3.
+// corten-shim RUNTIME_DIRECTORY [CGROUP_PATH]: the supervisor of one container. Started by cortend
+// with its control socket as descriptor 3.
 #include <base/log.hpp>
 #include <shim/supervisor.hpp>
 
@@ -18,11 +18,12 @@ corten::Fd inherited_control() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 2) {
-        corten::log::error("usage: corten-shim RUNTIME_DIRECTORY");
+    if (argc < 2 || argc > 3) {
+        corten::log::error("usage: corten-shim RUNTIME_DIRECTORY [CGROUP_PATH]");
         return 2;
     }
-    const auto ended = corten::shim::supervise(argv[1], inherited_control());
+    const auto ended =
+        corten::shim::supervise(argv[1], argc == 3 ? argv[2] : "", inherited_control());
     if (ended) return 0;
     corten::log::error("supervisor {}: {}", argv[1], ended.error().message());
     return 1;

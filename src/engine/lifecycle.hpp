@@ -20,6 +20,12 @@ Result<void> remove(Context& context, const std::shared_ptr<Container>& containe
 void handle_exit(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run,
                  const proto::ExitRecord& record);
 
+/// Where the container's control group is, in every hierarchy.
+std::string cgroup_path_of(const Context& context, const ContainerSpec& spec);
+/// Kills what is in a group and removes it: of a container that no row names, or whose supervisor
+/// died. "" and a group that is gone are fine; a failure is logged.
+void end_cgroup(const Context& context, const std::string& path);
+
 /// The container's supervisor, started when it does not run yet.
 Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
     Context& context, const std::shared_ptr<Container>& container);

@@ -8,8 +8,6 @@
 #include <base/log.hpp>
 #include <sys/file.hpp>
 
-#include <cgroup/group.hpp>
-
 #include <csignal>
 #include <set>
 #include <thread>
@@ -118,16 +116,6 @@ void finish_removal(Context& context, const std::shared_ptr<Container>& containe
     const auto removed = remove(context, container, {.force = true, .volumes = true});
     if (!removed)
         log::error("finish the removal of {}: {}", container->name(), removed.error().message());
-}
-
-/// Kills the processes of a container that no row names, or whose supervisor died.
-void end_cgroup(Context& context, const std::string& path) {
-    if (path.empty()) return;
-    const auto group = cgroup::Group::open(context.facts.cgroups, path);
-    if (!group || !group->valid()) return;
-    group->kill_all().ignore();  // an empty group has nothing to kill
-    if (const auto removed = group->remove(); !removed)
-        log::warning("remove cgroup {}: {}", path, removed.error().message());
 }
 
 void settle(Context& context, const Found& found) {

@@ -126,18 +126,11 @@ private:
              .user = user_,
              .mounts = mounts_,
              .files = context_.files_of(spec_->id),
-             .cgroup_path = cgroup_path(),
+             .cgroup_path = cgroup_path_of(context_, *spec_),
              .joined = joined_,
              .shm_source = shm_source_,
              .init_program = spec_->host.init.value_or(false) ? context_.config.init_program : "",
              .default_ulimits = std::move(ulimits)});
-    }
-
-    std::string cgroup_path() const {
-        const std::string& parent = spec_->host.cgroup_parent.empty()
-                                        ? context_.config.cgroup_parent
-                                        : spec_->host.cgroup_parent;
-        return (parent.starts_with('/') ? parent : "/" + parent) + "/" + spec_->id;
     }
 
     Result<void> add_seccomp() {
@@ -184,7 +177,7 @@ private:
     Result<void> record_endpoints() {
         container_->change_state([&](ContainerState& state) {
             state.endpoints = endpoints_;
-            state.cgroup_path = cgroup_path();
+            state.cgroup_path = cgroup_path_of(context_, *spec_);
             state.sandbox_id = endpoints_.empty() ? "" : random_id();
         });
         return context_.container_store.update_state(spec_->id, container_->state());

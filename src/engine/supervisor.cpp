@@ -9,6 +9,7 @@
 #include <sys/socket.hpp>
 #include <sys/wait.h>
 
+#include <cgroup/group.hpp>
 #include <fcntl.h>
 
 #include <csignal>
@@ -55,6 +56,7 @@ void on_event(Context& context, const std::shared_ptr<Container>& container, std
 /// there.
 void on_closed(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run) {
     if (context.closing || container->current_run() != run) return;
+    end_cgroup(context, cgroup_path_of(context, *container->spec()));
     proto::ExitRecord record{
         .code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
     const auto text = sys::read_file(context.runtime_directory(container->id()) + "/exit.json");
@@ -71,6 +73,21 @@ void reap(const sys::PidRef& process) {
 }
 
 }  // namespace
+
+std::string cgroup_path_of(const Context& context, const ContainerSpec& spec) {
+    const std::string& asked = spec.host.cgroup_parent;
+    const std::string& parent = asked.empty() ? context.config.cgroup_parent : asked;
+    return (parent.starts_with('/') ? parent : "/" + parent) + "/" + spec.id;
+}
+
+void end_cgroup(const Context& context, const std::string& path) {
+    if (path.empty()) return;
+    const auto group = cgroup::Group::open(context.facts.cgroups, path);
+    if (!group || !group->valid()) return;
+    group->kill_all().ignore();  // an empty group has nothing to kill
+    if (const auto removed = group->remove(); !removed)
+        log::warning("remove cgroup {}: {}", path, removed.error().message());
+}
 
 proto::ShimHandlers supervisor_handlers(Context& context,
                                         const std::shared_ptr<Container>& container) {
@@ -97,12 +114,13 @@ Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
     // The supervisor's life is the lock's: see supervisor_lives().
     if (!TRY(sys::try_lock(errors)))
         return fail(ErrorKind::conflict, "container {} has a supervisor already", container->id());
-    auto child = TRY(sys::spawn({.program = context.config.shim_program,
-                                 .arguments = {directory},
-                                 .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
-                                 .fds = {{errors, STDERR_FILENO}, {theirs, control_fd}},
-                                 .argv0 = "corten-shim",
-                                 .new_session = true}));
+    auto child =
+        TRY(sys::spawn({.program = context.config.shim_program,
+                        .arguments = {directory, cgroup_path_of(context, *container->spec())},
+                        .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+                        .fds = {{errors, STDERR_FILENO}, {theirs, control_fd}},
+                        .argv0 = "corten-shim",
+                        .new_session = true}));
     auto client = TRY(context.pump->add(std::move(ours), supervisor_handlers(context, container)));
     container->set_supervisor(client, child.detach());
     return client;

@@ -54,9 +54,10 @@ std::vector<proto::Phase> to_phases(const std::vector<runtime::Timing>& timings)
 
 }  // namespace
 
-Supervisor::Supervisor(Loop& loop, std::string directory)
+Supervisor::Supervisor(Loop& loop, std::string directory, std::string cgroup_path)
     : loop_(loop),
       directory_(std::move(directory)),
+      cgroup_path_(std::move(cgroup_path)),
       control_(loop, [this] { consider_leaving(); }),
       session_(loop,
                {.on_drained = [this] { announce_exit(); },
@@ -70,8 +71,27 @@ Result<void> Supervisor::open(Fd control) {
     install_handlers();
     TRY(control_.listen(socket_path()));
     if (control) TRY(control_.add(std::move(control)));
+    if (!cgroup_path_.empty())
+        early_ = loop_.after(milliseconds(0), [this] { make_group_early(); });
     consider_leaving();
     return {};
+}
+
+/// Making a directory in every hierarchy is a good part of a start, and may be done while the
+/// daemon prepares the rest. Whatever fails here fails again then, and is told.
+void Supervisor::make_group_early() {
+    if (created_ || released_) return;
+    const auto layout = cgroup::Layout::detect();
+    if (!layout) return;
+    if (auto group = cgroup::Group::create(*layout, cgroup_path_)) early_group_ = *std::move(group);
+}
+
+void Supervisor::drop_early_group() {
+    early_.reset();
+    if (!early_group_) return;
+    if (auto removed = early_group_->remove(); !removed)
+        log::warning("container {}: {}, ignoring", id_, removed.error().message());
+    early_group_.reset();
 }
 
 void Supervisor::install_handlers() {
@@ -131,8 +151,12 @@ Result<proto::StartReply> Supervisor::launch(const proto::StartRequest& request,
     control_.set_step("create");
     auto wanted = TRY(launch_request(request, received));
     wanted.stdio = {stdio.in, stdio.out, stdio.err};
+    early_.reset();
+    if (early_group_ && wanted.spec.linux_section.cgroups_path == early_group_->path())
+        wanted.cgroup = early_group_;
     const auto understood = Clock::now();
     created_ = TRY(runtime::create(std::move(wanted)));
+    early_group_.reset();
     pid_ = created_->init.process().pid();
     control_.set_step("prepare");
     TRY(watch_init());
@@ -199,6 +223,7 @@ void Supervisor::undo_start() {
     seccomp_.reset();
     seccomp_program_.reset();
     pid_ = 0;
+    drop_early_group();
     if (!created_) return;
     const cgroup::Group group = created_->cgroup;
     created_.reset();  // kills and reaps
@@ -334,6 +359,7 @@ void Supervisor::report_lost_log(const std::string& reason) {
 Result<proto::Empty> Supervisor::release() {
     if (created_ && !exit_) return fail(ErrorKind::conflict, "container {} is still running", id_);
     if (created_) TRY(created_->cgroup.remove());
+    drop_early_group();
     TRY(sys::remove_file(socket_path()));  // a next supervisor of this container may listen there
     leave();
     return proto::Empty{};
@@ -370,11 +396,12 @@ void Supervisor::leave_unasked() {
     loop_.stop();
 }
 
-Result<void> supervise(const std::string& runtime_directory, Fd control) {
+Result<void> supervise(const std::string& runtime_directory, const std::string& cgroup_path,
+                       Fd control) {
     limit_memory();
     survive_signals();
     auto loop = TRY(Loop::create());
-    Supervisor supervisor(*loop, runtime_directory);
+    Supervisor supervisor(*loop, runtime_directory, cgroup_path);
     TRY(supervisor.open(std::move(control)));
     return loop->run();
 }

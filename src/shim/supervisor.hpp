@@ -21,7 +21,8 @@ namespace corten::shim {
 class Supervisor {
 public:
     /// `directory` is the container's runtime directory.
-    Supervisor(Loop& loop, std::string directory);
+    /// `cgroup_path` is where its group will be, "" when that is not known yet.
+    Supervisor(Loop& loop, std::string directory, std::string cgroup_path);
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
 
@@ -30,6 +31,8 @@ public:
 
 private:
     void install_handlers();
+    void make_group_early();
+    void drop_early_group();
 
     Result<proto::StartReply> start(proto::StartRequest request, proto::Received& received);
     void rest_soon();
@@ -63,12 +66,15 @@ private:
 
     Loop& loop_;
     std::string directory_;
+    std::string cgroup_path_;
     std::string id_;
     std::string exit_file_;
     std::optional<logfile::Writer> log_;
     Control control_;
     Session session_;  // uses log_
     Execs execs_;
+    std::optional<cgroup::Group> early_group_;  // until a container owns it
+    Loop::Timer early_;
     std::optional<runtime::Created> created_;
     std::optional<oci::LinuxSeccomp> seccomp_;  // for execs
     Fd seccomp_program_;

@@ -20,6 +20,7 @@
 #include <deque>
 #include <filesystem>
 #include <mutex>
+#include <thread>
 
 namespace corten {
 namespace {
@@ -123,11 +124,17 @@ protected:
     void spawn_supervisor() {
         auto pair = std::move(sys::socket_pair(sys::SocketType::seqpacket)).value();
         sys::SpawnRequest request{.program = own_directory() + "/corten-shim",
-                                  .arguments = {directory_},
+                                  .arguments = {directory_, cgroup_path()},
                                   .fds = {{pair.second, 3}, {FdView(2), 2}},
                                   .new_session = true};
         supervisor_ = std::move(sys::spawn(request)).value();
         client_ = pump_->add(std::move(pair.first), handlers()).value();
+    }
+
+    std::string cgroup_path() const { return "/corten-shim-test/" + id_; }
+    bool has_group() const {
+        const auto group = cgroup::Group::open(cgroup::Layout::detect().value(), cgroup_path());
+        return group && group->valid();
     }
 
     proto::ShimHandlers handlers() {
@@ -157,15 +164,14 @@ protected:
         Json namespaces = Json::array();
         for (const char* type : {"pid", "mount", "ipc", "uts", "network"})
             namespaces.push_back({{"type", type}});
-        return {
-            {"ociVersion", "1.0.2"},
-            {"process", process_of(args)},
-            {"root", {{"path", directory_ + "/root"}}},
-            {"hostname", "shimtest"},
-            {"mounts",
-             {mount("/proc", "proc"), mount("/dev", "tmpfs", {"mode=755"}),
-              mount("/dev/pts", "devpts", {"newinstance", "ptmxmode=0666", "mode=0620"})}},
-            {"linux", {{"namespaces", namespaces}, {"cgroupsPath", "/corten-shim-test/" + id_}}}};
+        return {{"ociVersion", "1.0.2"},
+                {"process", process_of(args)},
+                {"root", {{"path", directory_ + "/root"}}},
+                {"hostname", "shimtest"},
+                {"mounts",
+                 {mount("/proc", "proc"), mount("/dev", "tmpfs", {"mode=755"}),
+                  mount("/dev/pts", "devpts", {"newinstance", "ptmxmode=0666", "mode=0620"})}},
+                {"linux", {{"namespaces", namespaces}, {"cgroupsPath", cgroup_path()}}}};
     }
 
     proto::StartRequest request(const std::vector<std::string>& args) const {
@@ -220,6 +226,16 @@ protected:
 
 const proto::AttachOptions whole{.use_stdin = true, .use_stdout = true, .use_stderr = true};
 
+TEST_F(SupervisorTest, MakesTheGroupBeforeItIsAskedToStart) {
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    while (!has_group() && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(1ms);
+    EXPECT_TRUE(has_group());
+    EXPECT_TRUE(client_->call(proto::ReleaseRequest{}));
+    EXPECT_TRUE(supervisor_.wait());
+    EXPECT_FALSE(has_group()) << "it was never started";
+}
+
 TEST_F(SupervisorTest, ExitCodeIsInEventFileAndState) {
     run(request(shell("echo out; echo err >&2; exit 7")));
     EXPECT_EQ(wait_for("exited")["code"], 7);
@@ -248,6 +264,7 @@ TEST_F(SupervisorTest, FailedStartIsATypedErrorAndLeavesNothing) {
     EXPECT_EQ(failed.error().number(), ENOENT);
     EXPECT_THAT(failed.error().message(), HasSubstr("nothing"));
     EXPECT_EQ(state().status, "created");
+    EXPECT_FALSE(has_group());
     run(request({"/bin/true"}));
     EXPECT_EQ(wait_for("exited")["code"], 0) << "a second start may work";
     started_ = false;
@@ -362,7 +379,7 @@ TEST_F(SupervisorTest, ContainerDiesWithItsSupervisor) {
     ASSERT_TRUE(supervisor_.wait());
     // What a daemon does for a container whose supervisor is gone.
     const auto layout = cgroup::Layout::detect().value();
-    ASSERT_TRUE(cgroup::Group::open(layout, "/corten-shim-test/" + id_)->remove());
+    ASSERT_TRUE(cgroup::Group::open(layout, cgroup_path())->remove());
 }
 
 TEST_F(SupervisorTest, SlowReaderHoldsTheContainerNotTheSupervisor) {

@@ -13,7 +13,9 @@ namespace corten::shim {
 inline constexpr int control_descriptor = 3;
 
 /// Runs until the container is released. Listens on `runtime_directory`/shim.sock (mode 0600) for
-/// later daemons. `control` may be invalid. The process has to be single-threaded.
-Result<void> supervise(const std::string& runtime_directory, Fd control);
+/// later daemons. `control` may be invalid. The container's group is made at `cgroup_path` before
+/// the start is asked for; "" leaves it to the start. The process has to be single-threaded.
+Result<void> supervise(const std::string& runtime_directory, const std::string& cgroup_path,
+                       Fd control);
 
 }  // namespace corten::shim
