@@ -62,6 +62,10 @@ Result<bool> is_opaque(FdView directory) {
     return fail_errno("read {}", opaque_xattr);
 }
 
+bool is_layer_mark(std::string_view xattr) {
+    return xattr.starts_with("trusted.overlay.");
+}
+
 Result<std::optional<struct ::stat>> stat_at(FdView directory, const std::string& name) {
     struct ::stat info{};
     if (::fstatat(directory.raw(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0)

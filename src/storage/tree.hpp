@@ -26,6 +26,9 @@ std::pair<std::string_view, std::string_view> split_leaf(std::string_view path);
 bool is_whiteout(const struct ::stat& info);
 constexpr const char* opaque_xattr = "trusted.overlay.opaque";
 Result<bool> is_opaque(FdView directory);
+/// An xattr with which overlayfs marks layers. They are ours to set and not an image's, which could
+/// redirect a directory.
+bool is_layer_mark(std::string_view xattr);
 /// fstatat(2) without following; nullopt when there is nothing.
 Result<std::optional<struct ::stat>> stat_at(FdView directory, const std::string& name);
 /// "/proc/self/fd/N" or "/proc/self/fd/N/leaf": for calls that take no descriptor, or none opened

@@ -1,10 +1,12 @@
 #pragma once
-// The applier: turns tar entries into a tree below one descriptor. Used for layers (whiteouts in
-// overlayfs' form) and for archives copied into containers.
+// The applier: turns tar entries into a tree. Used for layers (whiteouts in overlayfs' form) and
+// for archives copied into containers.
 #include "record.hpp"
-#include "tree.hpp"
+#include "unpack_target.hpp"
 
 #include <storage/archive.hpp>
+
+#include <optional>
 
 namespace corten::storage {
 
@@ -16,11 +18,13 @@ struct UnpackPolicy {
     /// Where the tar is to be re-created from; borrowed, may be null.
     RecordWriter* record = nullptr;
     /// Directory in which what is replaced is kept for the record; made on first use as `replaced`
-    /// in this directory. Only with a record.
+    /// in this directory. Only with a record, and for unpack_tree().
     FdView record_directory;
 };
 
-/// Unpacks all entries. Nothing outside `root` is touched, whatever they say.
+/// Unpacks all entries into `target`, which is finished too.
+Result<UnpackResult> unpack_into(UnpackTarget& target, TarReader& tar, const UnpackPolicy& policy);
+/// The same into a directory. Nothing outside `root` is touched, whatever the entries say.
 Result<UnpackResult> unpack_tree(FdView root, TarReader& tar, const UnpackPolicy& policy);
 
 }  // namespace corten::storage
