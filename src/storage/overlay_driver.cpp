@@ -1,9 +1,9 @@
 #include "init_layer.hpp"
+#include "layer_form.hpp"
 #include "overlay_changes.hpp"
 #include "overlay_mount.hpp"
 #include "record.hpp"
 #include "tree.hpp"
-#include "unpack.hpp"
 
 #include <base/ids.hpp>
 #include <base/rollback.hpp>
@@ -45,10 +45,10 @@ Result<void> check_id(std::string_view id) {
     return fail(ErrorKind::internal, "\"{}\" is no id of a layer or snapshot", id);
 }
 
-class OverlayLayerBuilder final : public LayerBuilder {
+class FormLayerBuilder final : public LayerBuilder {
 public:
-    OverlayLayerBuilder(Fd directory, Fd files)
-        : directory_(std::move(directory)), files_(std::move(files)) {}
+    FormLayerBuilder(LayerForm& form, Fd directory)
+        : form_(form), directory_(std::move(directory)) {}
 
     Result<UnpackResult> unpack(Source& tar, const UnpackLimits& limits, bool record) override {
         UnpackPolicy policy;
@@ -59,30 +59,36 @@ public:
             Fd file = TRY(sys::open_at(directory_, "record", O_RDWR | O_CREAT | O_EXCL, 0600));
             writer = TRY(RecordWriter::create(std::move(file), framing_limit));
             policy.record = writer.get();
-            policy.record_directory = directory_;
         }
         TarReader reader(tar, writer.get());
-        const UnpackResult result = TRY(unpack_tree(files_, reader, policy));
+        const UnpackResult result = TRY(form_.unpack(directory_, reader, policy));
         if (writer) TRY(writer->finish());
         return result;
     }
     Result<Usage> finish() override { return tree_usage(directory_); }
 
 private:
+    LayerForm& form_;
     Fd directory_;
-    Fd files_;
 };
 
 class OverlayDriver final : public Driver {
 public:
-    OverlayDriver(std::string root, Fd directory, Fd trash, Fd spread, OverlayMount method)
+    struct Directories {
+        Fd root;
+        Fd trash;
+        Fd spread;  ///< where directories of layers are born
+    };
+    OverlayDriver(std::string root, Directories directories, std::unique_ptr<LayerForm> form,
+                  OverlayMount method)
         : root_(std::move(root)),
-          directory_(std::move(directory)),
-          trash_(std::move(trash)),
-          spread_(std::move(spread)),
+          directory_(std::move(directories.root)),
+          trash_(std::move(directories.trash)),
+          spread_(std::move(directories.spread)),
+          form_(std::move(form)),
           method_(method) {}
 
-    std::string_view name() const override { return "overlay"; }
+    std::string_view name() const override { return form_->name(); }
 
     Result<std::unique_ptr<LayerBuilder>> begin_layer(const std::string& id) override {
         TRY(check_id(id));
@@ -90,11 +96,7 @@ public:
         if (::renameat2(spread_.raw(), id.c_str(), directory_.raw(), id.c_str(), RENAME_NOREPLACE) <
             0)
             return fail_errno("place layer {}", id);
-        Fd directory = TRY(open_part(id));
-        TRY(make_directory(directory, "diff", 0755));
-        Fd files = TRY(sys::open_at(directory, "diff", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-        if (::fchmod(files.raw(), 0755) < 0) return fail_errno("change mode of layer {}", id);
-        return std::make_unique<OverlayLayerBuilder>(std::move(directory), std::move(files));
+        return std::make_unique<FormLayerBuilder>(*form_, TRY(open_part(id)));
     }
 
     Result<void> write_tar(const std::string& id, Sink& out) override {
@@ -103,10 +105,11 @@ public:
         if (!record && record.error().number() == ENOENT)
             return fail(ErrorKind::unsupported, "layer {} has no record of its tar", id);
         const Fd record_file = TRY(std::move(record));
-        const Fd files = TRY(sys::open_at(directory, "diff", O_PATH | O_DIRECTORY | O_NOFOLLOW));
-        auto replaced = sys::open_at(directory, "replaced", O_PATH | O_DIRECTORY | O_NOFOLLOW);
-        if (!replaced && replaced.error().number() != ENOENT) return std::move(replaced).error();
-        return replay_record(record_file, files, replaced ? FdView(*replaced) : FdView(), out);
+        auto written = replay(directory, id, record_file, out);
+        // That is about the record alone: what cannot be read now could be when it was written.
+        if (!written && written.error().kind() == ErrorKind::unsupported)
+            return std::move(written).error().with_kind(ErrorKind::corrupt);
+        return written;
     }
 
     Result<void> create_snapshot(const std::string& id) override {
@@ -152,6 +155,7 @@ public:
 
     Result<void> remove(const std::string& id) override {
         TRY(check_id(id));
+        form_->forget(id);
         const std::string target = random_hex(12);
         if (::renameat(directory_.raw(), id.c_str(), trash_.raw(), target.c_str()) == 0) return {};
         if (errno == ENOENT) return {};
@@ -175,6 +179,10 @@ public:
     }
 
 private:
+    Result<void> replay(FdView directory, const std::string& id, FdView record, Sink& out) {
+        const LayerTrees trees = TRY(form_->open_trees(directory, fmt::format("{}/{}", root_, id)));
+        return replay_record(record, trees.files, trees.replaced, out);
+    }
     std::string path_of(std::string_view id, std::string_view part) const {
         return fmt::format("{}/{}/{}", root_, id, part);
     }
@@ -194,9 +202,12 @@ private:
 
     Result<OverlayPaths> lower_paths(const MountPlan& plan) {
         OverlayPaths paths;
+        paths.several_file_systems = form_->several_file_systems();
         for (const std::string& id : plan.layers) {
             TRY(check_id(id));
-            paths.lower.push_back(path_of(id, "diff"));
+            LowerLayer layer = TRY(form_->lower(id, fmt::format("{}/{}", root_, id)));
+            paths.lower.push_back(std::move(layer.path));
+            if (layer.mount) paths.held.push_back(std::move(layer.mount));
         }
         if (plan.init_layer)
             paths.lower.insert(paths.lower.begin(), TRY(init_layer(plan.layers, paths)));
@@ -246,7 +257,8 @@ private:
     const std::string root_;
     const Fd directory_;
     const Fd trash_;
-    const Fd spread_;  ///< where directories of layers are born
+    const Fd spread_;
+    const std::unique_ptr<LayerForm> form_;
     std::atomic<OverlayMount> method_;
     std::mutex making_init_;
     std::mutex sweeping_;
@@ -268,19 +280,74 @@ void scatter_directories(FdView directory) {
 
 }  // namespace
 
-Result<std::unique_ptr<Driver>> open_overlay_driver(const std::string& root, OverlayMount method) {
+namespace {
+
+/// Makes what is missing below `root`.
+Result<OverlayDriver::Directories> open_directories(const std::string& root) {
     TRY(sys::remove_tree(fmt::format("{}/empty/spread", root)));
     for (const std::string_view part : {"trash", "empty/diff", "empty/other", "empty/spread"})
         TRY(sys::make_directories(fmt::format("{}/{}", root, part), 0700));
     for (const std::string_view part : {"empty/diff", "empty/other"})
         if (::chmod(fmt::format("{}/{}", root, part).c_str(), 0755) < 0)
             return fail_errno("change mode of {}/{}", root, part);
-    Fd directory = TRY(sys::open(root, O_RDONLY | O_DIRECTORY));
-    Fd trash = TRY(sys::open_at(directory, trash_name, O_RDONLY | O_DIRECTORY));
-    Fd spread = TRY(sys::open_at(directory, "empty/spread", O_RDONLY | O_DIRECTORY));
-    scatter_directories(spread);
-    return std::make_unique<OverlayDriver>(root, std::move(directory), std::move(trash),
-                                           std::move(spread), method);
+    OverlayDriver::Directories found;
+    found.root = TRY(sys::open(root, O_RDONLY | O_DIRECTORY));
+    found.trash = TRY(sys::open_at(found.root, trash_name, O_RDONLY | O_DIRECTORY));
+    found.spread = TRY(sys::open_at(found.root, "empty/spread", O_RDONLY | O_DIRECTORY));
+    scatter_directories(found.spread);
+    return found;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Driver>> open_overlay_driver(const std::string& root, OverlayMount method) {
+    return std::make_unique<OverlayDriver>(root, TRY(open_directories(root)), directory_layers(),
+                                           method);
+}
+
+namespace {
+
+/// Mounts the shortest layer there is: better now than with the first container.
+Result<void> try_form(LayerForm& form, const std::string& root) {
+    const std::string path = fmt::format("{}/empty/trial", root);
+    TRY(sys::remove_tree(path));  // left from a crash, if at all
+    TRY(sys::make_directories(path, 0700));
+    Rollback undo;
+    undo.add([&] {
+        form.forget("trial");
+        sys::remove_tree(path).ignore();  // the next start's work otherwise
+    });
+    const Fd directory = TRY(sys::open(path, O_RDONLY | O_DIRECTORY));
+    const std::string no_entries(1024, '\0');
+    StringSource source(no_entries);
+    TarReader tar(source);
+    TRY(form.unpack(directory, tar, {}));
+    LowerLayer layer = TRY(form.lower("trial", path));
+    OverlayPaths paths;
+    paths.lower = {layer.path, fmt::format("{}/empty/diff", root)};
+    paths.read_only = true;
+    paths.several_file_systems = form.several_file_systems();
+    TRY(mount_overlay_by_layer(paths));
+    return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Driver>> open_erofs_driver(const std::string& root, ErofsMount method) {
+    auto directories = TRY(open_directories(root));
+    auto form = erofs_layers(method);
+    TRY(try_form(*form, root)
+            .context(
+                "the storage driver erofs needs Linux 6.15 with EROFS and its mounts of files"));
+    return std::make_unique<OverlayDriver>(root, std::move(directories), std::move(form),
+                                           OverlayMount::lowerdir_plus);
+}
+
+Result<std::unique_ptr<Driver>> open_driver(const std::string& name, const std::string& root) {
+    if (name == overlay_driver_name) return open_overlay_driver(root);
+    if (name == erofs_driver_name) return open_erofs_driver(root);
+    return fail(ErrorKind::invalid, "storage driver \"{}\": there are {} and {}", name,
+                overlay_driver_name, erofs_driver_name);
 }
 
 }  // namespace corten::storage

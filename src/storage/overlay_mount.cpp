@@ -39,6 +39,7 @@ Result<void> set(FdView context, const char* key, const std::string& value) {
 
 Result<void> set_options(FdView context, const OverlayPaths& paths) {
     for (const auto& [key, value] : common_options) TRY(set(context, key, value));
+    if (paths.several_file_systems) TRY(set(context, "xino", "on"));
     for (const std::string& path : paths.lower) {
         auto result = set(context, "lowerdir+", path);
         if (!result && result.error().number() == EINVAL && &path == &paths.lower.front())

@@ -4,6 +4,7 @@
 #include <base/result.hpp>
 #include <storage/driver.hpp>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,10 @@ struct OverlayPaths {
     std::string upper;               ///< "" for a read-only view, which needs two lower ones
     std::string work;
     bool read_only = false;
+    /// Numbers of files are told apart by their file system too, so that all files of the mount
+    /// have one device, as programs expect that ask whether they leave a file system.
+    bool several_file_systems = false;
+    std::vector<std::shared_ptr<const Fd>> held;  ///< what the paths lead through
 };
 
 /// fsopen(2), fsconfig "lowerdir+" per layer, fsmount(2). `unsupported` on kernels before 6.7.

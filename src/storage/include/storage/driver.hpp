@@ -63,7 +63,7 @@ public:
 class Driver {
 public:
     virtual ~Driver() = default;
-    virtual std::string_view name() const = 0;  ///< "overlay"
+    virtual std::string_view name() const = 0;  ///< "overlay" or "erofs"
 
     virtual Result<std::unique_ptr<LayerBuilder>> begin_layer(const std::string& id) = 0;
     /// Re-creates the layer's tar; the caller compares its digest. `unsupported` without a record.
@@ -98,9 +98,28 @@ enum class OverlayMount {
     classic,        ///< mount(2) in a private mount namespace, then open_tree(OPEN_TREE_CLONE)
 };
 
+constexpr std::string_view overlay_driver_name = "overlay";
+constexpr std::string_view erofs_driver_name = "erofs";
+
 /// Directories under `root`: <id>/ with diff (the files, in overlayfs' own form), work (of
 /// snapshots), record and replaced (see record.hpp) and init (of layers); trash/; empty/.
 Result<std::unique_ptr<Driver>> open_overlay_driver(const std::string& root,
                                                     OverlayMount method = OverlayMount::detect);
+
+/// How an image of the erofs driver is mounted.
+enum class ErofsMount {
+    detect,  ///< from its file, else by a loop device
+    file,    ///< Linux 6.12
+    loop,
+};
+
+/// The same, but a layer has, in place of diff and replaced, one EROFS image: `image`, written in
+/// one pass and never unpacked. `unsupported` where the kernel cannot put such layers under
+/// overlayfs by descriptor (before Linux 6.15).
+Result<std::unique_ptr<Driver>> open_erofs_driver(const std::string& root,
+                                                  ErofsMount method = ErofsMount::detect);
+
+/// By name; `invalid` when there is none of that name.
+Result<std::unique_ptr<Driver>> open_driver(const std::string& name, const std::string& root);
 
 }  // namespace corten::storage
