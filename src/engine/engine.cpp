@@ -87,7 +87,7 @@ Result<std::unique_ptr<Engine>> Engine::open(Config config) {
             .context("the daemon's name servers"));
     auto facts = TRY(HostFacts::read());
     TRY(make_directories(config));
-    auto store = TRY(storage::Store::open(config.data_root));
+    auto store = TRY(storage::Store::open(config.data_root, {.driver = config.storage_driver}));
     auto container_store = TRY(ContainerStore::open(store->db()));
     auto volumes = TRY(VolumeStore::open(store->db(), config.data_root + "/volumes"));
     auto network_store = TRY(NetworkStore::open(store->db()));

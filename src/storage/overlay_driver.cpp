@@ -343,11 +343,15 @@ Result<std::unique_ptr<Driver>> open_erofs_driver(const std::string& root, Erofs
                                            OverlayMount::lowerdir_plus);
 }
 
-Result<std::unique_ptr<Driver>> open_driver(const std::string& name, const std::string& root) {
-    if (name == overlay_driver_name) return open_overlay_driver(root);
-    if (name == erofs_driver_name) return open_erofs_driver(root);
-    return fail(ErrorKind::invalid, "storage driver \"{}\": there are {} and {}", name,
+Result<void> check_driver_name(std::string_view name) {
+    if (name == overlay_driver_name || name == erofs_driver_name) return {};
+    return fail(ErrorKind::invalid, "there is no storage driver \"{}\", but {} and {}", name,
                 overlay_driver_name, erofs_driver_name);
+}
+
+Result<std::unique_ptr<Driver>> open_driver(const std::string& name, const std::string& root) {
+    TRY(check_driver_name(name));
+    return name == erofs_driver_name ? open_erofs_driver(root) : open_overlay_driver(root);
 }
 
 }  // namespace corten::storage

@@ -22,6 +22,37 @@ Result<Fd> lock_root(const std::string& root) {
                 root);
 }
 
+/// The driver whose directory there is; the default one for a new data root.
+std::string driver_in_use(const std::string& root) {
+    const std::string erofs(erofs_driver_name);
+    return sys::exists(fmt::format("{}/{}", root, erofs)) ? erofs
+                                                          : std::string(overlay_driver_name);
+}
+
+/// What another driver has left goes when the database names nothing of it.
+Result<void> leave_other_driver(Database& db, const std::string& root, std::string_view driver) {
+    const std::string_view other =
+        driver == overlay_driver_name ? erofs_driver_name : overlay_driver_name;
+    const std::string path = fmt::format("{}/{}", root, other);
+    if (!sys::exists(path)) return {};
+    if (TRY(db.integer("SELECT (SELECT count(*) FROM layer) + (SELECT count(*) FROM snapshot)",
+                       {})) > 0)
+        return fail(ErrorKind::conflict,
+                    "{} has images and containers of the storage driver {}, which {} cannot use: "
+                    "start with --storage-driver={}, or use another data root",
+                    root, other, driver, other);
+    return sys::remove_tree(path);
+}
+
+Result<std::unique_ptr<Driver>> open_driver_of(Database& db, const std::string& root,
+                                               const StoreOptions& options) {
+    const std::string name = options.driver.empty() ? driver_in_use(root) : options.driver;
+    const std::string path = fmt::format("{}/{}", root, name);
+    TRY(check_driver_name(name));
+    TRY(leave_other_driver(db, root, name));
+    return open_driver(name, path);
+}
+
 }  // namespace
 
 Store::Store(std::string root, Fd lock, std::unique_ptr<Database> db, BlobStore blobs,
@@ -43,7 +74,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_root,
     auto db = TRY(Database::open(fmt::format("{}/corten.db", data_root)));
     TRY(db->migrate("storage", storage_schema));
     BlobStore blobs = TRY(BlobStore::open(data_root));
-    auto driver = TRY(open_overlay_driver(fmt::format("{}/overlay", data_root), options.overlay));
+    auto driver = TRY(open_driver_of(*db, data_root, options));
     std::unique_ptr<Store> store(
         new Store(data_root, std::move(lock), std::move(db), std::move(blobs), std::move(driver)));
     TRY(store->recover().context(fmt::format("recovery of {}", data_root)));

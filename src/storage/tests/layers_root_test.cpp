@@ -10,9 +10,10 @@ namespace {
 
 using namespace testing;
 
-class Layers : public ::testing::Test {
+class LayersOf {
 protected:
-    Layers() : store_(Store::open(root_ / "data").value()) {}
+    explicit LayersOf(std::string_view driver)
+        : store_(Store::open(root_ / "data", {.driver = std::string(driver)}).value()) {}
 
     Result<Layer> apply(const std::string& parent, const std::string& tar) {
         PieceSource source(tar, 10'000);
@@ -24,13 +25,25 @@ protected:
         TRY(store_->layers().write_tar(chain_id, sink));
         return tar;
     }
+    /// The directory of the layer's files, and what keeps it there.
+    std::pair<std::string, Fd> files(const Layer& layer) {
+        if (store_->driver().name() == overlay_driver_name)
+            return {root_ / ("data/overlay/" + layer.cache_id + "/diff"), Fd()};
+        Fd mount = store_->driver().mount({.layers = {layer.cache_id}}).value();
+        return {fmt::format("/proc/{}/fd/{}/", ::getpid(), mount.raw()), std::move(mount)};
+    }
     std::size_t directories() { return store_->driver().list().value().size(); }
 
     TemporaryDirectory root_;
     std::unique_ptr<Store> store_;
 };
 
-TEST_F(Layers, ApplyGivesChainIds) {
+class Layers : public LayersOf, public ::testing::TestWithParam<std::string_view> {
+protected:
+    Layers() : LayersOf(GetParam()) {}
+};
+
+TEST_P(Layers, ApplyGivesChainIds) {
     const auto low = apply("", TarText().file("a", "1").finish());
     ASSERT_OK(low);
     EXPECT_EQ(low->chain_id, low->diff_id);
@@ -44,7 +57,7 @@ TEST_F(Layers, ApplyGivesChainIds) {
     EXPECT_EQ((*chain)[1].chain_id, low->chain_id);
 }
 
-TEST_F(Layers, WrongDiffIdLeavesNothing) {
+TEST_P(Layers, WrongDiffIdLeavesNothing) {
     const std::string tar = TarText().file("a", "1").finish();
     StringSource source(tar);
     EXPECT_ERROR(store_->layers().apply("", source, sha256_digest("other")), ErrorKind::corrupt);
@@ -53,21 +66,21 @@ TEST_F(Layers, WrongDiffIdLeavesNothing) {
     EXPECT_EQ(directories(), 0u);
 }
 
-TEST_F(Layers, TheSameLayerTwiceIsOne) {
+TEST_P(Layers, TheSameLayerTwiceIsOne) {
     const std::string tar = TarText().file("a", "1").finish();
     ASSERT_OK(apply("", tar));
     ASSERT_OK(apply("", tar));
     EXPECT_EQ(directories(), 1u);
 }
 
-TEST_F(Layers, BrokenStreamsLeaveNothing) {
+TEST_P(Layers, BrokenStreamsLeaveNothing) {
     const std::string tar = TarText().file("a", std::string(5000, 'x')).finish();
     StringSource source(std::string_view(tar).substr(0, 2000));
     EXPECT_ERROR(store_->layers().unpack(source), ErrorKind::corrupt);
     EXPECT_EQ(directories(), 0u);
 }
 
-TEST_F(Layers, ReplayIsExact) {
+TEST_P(Layers, ReplayIsExact) {
     TarEntry sparse = entry(EntryType::file, "sparse");
     sparse.size = 1 << 20;
     sparse.extents = {{{10, 5}, {1 << 19, 2000}}};
@@ -82,7 +95,7 @@ TEST_F(Layers, ReplayIsExact) {
     EXPECT_EQ(written(layer->chain_id).value_or("error"), tar);
 }
 
-TEST_F(Layers, ReplayWithReplacedEntries) {
+TEST_P(Layers, ReplayWithReplacedEntries) {
     const std::string tar = TarText()
                                 .file("x", "first")
                                 .file("x", "second")
@@ -101,17 +114,19 @@ TEST_F(Layers, ReplayWithReplacedEntries) {
     EXPECT_EQ(written(layer->chain_id).value_or("error"), tar);
 }
 
-TEST_F(Layers, AChangedFileIsFoundOnReplay) {
+TEST_P(Layers, AChangedFileIsFoundOnReplay) {
     const auto layer = apply("", TarText().file("a", "good").finish());
     ASSERT_OK(layer);
     ASSERT_OK(store_->images().put({.config = "1", .chain_id = layer->chain_id}));
     ASSERT_TRUE(store_->check({})->problems.empty());
-    testing::write(root_ / ("data/overlay/" + layer->cache_id + "/diff/a"), "evil");
+    ASSERT_EQ(shell(fmt::format("cd {}/{} && f=$(grep -rl good) && sed -i s/good/evil/ $f",
+                                root_ / "data", store_->driver().name())),
+              0);
     EXPECT_ERROR(written(layer->chain_id), ErrorKind::corrupt);
     EXPECT_EQ(store_->check({})->problems.size(), 1u);
 }
 
-TEST_F(Layers, WithoutARecordThereIsNoReplay) {
+TEST_P(Layers, WithoutARecordThereIsNoReplay) {
     const std::string tar = TarText().file("a", "1").finish();
     StringSource source(tar);
     const auto layer = store_->layers().apply("", source, "", {.record = false});
@@ -119,7 +134,7 @@ TEST_F(Layers, WithoutARecordThereIsNoReplay) {
     EXPECT_ERROR(written(layer->chain_id), ErrorKind::unsupported);
 }
 
-TEST_F(Layers, UnpackInAnyOrderThenCommit) {
+TEST_P(Layers, UnpackInAnyOrderThenCommit) {
     const std::string low = TarText().file("a", "1").finish();
     const std::string high = TarText().file("b", "2").finish();
     StringSource high_source(high), low_source(low);
@@ -132,12 +147,22 @@ TEST_F(Layers, UnpackInAnyOrderThenCommit) {
     EXPECT_OK(store_->layers().commit(std::move(*upper), first->chain_id, sha256_digest(high)));
 }
 
+INSTANTIATE_TEST_SUITE_P(Drivers, Layers, ::testing::Values(overlay_driver_name, erofs_driver_name),
+                         [](const auto& p) { return std::string(p.param); });
+
 /// Real trees, made and compared by GNU tar.
-class LayersAgainstTar : public Layers, public ::testing::WithParamInterface<const char*> {};
+struct TarRun {
+    const char* format;
+    std::string_view driver;
+};
+class LayersAgainstTar : public LayersOf, public ::testing::TestWithParam<TarRun> {
+protected:
+    LayersAgainstTar() : LayersOf(GetParam().driver) {}
+};
 
 TEST_P(LayersAgainstTar, SameTreeAndSameBytes) {
     const std::string tree = root_ / "tree", tar = root_ / "tree.tar", theirs = root_ / "theirs";
-    const std::string format = GetParam();
+    const std::string format = GetParam().format;
     ASSERT_EQ(shell(fmt::format(
                   "set -e; mkdir {0} {2}; cp -a /etc {0}/ "
                   "2>/dev/null || true; cd {0}; find . -type s -delete; "
@@ -155,7 +180,7 @@ TEST_P(LayersAgainstTar, SameTreeAndSameBytes) {
     const auto layer = apply("", bytes);
     ASSERT_OK(layer);
     EXPECT_TRUE(written(layer->chain_id).value_or("error") == bytes);
-    const std::string ours = root_ / ("data/overlay/" + layer->cache_id + "/diff");
+    const auto [ours, mount] = files(*layer);
     const std::string listing =
         "find . -mindepth 1 -printf '%p %y %m %U %G %s %T@ %l %n\\n' | "
         "sed -E 's/^(\\S+ d \\S+ \\S+ \\S+) [0-9]+/\\1/' | LC_ALL=C sort";
@@ -164,11 +189,37 @@ TEST_P(LayersAgainstTar, SameTreeAndSameBytes) {
                                 ours, theirs, listing, root_ / "list")),
               0);
     EXPECT_EQ(shell(fmt::format("diff -r --no-dereference -x fifo -x dev {} {}", ours, theirs)), 0);
-    EXPECT_LT(lstat_of(ours + "/sparse").st_blocks, 1000);
+    const Fd sparse = sys::open(ours + "/sparse", O_RDONLY).value();
+    EXPECT_GE(::lseek(sparse.raw(), 0, SEEK_DATA), 1 << 20) << "its holes are left out";
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, LayersAgainstTar, ::testing::Values("gnu", "pax", "ustar"),
-                         [](const auto& p) { return std::string(p.param); });
+INSTANTIATE_TEST_SUITE_P(
+    Formats, LayersAgainstTar,
+    ::testing::Values(TarRun{"gnu", overlay_driver_name}, TarRun{"pax", overlay_driver_name},
+                      TarRun{"ustar", overlay_driver_name}, TarRun{"gnu", erofs_driver_name},
+                      TarRun{"pax", erofs_driver_name}),
+    [](const auto& p) { return fmt::format("{}_{}", p.param.format, p.param.driver); });
+
+TEST(StorageDriver, IsWhatTheDataRootHasLayersOf) {
+    const TemporaryDirectory root;
+    const std::string tar = TarText().file("a", "1").finish();
+    const auto open = [&](std::string driver) {
+        return Store::open(root / "data", {.driver = std::move(driver)});
+    };
+    EXPECT_ERROR(open("btrfs"), ErrorKind::invalid);
+    EXPECT_EQ(open("").value()->driver().name(), overlay_driver_name);
+    {
+        const auto store = open("erofs").value();
+        EXPECT_FALSE(present(root / "data/overlay")) << "an empty one makes room";
+        StringSource source(tar);
+        ASSERT_OK(store->layers().apply("", source, ""));
+        ASSERT_OK(store->images().put({.config = "1", .chain_id = sha256_digest(tar)}));
+    }
+    EXPECT_ERROR(open("overlay"), ErrorKind::conflict);
+    const auto store = open("").value();
+    EXPECT_EQ(store->driver().name(), erofs_driver_name);
+    EXPECT_OK(store->layers().get(sha256_digest(tar)));
+}
 
 }  // namespace
 }  // namespace corten::storage

@@ -12,8 +12,9 @@ namespace corten::engine {
 struct Config {
     std::string data_root = "/var/lib/corten";
     std::string exec_root = "/run/corten";
-    std::string shim_program;  ///< corten-shim
-    std::string init_program;  ///< corten-init, for --init
+    std::string storage_driver;  ///< see storage::StoreOptions
+    std::string shim_program;    ///< corten-shim
+    std::string init_program;    ///< corten-init, for --init
 
     std::string bridge = "docker0";
     std::string bridge_address = "172.17.0.1/16";

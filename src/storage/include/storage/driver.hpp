@@ -119,7 +119,9 @@ enum class ErofsMount {
 Result<std::unique_ptr<Driver>> open_erofs_driver(const std::string& root,
                                                   ErofsMount method = ErofsMount::detect);
 
-/// By name; `invalid` when there is none of that name.
+/// `invalid` when there is none of that name.
+Result<void> check_driver_name(std::string_view name);
+/// The driver of that name.
 Result<std::unique_ptr<Driver>> open_driver(const std::string& name, const std::string& root);
 
 }  // namespace corten::storage

@@ -3,7 +3,7 @@
 //   corten.db          metadata of all modules
 //   blobs/sha256/      content-addressed blobs
 //   ingest/            blobs being written
-//   overlay/           layers and snapshots, and trash/
+//   overlay/ or erofs/ layers and snapshots, and trash/, of the driver of that name
 //   reserve            a MiB that is given up so that things can be removed from a full disk
 //   lock               held while the store is open: one daemon per data root
 #include <base/fd.hpp>
@@ -22,7 +22,9 @@
 namespace corten::storage {
 
 struct StoreOptions {
-    OverlayMount overlay = OverlayMount::detect;
+    /// "overlay", "erofs", or "": that which the data root has layers of, else overlay. Layers of
+    /// one driver are of no use to another, so a data root has one.
+    std::string driver;
 };
 
 struct StoreProblem {
@@ -52,7 +54,7 @@ class Store {
 public:
     /// Opens or creates, and finishes what a crash left half done: directories and blobs without a
     /// row are removed, removals are completed, old leases get an end. `conflict` when another
-    /// process has it open.
+    /// process has it open, or when it has layers or snapshots of another driver.
     static Result<std::unique_ptr<Store>> open(const std::string& data_root,
                                                const StoreOptions& options = {});
 
