@@ -3,6 +3,7 @@
 #include <base/text.hpp>
 #include <sys/file.hpp>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -111,7 +112,7 @@ private:
         }
         // Its mode and time are set at the end: both change, or bar, what is still to be written.
         directories_.push_back({path, static_cast<mode_t>(::archive_entry_perm(entry)),
-                                time_of(entry), owner_of(entry)});
+                                time_of(entry), owner_of(entry), xattrs_of(entry)});
         return {};
     }
 
@@ -129,9 +130,7 @@ private:
             return fail(ErrorKind::corrupt, "{}: {}", place.base, ::archive_error_string(reader));
         if (::ftruncate(file.raw(), ::archive_entry_size(entry)) != 0)
             return fail_errno("truncate {}", place.base);
-        const auto [uid, gid] = owner_of(entry);
-        if (options_.keep_owner && ::fchown(file.raw(), uid, gid) != 0)
-            return fail_errno("chown {}", place.base);
+        TRY(keep_archived(file, owner_of(entry), xattrs_of(entry)).context(place.base));
         if (::fchmod(file.raw(), static_cast<mode_t>(::archive_entry_perm(entry))) != 0)
             return fail_errno("chmod {}", place.base);
         return set_time(place, entry);
@@ -153,7 +152,7 @@ private:
         if (::symlinkat(::archive_entry_symlink(entry), place.parent.raw(), place.base.c_str()) !=
             0)
             return fail_errno("symlink {}", place.base);
-        return finish_node(place, entry);
+        return finish_node(place, entry);  // its mode cannot be set
     }
 
     Result<void> make_hard_link(const Place& place, archive_entry* entry) {
@@ -171,7 +170,12 @@ private:
         if (::mknodat(place.parent.raw(), place.base.c_str(), mode, ::archive_entry_rdev(entry)) !=
             0)
             return fail_errno("mknod {}", place.base);
-        return finish_node(place, entry);
+        TRY(finish_node(place, entry));
+        // mknod() took away what the umask says, and a change of owner setuid bits.
+        if (::fchmodat(place.parent.raw(), place.base.c_str(), ::archive_entry_perm(entry),
+                       AT_SYMLINK_NOFOLLOW) != 0)
+            return fail_errno("chmod {}", place.base);
+        return {};
     }
 
     Result<void> finish_node(const Place& place, archive_entry* entry) {
@@ -197,6 +201,28 @@ private:
         return {static_cast<uid_t>(::archive_entry_uid(entry)),
                 static_cast<gid_t>(::archive_entry_gid(entry))};
     }
+    using Xattrs = std::vector<std::pair<std::string, std::string>>;
+    static Xattrs xattrs_of(archive_entry* entry) {
+        Xattrs xattrs;
+        const char* name = nullptr;
+        const void* value = nullptr;
+        std::size_t size = 0;
+        ::archive_entry_xattr_reset(entry);
+        while (::archive_entry_xattr_next(entry, &name, &value, &size) == ARCHIVE_OK)
+            xattrs.emplace_back(name, std::string(static_cast<const char*>(value), size));
+        return xattrs;
+    }
+    /// What only an archive copy keeps, of a file or directory. In this order: a change of owner
+    /// takes away security.capability.
+    Result<void> keep_archived(const Fd& object, std::pair<uid_t, gid_t> owner,
+                               const Xattrs& xattrs) const {
+        if (!options_.keep_owner) return {};
+        if (::fchown(object.raw(), owner.first, owner.second) != 0) return fail_errno("chown");
+        for (const auto& [name, value] : xattrs)
+            if (::fsetxattr(object.raw(), name.c_str(), value.data(), value.size(), 0) != 0)
+                return fail_errno("set {}", name);
+        return {};
+    }
     static Result<void> set_time(const Place& place, archive_entry* entry) {
         const std::array<timespec, 2> times = {timespec{.tv_nsec = UTIME_OMIT}, time_of(entry)};
         if (::utimensat(place.parent.raw(), place.base.c_str(), times.data(),
@@ -210,14 +236,13 @@ private:
         mode_t mode;
         timespec time;
         std::pair<uid_t, gid_t> owner;
+        Xattrs xattrs;
     };
     Result<void> finish_directories() {
         for (auto made = directories_.rbegin(); made != directories_.rend(); ++made) {
             const Fd fd =
                 TRY(sys::open_in_root(root_, made->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-            if (options_.keep_owner &&
-                ::fchown(fd.raw(), made->owner.first, made->owner.second) != 0)
-                return fail_errno("chown {}", made->path);
+            TRY(keep_archived(fd, made->owner, made->xattrs).context(made->path));
             if (::fchmod(fd.raw(), made->mode) != 0) return fail_errno("chmod {}", made->path);
             const std::array<timespec, 2> times = {timespec{.tv_nsec = UTIME_OMIT}, made->time};
             if (::futimens(fd.raw(), times.data()) != 0)

@@ -1,9 +1,11 @@
 #include "path_rules.hpp"
 #include "tar.hpp"
 
+#include <base/text.hpp>
 #include <sys/file.hpp>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 #include <memory>
 
@@ -73,14 +76,43 @@ private:
     Result<void> write_header(const Item& item) {
         struct ::stat info{};
         if (::lstat(item.path.c_str(), &info) != 0) return fail_errno("lstat {}", item.path);
+        if (S_ISSOCK(info.st_mode)) return {};  // a socket means nothing elsewhere
         ::archive_entry_clear(entry_.get());
         ::archive_entry_copy_stat(entry_.get(), &info);
         ::archive_entry_copy_pathname(entry_.get(), item.name.c_str());
-        if (S_ISSOCK(info.st_mode)) return {};  // a socket means nothing elsewhere
-        if (S_ISLNK(info.st_mode)) TRY(set_symlink(item.path));
-        if (S_ISREG(info.st_mode)) TRY(open_or_link(item, info));
-        if (S_ISDIR(info.st_mode)) TRY(queue_children(item));
+        // libarchive 3.6 writes -1.5 s, kept as -2 s and 500 ms, as "-2.5".
+        if (info.st_mtim.tv_sec < 0)
+            ::archive_entry_set_mtime(entry_.get(), info.st_mtim.tv_sec, 0);
+        if (S_ISDIR(info.st_mode) || !links_to_earlier_name(item, info))
+            TRY(add_content(item, info));
         return check(::archive_write_header(archive_.get(), entry_.get()), item.path);
+    }
+
+    Result<void> add_content(const Item& item, const struct ::stat& info) {
+        if (S_ISLNK(info.st_mode)) return set_symlink(item.path);
+        if (S_ISREG(info.st_mode)) TRY(open_file(item, info));
+        if (S_ISDIR(info.st_mode)) TRY(queue_children(item));
+        if (S_ISREG(info.st_mode) || S_ISDIR(info.st_mode)) return add_xattrs(item.path);
+        return {};
+    }
+
+    /// Those that belong to a file and not to the machine, as a security module's labels do.
+    Result<void> add_xattrs(const std::string& path) {
+        std::string names(64 << 10, '\0');
+        const ssize_t size = ::llistxattr(path.c_str(), names.data(), names.size());
+        if (size < 0 && errno == ENOTSUP) return {};
+        if (size < 0) return fail_errno("list the extended attributes of {}", path);
+        names.resize(static_cast<std::size_t>(size));
+        std::string value(64 << 10, '\0');
+        for (const std::string& name : split(names, '\0')) {
+            if (name != "security.capability" && !name.starts_with("user.")) continue;
+            const ssize_t count =
+                ::lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+            if (count < 0) return fail_errno("read {} of {}", name, path);
+            ::archive_entry_xattr_add_entry(entry_.get(), name.c_str(), value.data(),
+                                            static_cast<std::size_t>(count));
+        }
+        return {};
     }
 
     Result<void> set_symlink(const std::string& path) {
@@ -93,20 +125,20 @@ private:
     }
 
     /// The second name of a file becomes a hard link to the first.
-    Result<void> open_or_link(const Item& item, const struct ::stat& info) {
-        if (info.st_nlink > 1) {
-            const auto [known, added] =
-                first_names_.try_emplace({info.st_dev, info.st_ino}, item.name);
-            if (!added) {
-                ::archive_entry_copy_hardlink(entry_.get(), known->second.c_str());
-                ::archive_entry_set_size(entry_.get(), 0);
-                return {};
-            }
-        }
+    bool links_to_earlier_name(const Item& item, const struct ::stat& info) {
+        if (info.st_nlink <= 1) return false;
+        const auto [known, added] = first_names_.try_emplace({info.st_dev, info.st_ino}, item.name);
+        if (added) return false;
+        ::archive_entry_copy_hardlink(entry_.get(), known->second.c_str());
+        ::archive_entry_set_size(entry_.get(), 0);
+        return true;
+    }
+
+    Result<void> open_file(const Item& item, const struct ::stat& info) {
+        if (info.st_size == 0) return {};
         file_ = TRY(sys::open(item.path, O_RDONLY | O_NOFOLLOW));
         left_ = info.st_size;
         name_ = item.path;
-        if (left_ == 0) file_.reset();
         return {};
     }
 
