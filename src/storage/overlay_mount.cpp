@@ -51,11 +51,25 @@ Result<void> set_options(FdView context, const OverlayPaths& paths) {
     return set(context, "workdir", paths.work);
 }
 
+Result<Fd> open_context() {
+    Fd context(static_cast<int>(::syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC)));
+    if (!context) return fail_errno("open an overlay file system context");
+    return context;
+}
+
+/// Before Linux 6.5 the options of overlay are only collected until the mount, which then fails
+/// for what it does not know: it takes any name.
+Result<bool> judges_options() {
+    const Fd context = TRY(open_context());
+    return !set(context, "corten_no_such_option", "1");
+}
+
 }  // namespace
 
 Result<Fd> mount_overlay_by_layer(const OverlayPaths& paths) {
-    const Fd context(static_cast<int>(::syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC)));
-    if (!context) return fail_errno("open an overlay file system context");
+    if (!TRY(judges_options()))
+        return fail(ErrorKind::unsupported, "the kernel's overlay has no lowerdir+");
+    const Fd context = TRY(open_context());
     TRY(set(context, "source", "overlay"));
     TRY(set_options(context, paths));
     if (::syscall(SYS_fsconfig, context.raw(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) {

@@ -24,6 +24,16 @@ class DriverConformance : public ::testing::TestWithParam<Implementation> {
 protected:
     DriverConformance() : driver_(GetParam().open(root_ / "driver").value()) {}
 
+    void SetUp() override {
+        if (GetParam().name != "overlay_by_layer") return;
+        layer("probe", TarText().file("a", "a").finish());
+        const auto mounted = driver_->mount({.layers = {"probe"}});
+        if (!mounted && mounted.error().kind() == ErrorKind::unsupported)
+            GTEST_SKIP() << mounted.error().message();
+        ASSERT_OK(driver_->remove("probe"));
+        ASSERT_OK(driver_->sweep());
+    }
+
     void layer(const std::string& id, const std::string& tar) {
         StringSource source(tar);
         auto builder = driver_->begin_layer(id);
@@ -294,6 +304,10 @@ INSTANTIATE_TEST_SUITE_P(
         Implementation{"overlay_by_layer",
                        [](const std::string& root) {
                            return open_overlay_driver(root, OverlayMount::lowerdir_plus);
+                       }},
+        Implementation{"overlay_detected",
+                       [](const std::string& root) {
+                           return open_overlay_driver(root, OverlayMount::detect);
                        }},
         Implementation{"overlay_classic",
                        [](const std::string& root) {
