@@ -312,7 +312,7 @@ class Bench:
     # --- the table ----------------------------------------------------------------------------
 
     def table(self) -> str:
-        names = [n for n in ("floor", "corten", "docker→", "docker", "podman") if any(n in r["values"] for r in self.results.values())]
+        names = [n for n in ("floor", "corten", "docker→", "docker", "podman", "skopeo") if any(n in r["values"] for r in self.results.values())]
         lines = ["| work | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
         for item, result in self.results.items():
             medians = {n: statistics.median(v) for n, v in result["values"].items()}

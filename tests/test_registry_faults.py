@@ -7,7 +7,7 @@ import time
 import zlib
 
 import pytest
-from support import engines, images
+from support import disks, engines, images
 from support import registry as registries
 from support.engines import BOX
 from support.registry import FaultyRegistry
@@ -290,18 +290,8 @@ def test_device_in_a_layer_cannot_be_opened(docker, engine, faulty, box_tar):
 
 @pytest.fixture(scope="module")
 def small_disk(tmp_path_factory):
-    import subprocess
-    folder = tmp_path_factory.mktemp("corten-t-disk")
-    image, point = folder / "disk", folder / "mnt"
-    with open(image, "wb") as f:
-        f.truncate(48 << 20)
-    point.mkdir()
-    subprocess.run(["mkfs.ext4", "-q", str(image)], check=True)
-    mounted = subprocess.run(["mount", "-o", "loop", str(image), str(point)], stderr=subprocess.PIPE)
-    if mounted.returncode:
-        pytest.skip(f"no loop mounts here: {mounted.stderr.decode().strip()}")
-    yield point
-    subprocess.run(["umount", "-l", str(point)], check=True)
+    with disks.mounted(tmp_path_factory.mktemp("corten-t-disk"), 48) as point:
+        yield point
 
 
 @pytest.mark.corten_only

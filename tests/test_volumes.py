@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import pytest
+from support import disks
 from support.engines import BOX, Daemon, pull
 
 
@@ -185,17 +186,8 @@ def test_what_the_host_mounts_in_a_volume_later_is_seen_inside_but_not_the_other
 @pytest.fixture(scope="module")
 def quota_disk(tmp_path_factory):
     """A small ext4 that enforces project quotas."""
-    place = tmp_path_factory.mktemp("corten-t-quota")
-    image, point = place / "disk", place / "mnt"
-    with open(image, "wb") as file:
-        file.truncate(64 << 20)
-    point.mkdir()
-    subprocess.run(["mkfs.ext4", "-q", "-O", "quota,project", str(image)], check=True)
-    mounted = subprocess.run(["mount", "-o", "loop,prjquota", str(image), str(point)], stderr=subprocess.PIPE)
-    if mounted.returncode:
-        pytest.skip(f"no project quotas here (ext4 needs CONFIG_QFMT_V2): {mounted.stderr.decode().strip()}")
-    yield point
-    subprocess.run(["umount", "-l", str(point)], check=True)
+    with disks.mounted(tmp_path_factory.mktemp("corten-t-quota"), 64, features="quota,project", options="prjquota") as point:
+        yield point
 
 
 @pytest.fixture(scope="module")
@@ -217,6 +209,30 @@ def test_a_volume_takes_no_more_than_its_size(limited, quota_disk):
     docker.ok("run", "--rm", "-v", "small:/d", BOX, "sh", "-c", "rm /d/big && head -c 1000000 /dev/zero > /d/fits")
     docker.ok("run", "--rm", BOX, "sh", "-c", "head -c 3000000 /dev/zero > /elsewhere")
     docker.ok("volume", "rm", "small")
+
+
+@pytest.mark.corten_only
+def test_a_container_takes_no_more_than_its_size(limited):
+    docker = limited.client("docker")
+    write = "head -c 3000000 /dev/zero > /big; head -c 1000 /dev/zero > /other; stat -c %s /big"
+    assert int(docker.ok("run", "--rm", "--storage-opt", "size=2m", BOX, "sh", "-c", write + " 2>/dev/null").split()[-1]) < 3000000
+    assert int(docker.ok("run", "--rm", BOX, "sh", "-c", write).split()[-1]) == 3000000
+
+
+@pytest.mark.corten_only
+@pytest.mark.parametrize("option, says", [("size=lots", "size"), ("size=0", "more than 0"), ("colour=red", "wanted size=BYTES")])
+def test_bad_storage_options(engine, option, says):
+    engine.client("docker").fails("create", "--storage-opt", option, BOX, code=1, says=says)
+
+
+@pytest.mark.corten_only
+def test_a_container_with_a_size_is_refused_where_the_disk_keeps_no_project_quotas(engine):
+    docker = engine.client("docker")
+    done = docker.run("create", "--name", "sized", "--storage-opt", "size=2m", BOX)
+    if done.code == 0:
+        pytest.skip("this disk keeps project quotas")
+    assert "project quotas" in done.err
+    docker.fails("inspect", "sized", code=1)
 
 
 @pytest.mark.corten_only

@@ -46,6 +46,23 @@ Result<void> set_shm_size(Options& options, const std::string& text) {
     return {};
 }
 
+Result<unsigned> percent(const std::string& text, std::string_view flag) {
+    const auto value = TRY(parse_integer(text, flag));
+    if (value < 0 || value > 100)
+        return fail(ErrorKind::invalid, "{} {}: wanted 0 to 100", flag, text);
+    return static_cast<unsigned>(value);
+}
+
+Result<void> set_gc_high(Options& options, const std::string& text) {
+    options.engine.image_gc.high = TRY(percent(text, "--image-gc-high"));
+    return {};
+}
+
+Result<void> set_gc_low(Options& options, const std::string& text) {
+    options.engine.image_gc.low = TRY(percent(text, "--image-gc-low"));
+    return {};
+}
+
 Result<void> add_hub_mirror(Options& options, const std::string& url) {
     options.engine.registries.mirrors.push_back(
         TRY(image::parse_mirror(image::default_domain, url)));
@@ -135,6 +152,11 @@ const std::vector<Setting>& settings() {
         {"blocked-registry", "blocked-registries", Kind::list,
          "HOST[/PATH] or *.DOMAIN that is never used",
          add_to([](Options& o) -> auto& { return o.engine.registries.blocked; })},
+        {"image-gc-high", "image-gc-high", Kind::text,
+         "percent of the disk above which unused images are removed (default 0: never)",
+         set_gc_high},
+        {"image-gc-low", "image-gc-low", Kind::text,
+         "percent at which that ends (default: at 10 below the high mark)", set_gc_low},
         {"label", "labels", Kind::list, "label of this daemon, NAME=VALUE",
          add_to([](Options& o) -> auto& { return o.engine.labels; })},
         {"log-driver", "log-driver", Kind::text, "json-file or none",
@@ -331,6 +353,16 @@ Result<void> check_absolute(const Options& options) {
     return {};
 }
 
+Result<void> check_gc(engine::Config::ImageGc& marks) {
+    if (marks.high == 0 && marks.low != 0)
+        return fail(ErrorKind::invalid, "--image-gc-low without --image-gc-high");
+    if (marks.low == 0) marks.low = marks.high > 10 ? marks.high - 10 : 0;
+    if (marks.low > marks.high)
+        return fail(ErrorKind::invalid, "--image-gc-low {} is above --image-gc-high {}", marks.low,
+                    marks.high);
+    return {};
+}
+
 }  // namespace
 
 Result<Options> read_options(std::span<const char* const> arguments) {
@@ -342,6 +374,7 @@ Result<Options> read_options(std::span<const char* const> arguments) {
     if (options.tls.verify) options.tls.enabled = true;
     TRY(fill_programs(options));
     TRY(check_absolute(options));
+    TRY(check_gc(options.engine.image_gc));
     return options;
 }
 

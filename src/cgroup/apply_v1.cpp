@@ -22,8 +22,9 @@ Result<void> set_number(const std::string& directory, std::string_view file,
     return set(directory, file, fmt::to_string(*value), option);
 }
 
+constexpr std::string_view memsw_option = "CONFIG_SWAP and swapaccount=1";
+
 Result<void> apply_limit_and_swap(const std::string& directory, const oci::LinuxMemory& memory) {
-    constexpr auto memsw_option = "CONFIG_SWAP and swapaccount=1";
     const auto limit = [&] {
         return set_number(directory, "memory.limit_in_bytes", memory.limit, "CONFIG_MEMCG");
     };
@@ -103,7 +104,7 @@ Result<void> give_realtime_to_parents(const std::string& directory, std::int64_t
 Result<void> set_realtime_runtime(const std::string& directory, std::int64_t runtime) {
     constexpr std::string_view file = "cpu.rt_runtime_us";
     constexpr auto option = "CONFIG_RT_GROUP_SCHED";
-    const auto first = set(directory, file, fmt::to_string(runtime), option);
+    auto first = set(directory, file, fmt::to_string(runtime), option);
     if (first || first.error().number() != EINVAL || runtime <= 0) return first;
     if (!give_realtime_to_parents(directory, 2 * runtime)) return first;
     return set(directory, file, fmt::to_string(runtime), option);

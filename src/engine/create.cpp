@@ -153,7 +153,6 @@ Result<void> check_built(const apitypes::HostConfig& host,
         return fail(ErrorKind::not_built, "{} is not implemented", what);
     };
     if (!apitypes::items(host.links).empty()) return not_built("--link");
-    if (!host.storage_opt.empty()) return not_built("--storage-opt");
     if (!host.runtime.empty() && host.runtime != "runc" && host.runtime != "corten")
         return invalid("unknown or invalid runtime name: {}", host.runtime);
     if (!host.volume_driver.empty() && host.volume_driver != "local")
@@ -327,7 +326,8 @@ Result<apitypes::CreateReply> create_container(Context& context, CreateContainer
     undo.add([&] { context.containers.release_name(spec.name, id); });
     TRY(sys::make_directories(context.files_of(id), 0710));
     undo.add([&] { sys::remove_tree(context.files_of(id)).ignore(); });
-    TRY(context.store->snapshots().prepare(id, spec.chain_id));
+    TRY(context.store->snapshots().prepare(id, spec.chain_id,
+                                           {.most_bytes = TRY(storage_limit(spec.host))}));
     undo.add([&] { context.store->snapshots().remove(id).ignore(); });
     const auto volumes = TRY(create_volumes(context, spec));
     undo.add([&] {
@@ -335,6 +335,8 @@ Result<apitypes::CreateReply> create_container(Context& context, CreateContainer
     });
     const ContainerState state;
     TRY(context.container_store.insert(spec, state));
+    // Nobody else asks, and it is a write.
+    if (context.config.image_gc.high != 0) TRY(context.store->images().note_use(spec.image_id));
     undo.commit();
     publish_container_event(context, spec, "create");
     context.containers.insert(std::make_shared<Container>(std::move(spec), state));

@@ -1,4 +1,5 @@
 #include "context.hpp"
+#include "disk_pressure.hpp"
 #include "lifecycle.hpp"
 
 #include <base/ids.hpp>
@@ -107,6 +108,7 @@ Result<std::unique_ptr<Engine>> Engine::open(Config config) {
     context->pump = TRY(proto::ShimPump::start());
     TRY(record_networks(*context, recorded));
     TRY(lifecycle::recover(*context));
+    watch_disk(*context);
     return std::unique_ptr<Engine>(new Engine(std::move(context)));
 }
 

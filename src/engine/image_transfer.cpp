@@ -1,5 +1,6 @@
 // Images on their way in and out, and what registries are asked.
 #include "context.hpp"
+#include "disk_pressure.hpp"
 #include "filters.hpp"
 #include "image_name.hpp"
 
@@ -57,6 +58,7 @@ Result<void> pull_one(Context& context, const image::PullRequest& pull,
     auto outcome = context.puller->pull(pull, sink_of(progress), cancel);
     if (!outcome) return given_up(context, std::move(outcome).error());
     publish_image_event(context, "pull", pull.reference.familiar(), pull.reference.familiar_name());
+    context.workers.post([&context] { relieve_disk(context); });
     return {};
 }
 

@@ -1,6 +1,7 @@
 #include "limits.hpp"
 
 #include <base/text.hpp>
+#include <base/units.hpp>
 #include <sys/file.hpp>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -208,6 +209,18 @@ Result<std::optional<oci::LinuxBlockIo>> block_io_of(const apitypes::Resources& 
 }
 
 }  // namespace
+
+Result<std::uint64_t> storage_limit(const apitypes::HostConfig& host) {
+    std::uint64_t bytes = 0;
+    for (const auto& [key, value] : host.storage_opt) {
+        if (key != "size")
+            return invalid("--storage-opt {}={}: unknown option, wanted size=BYTES", key, value);
+        const auto size = TRY(parse_size(value, "--storage-opt size"));
+        if (size <= 0) return invalid("--storage-opt size={}: wanted more than 0 bytes", value);
+        bytes = static_cast<std::uint64_t>(size);
+    }
+    return bytes;
+}
 
 Result<oci::LinuxResources> linux_resources(const apitypes::Resources& limits) {
     oci::LinuxResources resources;

@@ -14,6 +14,9 @@ namespace corten::engine {
 /// docker's texts and kind invalid.
 Result<void> check_limits(apitypes::HostConfig& host, const HostFacts& facts);
 
+/// Bytes that a container's own files may take, from --storage-opt size=; 0 is no limit.
+Result<std::uint64_t> storage_limit(const apitypes::HostConfig& host);
+
 /// Cgroup limits without device rules.
 Result<oci::LinuxResources> linux_resources(const apitypes::Resources& limits);
 

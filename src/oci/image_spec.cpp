@@ -58,7 +58,7 @@ Result<void> check_version(const Json& document, std::string_view type) {
 /// What the document is, from its own member and from what was said about it.
 Result<std::string> agreed_type(const Json& document, std::string_view content_type) {
     const std::string_view said = trim(split_once(content_type, ';').first);
-    const std::string own = own_media_type(document);
+    std::string own = own_media_type(document);
     const bool said_something = is_index(said) || is_manifest(said) || is_schema1(said);
     if (own.empty() || own == said) return std::string(said);
     if (said_something)

@@ -16,8 +16,9 @@ bool is_digest_reference(std::string_view reference) {
     return reference.find('@') != std::string_view::npos;
 }
 
-#define IMAGE_COLUMNS \
-    "id, config, manifest, manifest_digest, media_type, parent, chain_id, created, last_tagged"
+#define IMAGE_COLUMNS                                                                             \
+    "id, config, manifest, manifest_digest, media_type, parent, chain_id, created, last_tagged, " \
+    "last_used"
 
 Image image_of_row(const Row& row) {
     Image image;
@@ -30,6 +31,7 @@ Image image_of_row(const Row& row) {
     image.chain_id = row.text(6);
     image.created = WallTime(std::chrono::nanoseconds(row.integer(7)));
     image.last_tagged = WallTime(std::chrono::nanoseconds(row.integer(8)));
+    image.last_used = WallTime(std::chrono::nanoseconds(row.integer(9)));
     return image;
 }
 
@@ -58,7 +60,7 @@ Result<std::string> ImageStore::put(const NewImage& image) {
     // A second pull of the same config may come with another manifest; a build has none to give.
     TRY(db_.execute(
         "INSERT INTO image(" IMAGE_COLUMNS
-        ") VALUES(?, ?, ?, ?, ?, ?, nullif(?, ''), ?, 0) "
+        ") VALUES(?, ?, ?, ?, ?, ?, nullif(?, ''), ?, 0, 0) "
         "ON CONFLICT(id) DO UPDATE SET "
         "manifest = iif(excluded.manifest = '', manifest, excluded.manifest), "
         "manifest_digest = iif(excluded.manifest = '', manifest_digest, excluded.manifest_digest), "
@@ -68,6 +70,11 @@ Result<std::string> ImageStore::put(const NewImage& image) {
          image.parent, image.chain_id, unix_nanoseconds(now())}));
     TRY(change.commit());
     return id;
+}
+
+Result<void> ImageStore::note_use(const std::string& id) {
+    TRY(db_.execute("UPDATE image SET last_used = ? WHERE id = ?", {unix_nanoseconds(now()), id}));
+    return {};
 }
 
 Result<Image> ImageStore::get(const std::string& id) {

@@ -8,6 +8,7 @@
 #include <base/ids.hpp>
 #include <base/rollback.hpp>
 #include <storage/driver.hpp>
+#include <storage/quota.hpp>
 #include <sys/file.hpp>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -112,8 +113,10 @@ public:
         return written;
     }
 
-    Result<void> create_snapshot(const std::string& id) override {
+    Result<void> create_snapshot(const std::string& id, std::uint64_t most_bytes) override {
         const Fd directory = TRY(make_part(id));
+        // First, as what is made in it inherits the limit.
+        if (most_bytes != 0) TRY(limit_space(directory, most_bytes));
         TRY(make_directory(directory, "diff", 0755));
         TRY(make_directory(directory, "work", 0700));
         const Fd files = TRY(sys::open_at(directory, "diff", O_RDONLY | O_DIRECTORY));
@@ -156,6 +159,7 @@ public:
     Result<void> remove(const std::string& id) override {
         TRY(check_id(id));
         form_->forget(id);
+        if (const auto directory = open_part(id)) TRY(lift_limit(*directory));
         const std::string target = random_hex(12);
         if (::renameat(directory_.raw(), id.c_str(), trash_.raw(), target.c_str()) == 0) return {};
         if (errno == ENOENT) return {};

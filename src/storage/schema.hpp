@@ -59,6 +59,7 @@ CREATE TABLE lease_layer(
     PRIMARY KEY(lease, chain_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lease_layer_chain ON lease_layer(chain_id);
-)"};
+)",
+    "ALTER TABLE image ADD COLUMN last_used INTEGER NOT NULL DEFAULT 0"};
 
 }  // namespace corten::storage

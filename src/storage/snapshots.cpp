@@ -27,7 +27,7 @@ Result<void> SnapshotStore::prepare(const std::string& key, const std::string& p
     undo.add([&] { driver_.remove(id).ignore(); });  // an orphan otherwise; the next start's work
     // Inside the transaction, so that who holds the database sees no directory without a row.
     Transaction change = TRY(db_.begin());
-    TRY(driver_.create_snapshot(id));
+    TRY(driver_.create_snapshot(id, options.most_bytes));
     if (!parent.empty()) TRY(layers_.get(parent));
     TRY(
         db_.execute("INSERT INTO snapshot(key, cache_id, parent, init_layer, created) "

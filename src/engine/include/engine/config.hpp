@@ -26,6 +26,13 @@ struct Config {
     std::vector<std::string> dns_search;
     std::vector<std::string> dns_options;
     image::RegistryConfig registries;
+    /// Percent of the data root's disk: above the high mark images that no container uses are
+    /// removed until it is at the low one. 0: never.
+    struct ImageGc {
+        unsigned high = 0;
+        unsigned low = 0;
+    };
+    ImageGc image_gc;
     std::string log_driver = "json-file";
     std::map<std::string, std::string> log_options;
     struct Ulimit {

@@ -69,7 +69,9 @@ public:
     /// Re-creates the layer's tar; the caller compares its digest. `unsupported` without a record.
     virtual Result<void> write_tar(const std::string& id, Sink& out) = 0;
 
-    virtual Result<void> create_snapshot(const std::string& id) = 0;
+    /// With `most_bytes` its writable part takes no more of the disk than that; `unsupported` as
+    /// limit_space() has it. 0 is no limit.
+    virtual Result<void> create_snapshot(const std::string& id, std::uint64_t most_bytes = 0) = 0;
 
     /// A detached mount: in no mount table and gone with its last descriptor. Attach it with
     /// move_mount(2), or use it by descriptor as root of *at calls.

@@ -30,6 +30,7 @@ struct Image {
     std::uint64_t size = 0;            ///< sum of its layers' sizes
     WallTime created{};                ///< when it was stored here (not the config's "created")
     WallTime last_tagged{};            ///< epoch when never
+    WallTime last_used{};              ///< see ImageStore::note_use(); epoch when never
 };
 
 struct NewImage {
@@ -121,6 +122,8 @@ public:
     /// Gives the id of the image that had it before, "" if none.
     Result<std::string> tag(const std::string& reference, const std::string& id);
     Result<std::optional<std::string>> image_of(const std::string& reference);
+    /// A container was made from it, now. An image that is gone is fine.
+    Result<void> note_use(const std::string& id);
 
     /// docker's rules for `rmi`, with its messages: untag only while other references remain;
     /// delete with layers and untagged parents otherwise; `conflict` for images in use or with

@@ -13,7 +13,8 @@
 namespace corten::storage {
 
 struct SnapshotOptions {
-    bool init_layer = true;  ///< see MountPlan::init_layer
+    bool init_layer = true;        ///< see MountPlan::init_layer
+    std::uint64_t most_bytes = 0;  ///< see Driver::create_snapshot
 };
 
 class SnapshotStore {
