@@ -93,16 +93,24 @@ const XattrPrefix* prefix_of(std::string_view name) {
     return nullptr;
 }
 
+/// A version, and entries of eight bytes. False for another version than the kernel's, which a file
+/// system has no support for.
+Result<bool> is_acl(std::string_view value) {
+    constexpr std::string_view version("\2\0\0", 4);
+    if (value.size() < version.size()) return Error::from_errno(EINVAL, "an ACL");
+    if (!value.starts_with(version)) return false;
+    if (value.size() % 8 != version.size()) return Error::from_errno(EINVAL, "an ACL");
+    return true;
+}
+
 Result<void> append_xattr(std::string& out, std::string_view name, std::string_view value) {
     const XattrPrefix* prefix = prefix_of(name);
     if (!prefix) return {};
     const std::string_view rest = name.substr(prefix->text.size());
-    // As setxattr(2) says it. An ACL is a version and entries of eight bytes.
+    // As setxattr(2) says it.
     if (name.size() > 255) return Error::from_errno(ERANGE, fmt::format("set {}", name));
     if (value.size() >= xattr_limit) return Error::from_errno(E2BIG, fmt::format("set {}", name));
-    if (rest.empty() &&
-        (value.size() % 8 != 4 || !value.starts_with(std::string_view("\2\0\0", 4))))
-        return Error::from_errno(EINVAL, fmt::format("set {}", name));
+    if (rest.empty() && !TRY(is_acl(value).context(name))) return {};
     const erofs::XattrEntry entry{static_cast<std::uint8_t>(rest.size()), prefix->index,
                                   static_cast<std::uint16_t>(value.size())};
     out.append(bytes_of(entry)).append(rest).append(value);

@@ -22,35 +22,31 @@ Result<Fd> lock_root(const std::string& root) {
                 root);
 }
 
-/// The driver whose directory there is; the default one for a new data root.
-std::string driver_in_use(const std::string& root) {
-    const std::string erofs(erofs_driver_name);
-    return sys::exists(fmt::format("{}/{}", root, erofs)) ? erofs
-                                                          : std::string(overlay_driver_name);
+Result<bool> has_layers(Database& db) {
+    return TRY(db.integer("SELECT EXISTS(SELECT 1 FROM layer) OR EXISTS(SELECT 1 FROM snapshot)",
+                          {})) != 0;
 }
 
-/// What another driver has left goes when the database names nothing of it.
-Result<void> leave_other_driver(Database& db, const std::string& root, std::string_view driver) {
+/// The name of the driver and its directory. What another one has left goes when the database names
+/// nothing of it.
+Result<std::string> choose_driver(Database& db, const std::string& root, std::string wanted) {
+    const auto has = [&](std::string_view name) {
+        return sys::exists(fmt::format("{}/{}", root, name));
+    };
+    const bool used = TRY(has_layers(db));
+    if (wanted.empty())
+        wanted = used && has(erofs_driver_name) ? erofs_driver_name : overlay_driver_name;
+    TRY(check_driver_name(wanted));
     const std::string_view other =
-        driver == overlay_driver_name ? erofs_driver_name : overlay_driver_name;
-    const std::string path = fmt::format("{}/{}", root, other);
-    if (!sys::exists(path)) return {};
-    if (TRY(db.integer("SELECT (SELECT count(*) FROM layer) + (SELECT count(*) FROM snapshot)",
-                       {})) > 0)
+        wanted == overlay_driver_name ? erofs_driver_name : overlay_driver_name;
+    if (!has(other)) return wanted;
+    if (used)
         return fail(ErrorKind::conflict,
                     "{} has images and containers of the storage driver {}, which {} cannot use: "
                     "start with --storage-driver={}, or use another data root",
-                    root, other, driver, other);
-    return sys::remove_tree(path);
-}
-
-Result<std::unique_ptr<Driver>> open_driver_of(Database& db, const std::string& root,
-                                               const StoreOptions& options) {
-    const std::string name = options.driver.empty() ? driver_in_use(root) : options.driver;
-    const std::string path = fmt::format("{}/{}", root, name);
-    TRY(check_driver_name(name));
-    TRY(leave_other_driver(db, root, name));
-    return open_driver(name, path);
+                    root, other, wanted, other);
+    TRY(sys::remove_tree(fmt::format("{}/{}", root, other)));
+    return wanted;
 }
 
 }  // namespace
@@ -74,7 +70,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_root,
     auto db = TRY(Database::open(fmt::format("{}/corten.db", data_root)));
     TRY(db->migrate("storage", storage_schema));
     BlobStore blobs = TRY(BlobStore::open(data_root));
-    auto driver = TRY(open_driver_of(*db, data_root, options));
+    const std::string name = TRY(choose_driver(*db, data_root, options.driver));
+    auto driver = TRY(open_driver(name, fmt::format("{}/{}", data_root, name)));
     std::unique_ptr<Store> store(
         new Store(data_root, std::move(lock), std::move(db), std::move(blobs), std::move(driver)));
     TRY(store->recover().context(fmt::format("recovery of {}", data_root)));
