@@ -116,7 +116,8 @@ const std::vector<Setting>& settings() {
         {"data-root", "data-root", Kind::text, "where images, containers and volumes are kept",
          text_into([](Options& o) -> auto& { return o.engine.data_root; })},
         {"storage-driver", "storage-driver", Kind::text,
-         "how layers are kept: overlay or erofs (default: as the data root has them, else overlay)",
+         "how layers are kept: overlay or erofs (also -s; default: as they are there, else "
+         "overlay)",
          text_into([](Options& o) -> auto& { return o.engine.storage_driver; })},
         {"exec-root", "exec-root", Kind::text, "where the state of running containers is kept",
          text_into([](Options& o) -> auto& { return o.engine.exec_root; })},
@@ -205,6 +206,8 @@ std::string_view long_name(char short_name) {
             return "pidfile";
         case 'G':
             return "group";
+        case 's':
+            return "storage-driver";
         case 'v':
             return "version";
         case 'h':
