@@ -233,7 +233,7 @@ Result<void> Launcher::clone(Fd& ours, Fd& theirs) {
                       : sys::clone_process({.flags = flags, .cgroup = group});
     if (child && !*child) {
         ours.reset();
-        if (group) plan_.cgroup = cgroup::Group();  // it was born there
+        plan_.born_in_cgroup = group.valid();
         run_init(plan_, std::move(theirs));
     }
     TRY(detour.leave().context("return to the caller's namespaces"));

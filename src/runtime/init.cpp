@@ -117,7 +117,7 @@ Result<void> Init::become_mapped_root() {
 }
 
 Result<void> Init::join_cgroup() {
-    if (!plan_.cgroup.valid()) return {};
+    if (!plan_.cgroup.valid() || plan_.born_in_cgroup) return {};
     auto joined = plan_.cgroup.join_self();
     if (!joined && plan_.tolerate_cgroup_errors)
         return send(control_, Signal::warning, joined.error().message() + ", ignoring");
@@ -182,7 +182,8 @@ Result<void> Init::build_tree() {
     lap("devices");
     if (!plan_.spec.linux_section.masked_paths.empty()) plan_.null_mount = TRY(null_mount());
     if (plan_.process.process.terminal) {
-        console_ = TRY(open_console(root_, plan_.process.process, plan_.process.stdio.keep_line_ends));
+        console_ =
+            TRY(open_console(root_, plan_.process.process, plan_.process.stdio.keep_line_ends));
         if (isolated) TRY(bind_console(root_, console_));
     }
     // Made here, because the root may be read-only later. The directory is looked up again then.

@@ -57,6 +57,7 @@ struct LaunchPlan {
     ProcessPlan process;
     cgroup::Layout cgroup_layout;
     cgroup::Group cgroup;
+    bool born_in_cgroup = false;  ///< the process was made in its group
     Fd start_listener;
     Fd null_mount;  ///< made by the process: a detached, read-only mount of the host's /dev/null
     bool die_with_parent = false;

@@ -159,6 +159,19 @@ TEST_F(ContainerTest, SetsSysctlsAndLimits) {
     EXPECT_THAT(outcome.output, HasSubstr("80\n77\n64\n20\n"));
 }
 
+TEST_F(ContainerTest, ShowsNoGroupButItsOwn) {
+    for (const bool own_namespace : {false, true}) {
+        auto config = spec({});
+        if (own_namespace) config.linux_section.namespaces.push_back({"cgroup", ""});
+        const auto outcome = run(
+            shell(config,
+                  "cd /sys/fs/cgroup; cat cgroup.procs 2>/dev/null || "
+                  "cat */cgroup.procs; echo; ls -d */corten-rt-test corten-rt-test 2>/dev/null"));
+        EXPECT_THAT(outcome.output, HasSubstr("1\n"));
+        EXPECT_THAT(outcome.output, Not(HasSubstr("corten-rt-test"))) << own_namespace;
+    }
+}
+
 TEST_F(ContainerTest, GivesATerminalOfTheContainersOwn) {
     auto config = spec({"sh", "-c", "tty; test -c /dev/console && echo console"});
     config.process->terminal = true;
