@@ -3,6 +3,7 @@
 #include <base/text.hpp>
 #include <sys/file.hpp>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -48,6 +49,22 @@ std::map<std::string, std::uint64_t> read_flat_keyed(const std::string& director
         if (const auto number = to_number(value)) values.emplace(key, *number);
     }
     return values;
+}
+
+Result<std::vector<std::string>> subgroups(const std::string& directory) {
+    std::vector<std::string> found;
+    DIR* stream = ::opendir(directory.c_str());
+    if (stream == nullptr && errno == ENOENT) return found;
+    if (stream == nullptr) return fail_errno("open {}", directory);
+    errno = 0;
+    while (const dirent* entry = ::readdir(stream))
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            found.push_back(in(directory, entry->d_name));
+    const int number = errno;
+    ::closedir(stream);
+    if (number != 0 && number != ENOENT)
+        return Error::from_errno(number, fmt::format("list {}", directory));
+    return found;
 }
 
 bool has_control(const std::string& directory, std::string_view file) {

@@ -18,6 +18,8 @@ std::optional<std::uint64_t> read_number(const std::string& directory, std::stri
 /// "key value" lines (memory.stat, cpu.stat, memory.events). Empty when the file is not there.
 std::map<std::string, std::uint64_t> read_flat_keyed(const std::string& directory,
                                                      std::string_view file);
+/// The paths of the groups right below; none when `directory` is gone.
+Result<std::vector<std::string>> subgroups(const std::string& directory);
 bool has_control(const std::string& directory, std::string_view file);
 
 /// One write. A file that does not exist is ErrorKind::unsupported and names `kernel_option`.

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include <cgroup/group.hpp>
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -78,6 +77,8 @@ Result<void> prepare(const std::string& directory, const Hierarchy& hierarchy, b
 }
 
 Result<void> refuse_if_in_use(const std::string& directory) {
+    if (::access((directory + "/cgroup.procs").c_str(), W_OK) < 0)
+        return fail_errno("take over cgroup {}", directory);
     const auto frozen = read_control(directory, "freezer.state").value_or("");
     if (frozen == "FROZEN" || read_number(directory, "cgroup.freeze").value_or(0) == 1)
         return fail(ErrorKind::conflict, "cgroup {} is frozen: thaw it first", directory);
@@ -125,23 +126,12 @@ Result<void> make_leaf(const std::string& directory, const Hierarchy& hierarchy,
     return prepare(directory, hierarchy, v2);
 }
 
-std::vector<std::string> subdirectories(const std::string& directory) {
-    std::vector<std::string> found;
-    DIR* stream = ::opendir(directory.c_str());
-    if (stream == nullptr) return found;
-    while (const dirent* entry = ::readdir(stream))
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-            found.push_back(fmt::format("{}/{}", directory, entry->d_name));
-    ::closedir(stream);
-    return found;
-}
-
 /// EBUSY for a short while is normal: a process that just died is still being taken apart.
 Result<void> remove_directory(const std::string& directory, Clock::time_point deadline) {
     for (auto pause = milliseconds(1);; pause = std::min(pause * 2, milliseconds(50))) {
         if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) return {};
         if (errno != EBUSY && errno != ENOTEMPTY) return fail_errno("remove cgroup {}", directory);
-        for (const auto& child : subdirectories(directory)) TRY(remove_directory(child, deadline));
+        for (const auto& child : TRY(subgroups(directory))) TRY(remove_directory(child, deadline));
         if (Clock::now() >= deadline)
             return fail(ErrorKind::conflict, "remove cgroup {}: it is still in use", directory)
                 .with_number(EBUSY);
@@ -181,15 +171,18 @@ Result<Group> Group::open(const Layout& layout, std::string_view path) {
     Group group;
     group.path_ = path;
     group.unified_ = layout.unified();
-    const auto add = [&](const Hierarchy& hierarchy, bool v2) {
+    const auto add = [&](const Hierarchy& hierarchy, bool v2) -> Result<void> {
         const std::string directory = directory_in(hierarchy, path);
         if (::access(directory.c_str(), F_OK) == 0)
             group.directories_.push_back({directory, hierarchy.controllers, v2});
+        else if (errno != ENOENT && errno != ENOTDIR)
+            return fail_errno("cgroup {}", directory);
+        return {};
     };
     if (group.unified_)
-        add(*layout.v2, true);
+        TRY(add(*layout.v2, true));
     else
-        for (const auto& hierarchy : layout.v1) add(hierarchy, false);
+        for (const auto& hierarchy : layout.v1) TRY(add(hierarchy, false));
     if (!group.valid()) return fail(ErrorKind::not_found, "cgroup {} does not exist", path);
     return group;
 }
@@ -219,8 +212,12 @@ std::vector<std::pair<std::string, std::string>> Group::controllers() const {
 
 Result<void> Group::remove(std::chrono::milliseconds patience) const {
     const auto deadline = Clock::now() + patience;
-    for (const auto& directory : directories_) TRY(remove_directory(directory.path, deadline));
-    return {};
+    Result<void> outcome;
+    for (const auto& directory : directories_) {
+        auto removed = remove_directory(directory.path, deadline);
+        if (outcome) outcome = std::move(removed);
+    }
+    return outcome;
 }
 
 }  // namespace corten::cgroup

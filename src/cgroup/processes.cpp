@@ -1,11 +1,11 @@
 // What concerns the processes of a group: joining, listing, freezing, killing.
 #include "files.hpp"
 
+#include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <sys/file.hpp>
 
 #include <cgroup/group.hpp>
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
@@ -27,14 +27,7 @@ Result<void> collect(const std::string& directory, std::set<pid_t>& pids) {
     if (!content && content.error().number() == ENOENT) return {};  // removed meanwhile
     for (const auto& line : split(TRY(std::move(content)), '\n'))
         if (const auto pid = to_number(line)) pids.insert(static_cast<pid_t>(*pid));
-    DIR* stream = ::opendir(directory.c_str());
-    if (stream == nullptr) return {};
-    std::vector<std::string> below;
-    while (const dirent* entry = ::readdir(stream))
-        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
-            below.push_back(fmt::format("{}/{}", directory, entry->d_name));
-    ::closedir(stream);
-    for (const auto& child : below) TRY(collect(child, pids));
+    for (const auto& child : TRY(subgroups(directory))) TRY(collect(child, pids));
     return {};
 }
 
@@ -99,18 +92,21 @@ Result<void> Group::freeze() const {
         return fail(ErrorKind::unsupported,
                     "pause needs the freezer controller (CONFIG_CGROUP_FREEZER)");
     const auto deadline = Clock::now() + freeze_patience;
+    Rollback undo;
+    undo.add([this] { thaw().ignore(); });
     for (auto pause = milliseconds(1);; pause = std::min(pause * 2, milliseconds(20))) {
         // v1 can get stuck in FREEZING when a process forks meanwhile: writing again helps.
         TRY(unified_
                 ? write_control(directory, "cgroup.freeze", "1", "Linux 5.2")
                 : write_control(directory, "freezer.state", "FROZEN", "CONFIG_CGROUP_FREEZER"));
-        if (TRY(freezer_state()) == FreezerState::frozen) return {};
-        if (Clock::now() >= deadline) break;
+        if (TRY(freezer_state()) == FreezerState::frozen) break;
+        if (Clock::now() >= deadline)
+            return fail(ErrorKind::conflict, "cgroup {} did not freeze within {} seconds", path_,
+                        freeze_patience.count());
         std::this_thread::sleep_for(pause);
     }
-    TRY(thaw());
-    return fail(ErrorKind::conflict, "cgroup {} did not freeze within {} seconds", path_,
-                freeze_patience.count());
+    undo.commit();
+    return {};
 }
 
 Result<void> Group::thaw() const {
