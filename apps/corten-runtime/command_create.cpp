@@ -7,6 +7,7 @@
 #include <base/rollback.hpp>
 #include <runtime/container.hpp>
 #include <runtime/hooks.hpp>
+#include <runtime/rights.hpp>
 #include <sys/file.hpp>
 #include <sys/prctl.h>
 #include <sys/socket.hpp>
@@ -63,7 +64,7 @@ Result<std::string> cgroup_path(const Global& global, const oci::Spec& spec,
 bool is_rootless(const Global& global) {
     if (global.rootless == "true") return true;
     if (global.rootless == "false") return false;
-    return ::geteuid() != 0;
+    return !runtime::is_host_root();
 }
 
 std::string owner_name() {
@@ -82,13 +83,13 @@ std::string owner_name() {
     return fmt::to_string(::getuid());
 }
 
-Record record_of(const runtime::Created& created, const oci::Spec& spec, const std::string& id,
-                 const std::string& bundle) {
+Result<Record> record_of(const runtime::Created& created, const oci::Spec& spec,
+                         const std::string& id, const std::string& bundle) {
     Record record;
     record.oci_version = oci::runtime_spec_version;
     record.id = id;
     record.pid = created.init.process().pid();
-    record.pid_start_time = process_start_time(record.pid);
+    record.pid_start_time = TRY(process_start_time(record.pid));
     record.bundle = bundle;
     record.rootfs =
         spec.root->path.starts_with('/') ? spec.root->path : bundle + "/" + spec.root->path;
@@ -121,7 +122,7 @@ runtime::LaunchRequest request_for(const Global& global, const CreateOptions& op
     request.preserve_fds = options.preserve_fds;
     request.no_pivot = options.no_pivot;
     request.no_new_keyring = options.no_new_keyring;
-    request.tolerate_cgroup_errors = is_rootless(global);
+    request.optional_cgroup = is_rootless(global) && !options.cgroup_given;
     auto& seccomp = request.spec.linux_section.seccomp;
     if (seccomp) request.seccomp_program = cached_filter(global, *seccomp);
     return request;
@@ -153,6 +154,7 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
     auto spec = TRY(oci::parse_spec(configuration));
     TRY(oci::validate(spec));
     TRY(check_terminal(spec, options, detached));
+    options.cgroup_given = !spec.linux_section.cgroups_path.empty();
     spec.linux_section.cgroups_path = TRY(cgroup_path(global, spec, options.id));
     TRY(pass_listen_fds(spec, options));
     auto creation = TRY(Creation::begin(global, options.id, configuration));
@@ -173,19 +175,19 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
         created.console_master.reset();
     }
     TRY(write_pid_file(options.pid_file, created.init.process().pid()));
-    auto container = TRY(creation.commit(record_of(created, spec, options.id, bundle)));
-    undo.commit();
+    undo.add([&] { remove_pid_file(options.pid_file); });
+    auto container = TRY(creation.publish(TRY(record_of(created, spec, options.id, bundle))));
     if (gate == Gate::socket) TRY(created.release());
+    undo.commit();
+    creation.keep();
     return Made{std::move(created), std::move(container), std::move(spec)};
 }
 
-Result<void> poststart(const Container& container, const oci::Spec& spec) {
-    if (!spec.hooks) return {};
-    auto state = container.state();
-    state.status = "running";
+void poststart(const Container& container, const oci::Spec& spec) {
+    if (!spec.hooks) return;
+    const auto state = container.state_as(Status::running);
     auto result = runtime::run_hooks(spec.hooks->poststart, "poststart", state);
     if (!result) log_warning(result.error().message());
-    return {};
 }
 
 Error start_error(Error error) {
@@ -201,6 +203,7 @@ void let_go(runtime::Created& created) {
 Result<int> run_attended(const CreateOptions& options, Made made) {
     Fd master = std::move(made.created.console_master);
     const auto code = attend(std::move(made.created.init), master);
+    if (!code) remove_pid_file(options.pid_file);
     if (!options.keep)
         TRY(made.container.destroy(made.spec.hooks ? made.spec.hooks->poststop
                                                    : std::vector<oci::Hook>()));
@@ -225,10 +228,12 @@ Result<int> run(const Global& global, const CreateOptions& options) {
     auto started = made.created.start();
     if (!started) {
         made.created.init = sys::OwnedChild();  // reaped before its group goes
-        TRY(made.container.destroy());
+        remove_pid_file(options.pid_file);
+        const auto removed = made.container.destroy();
+        if (!removed) log_warning(removed.error().message());
         return start_error(std::move(started).error());
     }
-    TRY(poststart(made.container, made.spec));
+    poststart(made.container, made.spec);
     if (!options.detach) return run_attended(options, std::move(made));
     let_go(made.created);
     return 0;
@@ -236,18 +241,19 @@ Result<int> run(const Global& global, const CreateOptions& options) {
 
 Result<int> start(const Global& global, const std::string& id) {
     const auto container = TRY(Container::load(global, id));
-    const auto status = container.status();
+    const auto status = TRY(container.status());
     if (status == Status::stopped)
         return fail(ErrorKind::conflict, "cannot start a container that has stopped");
     if (status != Status::created)
         return fail(ErrorKind::conflict, "cannot start an already running container");
+    const auto spec = TRY(container.spec());
     const Fd socket =
         TRY(sys::connect_unix(container.start_socket(), sys::SocketType::stream).context("start"));
-    // Taken away first: from here on it is no longer "created", and nobody can start it twice.
-    TRY(sys::remove_file(container.start_socket()));
     auto started = runtime::start_by_socket(socket);
     if (!started) return start_error(std::move(started).error());
-    TRY(poststart(container, TRY(container.spec())));
+    // It says nothing any more, so it may stay when it cannot go.
+    sys::remove_file(container.start_socket()).ignore();
+    poststart(container, spec);
     return 0;
 }
 

@@ -129,10 +129,10 @@ Result<int> events(const Global& global, const std::string& id, bool stats,
     if (every.count() <= 0)
         return fail(ErrorKind::invalid, "duration interval must be greater than 0");
     const auto container = TRY(Container::load(global, id));
-    const auto status = container.status();
+    const auto status = TRY(container.status());
     if (status == Status::stopped)
         return fail(ErrorKind::conflict, "container with id {} is not running", id);
-    const auto group = container.cgroup();
+    const auto group = TRY(container.cgroup());
     if (!group.valid()) return fail(ErrorKind::conflict, "container has no cgroup to look in");
     if (stats) {
         TRY(print_stats(group, id));

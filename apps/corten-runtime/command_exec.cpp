@@ -3,6 +3,7 @@
 #include "seccomp_cache.hpp"
 #include "store.hpp"
 
+#include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <runtime/exec.hpp>
 #include <sys/file.hpp>
@@ -76,7 +77,7 @@ Result<oci::Process> process_from(const ExecOptions& options, const oci::Spec& s
 }
 
 Result<void> check_state(const Container& container, const ExecOptions& options) {
-    const auto status = container.status();
+    const auto status = TRY(container.status());
     if (status == Status::stopped)
         return fail(ErrorKind::conflict, "cannot exec in a stopped container");
     if (status == Status::paused && !options.ignore_paused)
@@ -102,7 +103,7 @@ Result<runtime::ExecRequest> request_for(const Global& global, const ExecOptions
     request.process = TRY(process_from(options, spec));
     TRY(check_terminal(request.process, options));
     request.container = TRY(container.process());
-    request.cgroup = container.cgroup();
+    request.cgroup = TRY(container.cgroup());
     if (!options.cgroup.empty()) {
         const auto layout = TRY(cgroup::Layout::detect());
         const auto path = container.record().cgroup_path + "/" + options.cgroup;
@@ -133,11 +134,18 @@ Result<int> exec(const Global& global, const ExecOptions& options) {
     if (!started)
         return std::move(started).error().context("exec failed: unable to start container process");
     TRY(write_pid_file(options.pid_file, started->child.process().pid()));
+    Rollback undo;
+    undo.add([&] { remove_pid_file(options.pid_file); });
     if (!options.console_socket.empty()) {
         TRY(send_console(options.console_socket, started->console_master));
         started->console_master.reset();
     }
-    if (!options.detach) return attend(std::move(started->child), started->console_master);
+    if (!options.detach) {
+        const auto code = TRY(attend(std::move(started->child), started->console_master));
+        undo.commit();
+        return code;
+    }
+    undo.commit();
     const auto process = started->child.detach();
     log_debug(fmt::format("process {} goes on without us", process.pid()));
     return 0;

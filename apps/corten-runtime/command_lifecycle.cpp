@@ -53,14 +53,13 @@ Result<void> wait_for_exit(const sys::PidRef& process) {
 /// SIGKILL to init takes its pid namespace along; without one of its own all processes are in the
 /// group.
 Result<void> kill_container(const Container& container) {
-    const auto group = container.cgroup();
+    const auto group = TRY(container.cgroup());
     if (group.valid()) TRY(group.thaw());
     const auto process = container.process();
-    if (process) {
-        process->signal(SIGKILL).ignore();  // it may have gone meanwhile
-        TRY(wait_for_exit(*process));
-    }
-    return {};
+    if (!process && process.error().kind() == ErrorKind::not_found) return {};
+    if (!process) return process.error();
+    process->signal(SIGKILL).ignore();  // it may have gone meanwhile
+    return wait_for_exit(*process);
 }
 
 }  // namespace
@@ -68,13 +67,15 @@ Result<void> kill_container(const Container& container) {
 Result<int> kill(const Global& global, const std::string& id, const std::string& signal, bool all) {
     const int number = TRY(parse_signal(signal));
     const auto container = TRY(Container::load(global, id));
-    const auto group = container.cgroup();
+    const auto group = TRY(container.cgroup());
     const auto spec = TRY(container.spec());
     const bool own_pids = oci::find_namespace(spec, "pid") != nullptr;
     if (all || (!own_pids && number == SIGKILL)) {
-        if (!group.valid()) return fail(ErrorKind::conflict, "container not running");
-        TRY(group.kill_all(number));
-        return 0;
+        if (group.valid()) {
+            TRY(group.kill_all(number));
+            return 0;
+        }
+        if (all) return fail(ErrorKind::conflict, "container has no cgroup to look in");
     }
     const auto process = TRY(container.process());
     TRY(process.signal(number));
@@ -98,7 +99,7 @@ Result<int> remove(const Global& global, const std::string& id, bool force) {
     auto loaded = Container::load(global, id);
     if (!loaded && force) return remove_anything(global, id);
     const auto container = TRY(std::move(loaded));
-    const auto status = container.status();
+    const auto status = TRY(container.status());
     // A process that was never started has done nothing yet, so it needs no --force.
     const bool harmless = status == Status::stopped || status == Status::created;
     if (!harmless && !force)
@@ -109,18 +110,28 @@ Result<int> remove(const Global& global, const std::string& id, bool force) {
     return 0;
 }
 
+namespace {
+
+Result<cgroup::Group> group_to_freeze(const Container& container) {
+    auto group = TRY(container.cgroup());
+    if (!group.valid()) return fail(ErrorKind::conflict, "container has no cgroup to freeze");
+    return group;
+}
+
+}  // namespace
+
 Result<int> pause(const Global& global, const std::string& id) {
     const auto container = TRY(Container::load(global, id));
-    const auto status = container.status();
+    const auto status = TRY(container.status());
     if (status != Status::running && status != Status::created)
         return fail(ErrorKind::conflict, "container not running or created: {}", to_string(status));
-    TRY(container.cgroup().freeze());
+    TRY(TRY(group_to_freeze(container)).freeze());
     return 0;
 }
 
 Result<int> resume(const Global& global, const std::string& id) {
     const auto container = TRY(Container::load(global, id));
-    const auto group = container.cgroup();
+    const auto group = TRY(group_to_freeze(container));
     if (TRY(group.freezer_state()) == cgroup::FreezerState::thawed)
         return fail(ErrorKind::conflict, "container not paused");
     TRY(group.thaw());

@@ -35,11 +35,16 @@ struct Shown {
     }
 };
 
-Shown show(const Container& container) {
+Result<Shown> show(const Container& container) {
     const auto& record = container.record();
-    const auto state = container.state();
-    return {record.oci_version, record.id,      state.pid,          state.status, record.bundle,
-            record.rootfs,      record.created, record.annotations, record.owner};
+    const auto state = TRY(container.state());
+    return Shown{record.oci_version, record.id,          state.pid,
+                 state.status,       record.bundle,      record.rootfs,
+                 record.created,     record.annotations, record.owner};
+}
+
+Result<Shown> load_and_show(const Global& global, const std::string& id) {
+    return show(TRY(Container::load(global, id)));
 }
 
 void print_table(const std::vector<Shown>& all) {
@@ -95,8 +100,7 @@ Result<std::string> run_ps(const std::vector<std::string>& arguments) {
 }  // namespace
 
 Result<int> state(const Global& global, const std::string& id) {
-    const auto container = TRY(Container::load(global, id));
-    fmt::print("{}\n", to_json(show(container)).dump(2));
+    fmt::print("{}\n", to_json(TRY(load_and_show(global, id))).dump(2));
     return 0;
 }
 
@@ -105,12 +109,12 @@ Result<int> list(const Global& global, const std::string& format, bool quiet) {
         return fail(ErrorKind::invalid, "invalid format option");
     std::vector<Shown> all;
     for (const auto& id : TRY(Container::ids(global))) {
-        const auto container = Container::load(global, id);
+        auto shown = load_and_show(global, id);
         // Deleted between the listing and now, or damaged: the others still count.
-        if (!container)
-            log_warning(fmt::format("load container {}: {}", id, container.error().message()));
+        if (!shown)
+            log_warning(fmt::format("load container {}: {}", id, shown.error().message()));
         else
-            all.push_back(show(*container));
+            all.push_back(std::move(*shown));
     }
     if (quiet)
         for (const auto& entry : all) fmt::print("{}\n", entry.id);
@@ -124,7 +128,7 @@ Result<int> list(const Global& global, const std::string& format, bool quiet) {
 Result<int> processes(const Global& global, const std::string& id, const std::string& format,
                       const std::vector<std::string>& ps_options) {
     const auto container = TRY(Container::load(global, id));
-    const auto group = container.cgroup();
+    const auto group = TRY(container.cgroup());
     if (!group.valid()) return fail(ErrorKind::conflict, "container has no cgroup to look in");
     const auto pids = TRY(group.processes());
     if (format == "json") {

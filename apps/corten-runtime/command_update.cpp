@@ -1,6 +1,7 @@
 #include "commands.hpp"
 #include "store.hpp"
 
+#include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <base/units.hpp>
 #include <sys/file.hpp>
@@ -101,20 +102,30 @@ void remember(oci::Spec& spec, const oci::LinuxResources& fresh) {
     if (fresh.pids && fresh.pids->limit) all.pids = fresh.pids;
 }
 
+/// All but the devices, which `update` leaves alone.
+oci::LinuxResources limits_of(oci::LinuxResources all) {
+    all.devices.clear();
+    return all;
+}
+
 }  // namespace
 
 Result<int> update(const Global& global, const UpdateOptions& options) {
     const auto container = TRY(Container::load(global, options.id));
-    if (container.status() == Status::stopped)
+    if (TRY(container.status()) == Status::stopped)
         return fail(ErrorKind::conflict, "container not running");
     auto resources = TRY(resources_from(options));
     auto spec = TRY(container.spec());
     if (resources.cpu) complete_cpu(*resources.cpu, spec);
-    const auto group = container.cgroup();
+    const auto group = TRY(container.cgroup());
     if (!group.valid()) return fail(ErrorKind::conflict, "container has no cgroup");
+    const auto before = spec.linux_section.resources.value_or(oci::LinuxResources{});
+    Rollback undo;
+    undo.add([&] { group.apply(limits_of(before)).ignore(); });  // as far as they were given
     TRY(group.apply(resources));
     remember(spec, resources);
     TRY(container.save_spec(spec));
+    undo.commit();
     return 0;
 }
 

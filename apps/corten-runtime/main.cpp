@@ -272,16 +272,18 @@ bool enters_container(std::string_view command) {
 int main(int argc, char** argv) {
     using namespace corten;
     const auto command = runtime_cli::command_of(argc, argv);
+    const auto failed = [&](const Error& error) {
+        runtime_cli::log_fatal(error.message());
+        // exec's failures must differ from what the process itself can return.
+        return command == "exec" ? 255 : 1;
+    };
     if (runtime_cli::enters_container(command)) {
         const auto sealed = runtime::run_sealed(argv);
-        if (!sealed) runtime_cli::log_warning(sealed.error().message() + ", ignoring");
+        if (!sealed) return failed(sealed.error());
     }
     // Memory is never given back before the end, which comes soon.
     ::mallopt(M_TRIM_THRESHOLD, 64 << 20);
     ::mallopt(M_TOP_PAD, 512 << 10);
     const auto code = runtime_cli::run_program(argc, argv);
-    if (code) return *code;
-    runtime_cli::log_fatal(code.error().message());
-    // exec's failures must differ from what the process itself can return.
-    return command == "exec" ? 255 : 1;
+    return code ? *code : failed(code.error());
 }

@@ -30,6 +30,7 @@ struct CreateOptions {
     bool detach = false;  ///< run only
     bool keep = false;    ///< run only
     bool no_subreaper = false;
+    bool cgroup_given = false;  ///< by the configuration
 };
 
 struct ExecOptions {

@@ -4,7 +4,9 @@
 #include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <runtime/hooks.hpp>
+#include <runtime/rights.hpp>
 #include <sys/file.hpp>
+#include <sys/socket.hpp>
 #include <sys/stat.h>
 
 #include <fcntl.h>
@@ -14,6 +16,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 namespace corten::runtime_cli {
 namespace {
@@ -55,25 +59,35 @@ Result<void> check_id(std::string_view id) {
 
 std::string default_root() {
     const char* runtime_dir = ::getenv("XDG_RUNTIME_DIR");
-    if (::geteuid() != 0 && runtime_dir != nullptr)
+    // Root of a container has no such user's directory, though its variable may have come along.
+    const char* user = ::getenv("USER");
+    const bool of_user = ::geteuid() != 0 || user == nullptr || std::string_view(user) != "root";
+    if (runtime_dir != nullptr && of_user && !runtime::is_host_root())
         return std::string(runtime_dir) + "/corten-runtime";
     return "/run/corten-runtime";
 }
 
-std::uint64_t process_start_time(pid_t pid) {
+Result<std::uint64_t> process_start_time(pid_t pid) {
+    constexpr std::uint64_t gone = 0;
     const auto text = sys::read_file(fmt::format("/proc/{}/stat", pid));
-    if (!text) return 0;
+    // ESRCH: it ended while its file was open.
+    if (!text && (text.error().number() == ENOENT || text.error().number() == ESRCH)) return gone;
+    if (!text) return text.error();
     // The name in parentheses may contain anything, so fields are counted from its end.
     const auto close = text->rfind(')');
-    if (close == std::string::npos || close + 2 > text->size()) return 0;
-    const auto fields = split(std::string_view(*text).substr(close + 2), ' ');
-    if (fields.size() < 20 || fields[0] == "Z" || fields[0] == "X") return 0;
-    return static_cast<std::uint64_t>(parse_integer(fields[19], "start time").value_or(0));
+    const auto fields = split(std::string_view(*text).substr(std::min(close, text->size())), ' ');
+    if (fields.size() < 21) return fail(ErrorKind::corrupt, "/proc/{}/stat: \"{}\"", pid, *text);
+    if (fields[1] == "Z" || fields[1] == "X") return gone;
+    return static_cast<std::uint64_t>(TRY(parse_integer(fields[20], "start time")));
 }
 
 Result<void> write_pid_file(const std::string& path, pid_t pid) {
     if (path.empty()) return {};
     return sys::write_file_atomic(path, fmt::to_string(pid)).context("--pid-file");
+}
+
+void remove_pid_file(const std::string& path) {
+    if (!path.empty()) sys::remove_file(path).ignore();
 }
 
 Result<Container> Container::load(const Global& global, const std::string& id) {
@@ -99,31 +113,42 @@ Result<std::vector<std::string>> Container::ids(const Global& global) {
     return all;
 }
 
-bool Container::is_alive() const {
-    return record_.pid > 0 && process_start_time(record_.pid) == record_.pid_start_time;
+Result<bool> Container::is_alive() const {
+    return record_.pid > 0 && TRY(process_start_time(record_.pid)) == record_.pid_start_time;
 }
 
-Status Container::status() const {
-    if (!is_alive()) return Status::stopped;
-    if (sys::exists(start_socket())) return Status::created;
-    const auto frozen = cgroup().freezer_state();
-    if (frozen && *frozen != cgroup::FreezerState::thawed) return Status::paused;
-    return Status::running;
+Result<bool> Container::awaits_start() const {
+    const auto socket = sys::connect_unix(start_socket(), sys::SocketType::stream);
+    if (socket) return true;
+    const int number = socket.error().number();
+    // ECONNREFUSED: started, by one who was killed before it could remove the socket.
+    if (number == ENOENT || number == ECONNREFUSED) return false;
+    return socket.error();
+}
+
+Result<Status> Container::status() const {
+    if (!TRY(is_alive())) return Status::stopped;
+    if (TRY(awaits_start())) return Status::created;
+    const auto frozen = TRY(cgroup()).freezer_state();
+    if (frozen) return *frozen == cgroup::FreezerState::thawed ? Status::running : Status::paused;
+    // It ended while we looked, and whoever waited for that removed its group.
+    return TRY(is_alive()) ? Result<Status>(frozen.error()) : Status::stopped;
 }
 
 Result<sys::PidRef> Container::process() const {
     auto process = sys::PidRef::open(record_.pid);
     // Looked at after the descriptor was taken, so that it is this process' start time.
-    if (!process || !is_alive()) return fail(ErrorKind::not_found, "container not running");
+    if (!process && process.error().kind() != ErrorKind::not_found) return process;
+    if (!process || !TRY(is_alive())) return fail(ErrorKind::not_found, "container not running");
     return process;
 }
 
-cgroup::Group Container::cgroup() const {
-    if (record_.cgroup_path.empty()) return {};
-    const auto layout = cgroup::Layout::detect();
-    if (!layout) return {};
-    auto group = cgroup::Group::open(*layout, record_.cgroup_path);
-    return group ? std::move(*group) : cgroup::Group();
+Result<cgroup::Group> Container::cgroup() const {
+    if (record_.cgroup_path.empty()) return cgroup::Group();
+    const auto layout = TRY(cgroup::Layout::detect());
+    auto group = cgroup::Group::open(layout, record_.cgroup_path);
+    if (!group && group.error().kind() == ErrorKind::not_found) return cgroup::Group();
+    return group;
 }
 
 Result<oci::Spec> Container::spec() const {
@@ -134,8 +159,11 @@ Result<void> Container::save_spec(const oci::Spec& spec) const {
     return sys::write_file_atomic(directory_ + "/config.json", dump_json(to_json(spec)), 0600);
 }
 
-oci::State Container::state() const {
-    const auto now = status();
+Result<oci::State> Container::state() const {
+    return state_as(TRY(status()));
+}
+
+oci::State Container::state_as(Status now) const {
     return {.oci_version = record_.oci_version,
             .id = record_.id,
             .status = std::string(to_string(now)),
@@ -154,17 +182,17 @@ Result<void> Container::destroy() const {
 }
 
 Result<void> Container::destroy(const std::vector<oci::Hook>& poststop) const {
-    const auto group = cgroup();
+    const auto group = TRY(cgroup());
     if (group.valid()) {
         TRY(group.kill_all());
         TRY(group.remove());
     }
+    // The record last: what is left after a failure can be deleted again.
+    TRY(sys::remove_file(start_socket()));
+    TRY(sys::remove_file(directory_ + "/config.json"));
     TRY(sys::remove_tree(directory_));
     if (poststop.empty()) return {};
-    auto ended = state();
-    ended.status = "stopped";
-    ended.pid = 0;
-    auto hooks = runtime::run_hooks(poststop, "poststop", ended);
+    auto hooks = runtime::run_hooks(poststop, "poststop", state_as(Status::stopped));
     // The specification: an error of these is logged and the deletion goes on.
     if (!hooks) log_warning(hooks.error().message());
     return {};
@@ -202,6 +230,18 @@ Result<Fd> make_locked(const Global& global, const std::string& directory) {
     return lock;
 }
 
+/// False when it is still held after a while. A maker that was killed takes its half-made process
+/// along, which holds the lock for a moment longer.
+Result<bool> wait_for_lock(FdView lock) {
+    constexpr auto patience = std::chrono::seconds(1);
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (!TRY(sys::try_lock(lock))) {
+        if (std::chrono::steady_clock::now() >= deadline) return false;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    return true;
+}
+
 }  // namespace
 
 Result<void> remove_half_made(const Global& global, const std::string& id) {
@@ -209,7 +249,7 @@ Result<void> remove_half_made(const Global& global, const std::string& id) {
     const auto directory = directory_of(global, id);
     const auto lock = sys::open(directory, O_RDONLY | O_DIRECTORY);
     if (!lock) return fail(ErrorKind::not_found, "container does not exist");
-    if (!TRY(sys::try_lock(*lock)))
+    if (!TRY(wait_for_lock(*lock)))
         return fail(ErrorKind::conflict, "container {} is being created", id);
     remove_group_of(directory, id, sys::exists(directory + "/state.json"));
     return sys::remove_tree(directory);
@@ -232,14 +272,13 @@ Result<Creation> Creation::begin(const Global& global, const std::string& id,
 }
 
 Creation::~Creation() {
-    if (!committed_) sys::remove_tree(directory()).ignore();  // the first error is the one to tell
+    if (!kept_) sys::remove_tree(directory()).ignore();  // the first error is the one to tell
 }
 
-Result<Container> Creation::commit(Record record) {
+Result<Container> Creation::publish(Record record) {
     container_.record_ = std::move(record);
     TRY(sys::write_file_atomic(directory() + "/state.json", dump_json(to_json(container_.record_)),
                                0600));
-    committed_ = true;
     return container_;
 }
 

@@ -58,15 +58,20 @@ public:
     const std::string& directory() const { return directory_; }
     std::string start_socket() const { return directory_ + "/start.sock"; }
 
-    Status status() const;
-    bool is_alive() const;
+    /// An error when it cannot be told: what may be running is not called stopped.
+    Result<Status> status() const;
+    Result<bool> is_alive() const;
+    /// Its process listens for its start. Asked by a connection without an order.
+    Result<bool> awaits_start() const;
     /// not_found once it has exited, also when its number is another process' by now.
     Result<sys::PidRef> process() const;
     /// Invalid (and no error) when the container has none, or it is gone.
-    cgroup::Group cgroup() const;
+    Result<cgroup::Group> cgroup() const;
     Result<oci::Spec> spec() const;
     Result<void> save_spec(const oci::Spec& spec) const;
-    oci::State state() const;
+    Result<oci::State> state() const;
+    /// For who knows its status.
+    oci::State state_as(Status status) const;
 
     /// Kills what is left, removes the groups and the directory, runs the poststop hooks.
     Result<void> destroy() const;
@@ -80,7 +85,7 @@ private:
 };
 
 /// The directory of a container in the making, with the configuration's text: locked as long as
-/// this lives, and removed again unless committed.
+/// this lives, and removed again unless it is kept.
 class Creation {
 public:
     /// conflict when the id is taken. What a maker that died left under this id is removed first.
@@ -89,18 +94,20 @@ public:
     Creation(Creation&& other) noexcept
         : container_(std::move(other.container_)),
           lock_(std::move(other.lock_)),
-          committed_(std::exchange(other.committed_, true)) {}
+          kept_(std::exchange(other.kept_, true)) {}
     ~Creation();
     const std::string& directory() const { return container_.directory_; }
     std::string start_socket() const { return container_.start_socket(); }
     /// Writes the record; from here on others see the container.
-    Result<Container> commit(Record record);
+    Result<Container> publish(Record record);
+    /// It stays. The last step: whatever can fail comes before.
+    void keep() { kept_ = true; }
 
 private:
     Creation() = default;
     Container container_;
     Fd lock_;
-    bool committed_ = false;
+    bool kept_ = false;
 };
 
 /// Removes a directory without a (readable) record, and its cgroup. not_found when there is no
@@ -108,8 +115,11 @@ private:
 Result<void> remove_half_made(const Global& global, const std::string& id);
 
 /// The start time of a process, field 22 of /proc/PID/stat. 0 when it is gone or a zombie.
-std::uint64_t process_start_time(pid_t pid);
+Result<std::uint64_t> process_start_time(pid_t pid);
 
+/// An empty path is none.
 Result<void> write_pid_file(const std::string& path, pid_t pid);
+/// After a failure; that comes first, so this one's is not told.
+void remove_pid_file(const std::string& path);
 
 }  // namespace corten::runtime_cli

@@ -1,4 +1,5 @@
 #include "channel.hpp"
+#include "clone_inside.hpp"
 #include "id_map.hpp"
 #include "init.hpp"
 #include "plan.hpp"
@@ -7,6 +8,7 @@
 #include <base/text.hpp>
 #include <runtime/container.hpp>
 #include <runtime/hooks.hpp>
+#include <runtime/rights.hpp>
 #include <sys/clone.hpp>
 #include <sys/file.hpp>
 #include <sys/socket.hpp>
@@ -122,6 +124,17 @@ bool allows_all_devices(const oci::Spec& spec) {
            last.minor.value_or(-1) < 0 && (last.access.empty() || last.access == "rwm");
 }
 
+bool lacks_rights(const Error& error) {
+    return error.number() == EACCES || error.number() == EPERM || error.number() == EROFS;
+}
+
+/// Other than which devices may be used.
+bool sets_limits(const oci::Spec& spec) {
+    auto limits = spec.linux_section.resources.value_or(oci::LinuxResources{});
+    limits.devices.clear();
+    return to_json(limits) != to_json(oci::LinuxResources{});
+}
+
 class Launcher {
 public:
     Launcher(LaunchPlan plan, Created& created)
@@ -134,7 +147,7 @@ public:
         TRY(clone(ours, theirs));
         theirs.reset();
         watch_.lap("clone");
-        TRY(apply_oom_score());
+        if (!plan_.needs_id_maps) TRY(apply_oom_score());
         TRY(converse(ours));
         watch_.lap("wait for init");
         TRY(keep_namespaces());
@@ -146,8 +159,7 @@ public:
 private:
     Result<void> prepare_cgroup(std::optional<cgroup::Group> given);
     Result<void> make_cgroup();
-    static Result<std::optional<sys::PidRef>> clone_inside(const JoinedNamespace& user,
-                                                           std::uint64_t flags, FdView group);
+    Result<void> make_optional_cgroup();
     Result<void> clone(Fd& ours, Fd& theirs);
     Result<void> apply_oom_score();
     Result<void> converse(FdView channel);
@@ -168,55 +180,33 @@ Result<void> Launcher::make_cgroup() {
     return {};
 }
 
+/// Without the right to one an ordinary user's container has none, which limits cannot be without.
+Result<void> Launcher::make_optional_cgroup() {
+    auto made = make_cgroup();
+    if (made || !lacks_rights(made.error())) return made;
+    if (sets_limits(plan_.spec))
+        return std::move(made).context("linux.resources: limits need a cgroup (linux.cgroupsPath)");
+    plan_.warnings.push_back(made.error().message() + ", ignoring");
+    return {};
+}
+
 Result<void> Launcher::prepare_cgroup(std::optional<cgroup::Group> given) {
     plan_.cgroup_layout = TRY(cgroup::Layout::detect());
     if (given)
         plan_.cgroup = std::move(*given);
-    else if (!plan_.spec.linux_section.cgroups_path.empty()) {
-        auto made = make_cgroup();
-        if (!made && !plan_.tolerate_cgroup_errors) return std::move(made).context("cgroup");
-        if (!made) plan_.warnings.push_back(made.error().message() + ", ignoring");
-    }
+    else if (!plan_.spec.linux_section.cgroups_path.empty())
+        TRY((plan_.optional_cgroup ? make_optional_cgroup() : make_cgroup()).context("cgroup"));
     created_.cgroup = plan_.cgroup;
     if (!plan_.cgroup.valid()) return {};
     oci::LinuxResources resources =
         plan_.spec.linux_section.resources.value_or(oci::LinuxResources{});
-    if (allows_all_devices(plan_.spec))
-        resources.devices.clear();
-    else
-        resources.devices = device_rules(plan_.spec);
-    auto applied = plan_.cgroup.apply(resources);
-    if (applied || !plan_.tolerate_cgroup_errors) return std::move(applied).context("cgroup");
-    plan_.warnings.push_back(applied.error().message() + ", ignoring");
-    return {};
-}
-
-/// What clone_process() gives, but the new namespaces belong to the user namespace that is joined:
-/// a process in between enters that and makes the container's process its own sibling.
-Result<std::optional<sys::PidRef>> Launcher::clone_inside(const JoinedNamespace& user,
-                                                          std::uint64_t flags, FdView group) {
-    auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
-    auto between = TRY(sys::clone_process({}));
-    if (!between) {
-        const auto make = [&]() -> Result<std::optional<sys::PidRef>> {
-            TRY(sys::enter_namespaces(user.fd, CLONE_NEWUSER).context("join the user namespace"));
-            return sys::clone_process({.flags = flags | CLONE_PARENT, .cgroup = group});
-        };
-        const auto made = make();
-        if (made && !*made) return std::optional<sys::PidRef>();
-        const auto told = made ? send(theirs, Signal::ready, "", {(*made)->fd()})
-                               : send(theirs, Signal::error, pack(made.error()));
-        ::_exit(told ? 0 : 1);
-    }
-    theirs.reset();
-    sys::OwnedChild helper(std::move(*between));
-    auto answer = TRY(receive(ours).context("join the user namespace"));
-    TRY(helper.wait());
-    if (answer.closed) return fail(ErrorKind::io, "join the user namespace: the helper died");
-    if (answer.signal == Signal::error) return unpack(answer.payload);
-    if (answer.fds.empty()) return fail(ErrorKind::internal, "no process came from the helper");
-    const pid_t pid = TRY(sys::pid_of(answer.fds[0]));
-    return std::optional<sys::PidRef>(sys::PidRef(pid, std::move(answer.fds[0])));
+    resources.devices.clear();
+    TRY(plan_.cgroup.apply(resources).context("cgroup"));
+    if (allows_all_devices(plan_.spec)) return {};
+    auto applied = plan_.cgroup.apply_devices(device_rules(plan_.spec));
+    // An ordinary user may not set them, and can make no devices either.
+    if (!applied && lacks_rights(applied.error()) && !is_host_root()) return {};
+    return std::move(applied).context("cgroup");
 }
 
 Result<void> Launcher::clone(Fd& ours, Fd& theirs) {
@@ -229,8 +219,10 @@ Result<void> Launcher::clone(Fd& ours, Fd& theirs) {
     const std::uint64_t flags = plan_.namespaces.created & ~later;
     const auto* user = flags != 0 ? plan_.namespaces.joins(CLONE_NEWUSER) : nullptr;
     plan_.namespaces.born_in_user = user != nullptr;
-    auto child = user ? clone_inside(*user, flags, group)
-                      : sys::clone_process({.flags = flags, .cgroup = group});
+    const sys::CloneRequest request{.flags = flags, .cgroup = group};
+    auto child =
+        user ? clone_inside(user->fd, CLONE_NEWUSER, request).context("join the user namespace")
+             : sys::clone_process(request);
     if (child && !*child) {
         ours.reset();
         plan_.born_in_cgroup = group.valid();
@@ -256,10 +248,12 @@ Result<void> Launcher::apply_oom_score() {
 Result<void> Launcher::answer(FdView channel, const Received& message) {
     const auto pid = created_.init.process().pid();
     const auto& section = plan_.spec.linux_section;
-    if (message.signal == Signal::map_ids)
+    if (message.signal == Signal::map_ids) {
         TRY(write_id_maps(pid, section.uid_mappings, section.gid_mappings));
-    else
+        TRY(apply_oom_score());  // while its files in /proc are still an ordinary user's
+    } else {
         TRY(run_runtime_hooks(plan_, pid));
+    }
     return send(channel, Signal::go_on);
 }
 
@@ -289,12 +283,17 @@ Result<void> Launcher::converse(FdView channel) {
 }
 
 Result<void> Launcher::keep_namespaces() {
-    const auto pid = created_.init.process().pid();
-    if (plan_.namespaces.own(CLONE_NEWNS))
-        created_.mount_ns = TRY(sys::open(fmt::format("/proc/{}/ns/mnt", pid), O_RDONLY));
-    if (plan_.namespaces.own(CLONE_NEWNET))
-        created_.net_ns = TRY(sys::open(fmt::format("/proc/{}/ns/net", pid), O_RDONLY));
-    return {};
+    const auto keep = [&](int flag, const char* file, Fd& out) -> Result<void> {
+        if (!plan_.namespaces.own(static_cast<std::uint64_t>(flag))) return {};
+        auto fd =
+            sys::open(fmt::format("/proc/{}/ns/{}", created_.init.process().pid(), file), O_RDONLY);
+        // The process cannot be looked into by an ordinary user, who does without.
+        if (!fd && ::geteuid() != 0 && fd.error().number() == EACCES) return {};
+        out = TRY(std::move(fd));
+        return {};
+    };
+    TRY(keep(CLONE_NEWNS, "mnt", created_.mount_ns));
+    return keep(CLONE_NEWNET, "net", created_.net_ns);
 }
 
 }  // namespace
@@ -324,7 +323,13 @@ Result<void> Created::release() {
 }
 
 Result<void> start_by_socket(FdView socket) {
-    const auto answer = TRY(sys::read_all(socket, 64 << 10));
+    const char order = static_cast<char>(Signal::start);
+    TRY(sys::write_all(socket, std::string_view(&order, 1)).context("container process"));
+    auto read = sys::read_all(socket, 64 << 10);
+    // Never accepted: the listener was closed by the execve that another's order led to.
+    if (!read && read.error().number() == ECONNRESET)
+        return fail(ErrorKind::conflict, "the container has been started meanwhile");
+    const auto answer = TRY(std::move(read));
     if (answer.empty()) return {};
     return unpack(answer);
 }

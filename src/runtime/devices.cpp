@@ -98,6 +98,12 @@ constexpr std::array<Link, 5> links{{{"fd", "/proc/self/fd"},
                                      {"stderr", "/proc/self/fd/2"},
                                      {"core", "/proc/kcore"}}};
 
+bool leads_to(FdView directory, const char* name, std::string_view target) {
+    char there[PATH_MAX];
+    const ssize_t n = ::readlinkat(directory.raw(), name, there, sizeof there);
+    return n >= 0 && std::string_view(there, static_cast<std::size_t>(n)) == target;
+}
+
 Result<void> make_links(FdView dev, FdView root) {
     for (const auto& link : links) {
         if (std::string_view(link.name) == "core" && !TRY(open_if_there(root, link.target)))
@@ -108,9 +114,10 @@ Result<void> make_links(FdView dev, FdView root) {
     // With a private devpts the multiplexer is inside of it; an image's own node would be the
     // host's.
     if (!TRY(open_if_there(dev, "pts"))) return {};
-    ::unlinkat(dev.raw(), "ptmx", 0);
-    if (::symlinkat("pts/ptmx", dev.raw(), "ptmx") < 0 && errno != EEXIST)
-        return fail_errno("link /dev/ptmx");
+    if (leads_to(dev, "ptmx", "pts/ptmx")) return {};
+    if (::unlinkat(dev.raw(), "ptmx", 0) < 0 && errno != ENOENT)
+        return fail_errno("remove /dev/ptmx");
+    if (::symlinkat("pts/ptmx", dev.raw(), "ptmx") < 0) return fail_errno("link /dev/ptmx");
     return {};
 }
 

@@ -1,4 +1,5 @@
 #include "channel.hpp"
+#include "clone_inside.hpp"
 #include "kernel_settings.hpp"
 #include "plan.hpp"
 #include "process_plan.hpp"
@@ -34,6 +35,7 @@ struct ExecPlan {
     sys::PidRef container;
     cgroup::Group cgroup;
     int namespaces = 0;  ///< CLONE_NEW* of the container's that are not the caller's
+    int born_in = 0;     ///< those of them that the process was made in
     Fd root;             ///< the container's root when it shares the caller's mount namespace
     bool die_with_parent = false;
     std::optional<oci::LinuxPersonality> personality;
@@ -42,14 +44,23 @@ struct ExecPlan {
 constexpr std::array<std::string_view, 8> all_types{"user", "pid",    "network", "mount",
                                                     "ipc",  "cgroup", "uts",     "time"};
 
-int namespaces_to_join(pid_t pid) {
+Result<int> namespaces_to_join(pid_t pid) {
     int flags = 0;
     for (const auto type : all_types) {
         const auto theirs = fmt::format("/proc/{}/ns/{}", pid, namespace_file(type));
         // A kernel without this kind has no file, for either of us.
-        if (!is_own_namespace(type, theirs).value_or(true)) flags |= namespace_flag(type);
+        if (!TRY(is_own_namespace(type, theirs)).value_or(true)) flags |= namespace_flag(type);
     }
     return flags;
+}
+
+/// In the process, while it has the caller's rights and its files in /proc are still its user's.
+Result<void> set_oom_score(const oci::Process& process) {
+    if (!process.oom_score_adj) return {};
+    const std::string path = "/proc/self/oom_score_adj";
+    const auto wanted = fmt::to_string(*process.oom_score_adj);
+    if (trim(TRY(sys::read_file(path))) == wanted) return {};
+    return sys::write_existing(path, wanted).context("process.oomScoreAdj");
 }
 
 /// The process, between clone and execve.
@@ -83,7 +94,7 @@ Result<void> ExecChild::join() {
     if (plan_.cgroup.valid()) TRY(plan_.cgroup.join_self());
     forget_affinity();
     if (plan_.process.seccomp) TRY(connect_listener(*plan_.process.seccomp));
-    const int others = plan_.namespaces & ~CLONE_NEWPID;
+    const int others = plan_.namespaces & ~plan_.born_in;
     if (others != 0)
         TRY(sys::enter_namespaces(plan_.container.fd(), others).context("join the container"));
     if (plan_.root && (::fchdir(plan_.root.raw()) < 0 || ::chroot(".") < 0))
@@ -106,6 +117,7 @@ Result<void> ExecChild::take_terminal() {
 
 Result<void> ExecChild::prepare() {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    TRY(set_oom_score(plan_.process.process));
     // Before we are in the container's pid namespace where others could look into us.
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return fail_errno("clear dumpable");
     sys::reset_signals();
@@ -144,13 +156,16 @@ Result<void> ExecChild::enter() {
     ::_exit(error.number() == ENOENT ? 127 : 126);
 }
 
-/// Only children enter a pid namespace: the caller steps in, clones and steps back.
-Result<std::optional<sys::PidRef>> clone_into(const ExecPlan& plan, FdView group) {
+/// Only children enter a pid namespace: the caller steps in, clones and steps back. An ordinary
+/// user has the right to that in the container's user namespace, from which there is no way back.
+Result<std::optional<sys::PidRef>> clone_into(ExecPlan& plan, FdView group) {
     const sys::CloneRequest request{.flags = 0, .cgroup = group};
-    if ((plan.namespaces & CLONE_NEWPID) == 0) return sys::clone_process(request);
+    const bool by_user = ::geteuid() != 0 && (plan.namespaces & CLONE_NEWUSER) != 0;
+    plan.born_in = plan.namespaces & (by_user ? CLONE_NEWUSER | CLONE_NEWPID : CLONE_NEWPID);
+    if (by_user) return clone_inside(plan.container.fd(), plan.born_in, request);
+    if (plan.born_in == 0) return sys::clone_process(request);
     const Fd own = TRY(sys::open("/proc/self/ns/pid", O_RDONLY));
-    TRY(sys::enter_namespaces(plan.container.fd(), CLONE_NEWPID)
-            .context("join the container's pid namespace"));
+    TRY(sys::enter_namespaces(plan.container.fd(), CLONE_NEWPID));
     auto child = sys::clone_process(request);
     const bool is_child = child && !*child;
     if (!is_child)
@@ -173,21 +188,13 @@ Result<ExecPlan> make_exec_plan(ExecRequest& request) {
     plan.die_with_parent = request.die_with_parent;
     plan.personality = std::move(request.personality);
     const auto pid = plan.container.pid();
-    plan.namespaces = namespaces_to_join(pid);
+    plan.namespaces = TRY(namespaces_to_join(pid));
     if ((plan.namespaces & CLONE_NEWNS) == 0)
         plan.root = TRY(sys::open(fmt::format("/proc/{}/root", pid), O_PATH | O_DIRECTORY));
     // The number could have been taken over while we looked: then what we saw was another's.
     if (plan.container.has_exited())
         return fail(ErrorKind::conflict, "the container is not running");
     return plan;
-}
-
-Result<void> set_oom_score(const oci::Process& process, pid_t pid) {
-    if (!process.oom_score_adj) return {};
-    const auto path = fmt::format("/proc/{}/oom_score_adj", pid);
-    const auto wanted = fmt::to_string(*process.oom_score_adj);
-    if (trim(TRY(sys::read_file(path))) == wanted) return {};
-    return sys::write_existing(path, wanted).context("process.oomScoreAdj");
 }
 
 Result<void> follow(FdView channel, ExecProcess& out) {
@@ -207,7 +214,7 @@ Result<ExecProcess> exec(ExecRequest request) {
     auto plan = TRY(make_exec_plan(request));
     auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
     const Fd group = TRY(plan.cgroup.open_for_clone());
-    auto child = TRY(clone_into(plan, group));
+    auto child = TRY(clone_into(plan, group).context("join the container"));
     if (!child) {
         ours.reset();
         if (group) plan.cgroup = cgroup::Group();  // it was born there
@@ -216,7 +223,6 @@ Result<ExecProcess> exec(ExecRequest request) {
     theirs.reset();
     ExecProcess out;
     out.child = sys::OwnedChild(std::move(*child));
-    TRY(set_oom_score(plan.process.process, out.child.process().pid()));
     TRY(follow(ours, out));
     return out;
 }

@@ -12,6 +12,7 @@
 #include <sys/clone.hpp>
 #include <sys/file.hpp>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/mount.hpp>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -42,7 +43,10 @@ public:
     /// Ends with the error to report, or not at all.
     Error run() {
         const auto result = prepare();
-        if (!result) return result.error();
+        if (!result) {
+            take_root_away();
+            return result.error();
+        }
         const auto started = wait_and_enter();
         if (!started) return started.error();
         return execute(plan_.process);
@@ -59,9 +63,11 @@ private:
     Result<void> perform_mounts();
     Result<void> hooks_before_pivot();
     Result<void> settle_in_root();
+    void take_root_away() const;
     Result<void> report_ready();
     Result<void> wait_and_enter();
     Result<void> wait_for_start();
+    Result<void> wait_for_starter();
     Result<void> ask(Signal question);
     Result<void> keep_only_needed_descriptors();
     void lap(const char* phase) {
@@ -76,6 +82,7 @@ private:
     Fd root_;
     Fd proc_;
     Console console_;
+    bool root_changed_ = false;
     std::string timings_;
     Clock::time_point last_ = Clock::now();
 };
@@ -108,7 +115,6 @@ Result<void> Init::ask(Signal question) {
 }
 
 Result<void> Init::become_mapped_root() {
-    TRY(ask(Signal::map_ids));
     // EPERM: setgroups is off in a namespace that an ordinary user made.
     if (::setgroups(0, nullptr) < 0 && errno != EPERM) return fail_errno("drop the groups");
     if (::setresgid(0, 0, 0) < 0) return fail_errno("become group 0 of the user namespace");
@@ -118,10 +124,7 @@ Result<void> Init::become_mapped_root() {
 
 Result<void> Init::join_cgroup() {
     if (!plan_.cgroup.valid() || plan_.born_in_cgroup) return {};
-    auto joined = plan_.cgroup.join_self();
-    if (!joined && plan_.tolerate_cgroup_errors)
-        return send(control_, Signal::warning, joined.error().message() + ", ignoring");
-    return joined;
+    return plan_.cgroup.join_self();
 }
 
 /// From here on in the container's namespaces, but for mount: that is a copy of the caller's. The
@@ -130,7 +133,7 @@ Result<void> Init::enter_namespaces() {
     TRY(join_cgroup());
     forget_affinity();
     lap("join cgroup");
-    if (plan_.needs_id_maps) TRY(become_mapped_root());
+    if (plan_.needs_id_maps) TRY(ask(Signal::map_ids));
     for (const auto& joined : plan_.namespaces.joined) {
         if (joined.flag == CLONE_NEWPID) continue;  // the caller did, for its children
         if (joined.flag == CLONE_NEWUSER && plan_.namespaces.born_in_user) continue;
@@ -138,13 +141,17 @@ Result<void> Init::enter_namespaces() {
         TRY(sys::enter_namespaces(joined.fd, joined.flag)
                 .context(fmt::format("join the {} namespace", joined.type)));
     }
+    // With all rights in the user namespace, and its own files in /proc not yet out of reach: a
+    // change of user puts them there.
+    if (plan_.namespaces.makes(CLONE_NEWTIME))
+        TRY(enter_time_namespace(plan_.spec.linux_section.time_offsets));
+    if (plan_.needs_id_maps) TRY(become_mapped_root());
+    // Whoever set up the one that is joined need not have mapped a root.
     if (plan_.namespaces.joins(CLONE_NEWUSER) != nullptr && ::setresgid(0, 0, 0) == 0 &&
         ::setresuid(0, 0, 0) < 0)
         return fail_errno("become root of the user namespace");
     if (plan_.namespaces.makes(CLONE_NEWCGROUP))
         TRY(sys::unshare_namespaces(CLONE_NEWCGROUP).context("new cgroup namespace"));
-    if (plan_.namespaces.makes(CLONE_NEWTIME))
-        TRY(enter_time_namespace(plan_.spec.linux_section.time_offsets));
     if (plan_.namespaces.makes(CLONE_NEWNET)) TRY(bring_up_loopback());
     if (plan_.no_new_keyring) return {};
     return new_session_keyring(plan_.id);
@@ -193,8 +200,17 @@ Result<void> Init::build_tree() {
     proc_ = TRY(private_proc().context("private procfs"));
     TRY(hooks_before_pivot());
     TRY(change_root(root_, plan_));
+    root_changed_ = true;
     lap("change root");
     return {};
+}
+
+/// After a failure. A mount namespace of our own ends with us, one that was joined keeps what is in
+/// it. The error before this one is the one to tell.
+void Init::take_root_away() const {
+    const bool joined = plan_.namespaces.joins(CLONE_NEWNS) != nullptr;
+    if (!joined || !root_ || root_changed_) return;
+    if (::fchdir(root_.raw()) == 0) sys::unmount_at(".", MNT_DETACH).ignore();
 }
 
 /// In the container's root; the host's tree is gone.
@@ -252,7 +268,17 @@ Result<void> Init::wait_for_start() {
     const auto released = TRY(receive(control_));
     if (released.closed) return fail(ErrorKind::cancelled, "the caller gave up");
     control_.reset();
-    start_ = TRY(sys::accept(plan_.start_listener).context("wait for the start"));
+    return wait_for_starter();
+}
+
+/// Who comes and goes without an order has failed, and another may come.
+Result<void> Init::wait_for_starter() {
+    while (!start_) {
+        Fd starter = TRY(sys::accept(plan_.start_listener).context("wait for the start"));
+        char order = 0;
+        if (::read(starter.raw(), &order, 1) == 1 && order == static_cast<char>(Signal::start))
+            start_ = std::move(starter);
+    }
     return {};
 }
 

@@ -60,9 +60,10 @@ Result<void> check_name(const MountPlan& mount) {
 /// and those files. `tree` is what is to be mounted, or invalid for what is no procfs.
 Result<void> check_target(const MountPlan& mount, FdView target, FdView tree) {
     const auto destination = clean_path(mount.destination);
-    const bool over_procfs = is_on(target, PROC_SUPER_MAGIC);
+    const bool over_procfs = TRY(is_on(target, PROC_SUPER_MAGIC));
     if (!over_procfs && destination != "/proc") return {};
-    if (mount.type == "proc" || (tree.valid() && is_root_of(tree, PROC_SUPER_MAGIC))) return {};
+    if (mount.type == "proc") return {};
+    if (tree.valid() && TRY(is_root_of(tree, PROC_SUPER_MAGIC))) return {};
     if (over_procfs && std::ranges::find(replaceable, destination) != replaceable.end()) return {};
     return fail(ErrorKind::invalid, "{}.destination: only proc can be mounted on {}", mount.field,
                 destination == "/proc" ? "/proc" : destination + ", which leads into /proc");
@@ -75,7 +76,10 @@ Result<void> refuse_symlink(FdView root, const MountPlan& mount) {
     const auto parent = TRY(open_if_there(root, at.directory));
     if (!parent || at.name.empty()) return {};
     struct ::stat info{};
-    if (::fstatat(parent.raw(), at.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) return {};
+    if (::fstatat(parent.raw(), at.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno == ENOENT) return {};
+        return fail_errno("{}.destination: {}", mount.field, mount.destination);
+    }
     if (!S_ISLNK(info.st_mode)) return {};
     return fail(ErrorKind::invalid,
                 "{}.destination: {} is a symbolic link in the root; it "
@@ -85,14 +89,15 @@ Result<void> refuse_symlink(FdView root, const MountPlan& mount) {
 
 /// A tmpfs over a directory takes its mode when none is asked for, as the specification's users
 /// expect from runc.
-std::string inherited_mode(FdView root, const MountPlan& mount) {
+Result<std::string> inherited_mode(FdView root, const MountPlan& mount) {
     const auto& data = mount.options.data;
     if (mount.type != "tmpfs" ||
         std::ranges::any_of(data, [](const auto& entry) { return entry.first == "mode"; }))
-        return "";
-    const auto there = open_if_there(root, mount.destination);
+        return std::string();
+    const Fd there = TRY(open_if_there(root, mount.destination));
+    if (!there) return std::string();
     struct ::stat info{};
-    if (!there || !*there || ::fstat(there->raw(), &info) < 0) return "";
+    if (::fstat(there.raw(), &info) < 0) return fail_errno("{}", mount.destination);
     return fmt::format("{:o}", info.st_mode & 07777);
 }
 
@@ -105,7 +110,7 @@ Result<Fd> new_file_system(FdView root, const MountPlan& mount) {
         TRY(value.empty() ? context.set_flag(key) : context.set(key, value));
     }
     for (const auto& flag : mount.options.super_flags) TRY(context.set_flag(flag));
-    const auto mode = inherited_mode(root, mount);
+    const auto mode = TRY(inherited_mode(root, mount));
     if (!mode.empty()) TRY(context.set("mode", mode));
     return context.mount(static_cast<unsigned>(mount.options.set));
 }

@@ -47,10 +47,15 @@ Result<Fd> open_namespace(const std::string& path, std::string_view type) {
 
 /// A namespace that is joined by path and is the caller's own is shared with the host: whatever may
 /// only be done in one of its own (sysctls, names) must not be done there (CVE-2025-52881).
-void leave_out_own_namespaces(std::vector<oci::LinuxNamespace>& namespaces) {
-    std::erase_if(namespaces, [](const oci::LinuxNamespace& entry) {
-        return !entry.path.empty() && is_own_namespace(entry.type, entry.path).value_or(false);
-    });
+Result<void> leave_out_own_namespaces(std::vector<oci::LinuxNamespace>& namespaces) {
+    std::vector<oci::LinuxNamespace> others;
+    for (auto& entry : namespaces) {
+        const bool own =
+            !entry.path.empty() && TRY(is_own_namespace(entry.type, entry.path)).value_or(false);
+        if (!own) others.push_back(std::move(entry));
+    }
+    namespaces = std::move(others);
+    return {};
 }
 
 Result<NamespacePlan> plan_namespaces(LaunchRequest& request) {
@@ -175,11 +180,15 @@ std::string namespace_file(std::string_view type) {
     return "";
 }
 
-std::optional<bool> is_own_namespace(std::string_view type, const std::string& path) {
+Result<std::optional<bool>> is_own_namespace(std::string_view type, const std::string& path) {
     const auto own = fmt::format("/proc/self/ns/{}", namespace_file(type));
     struct ::stat asked{}, ours{};
-    if (::stat(path.c_str(), &asked) < 0 || ::stat(own.c_str(), &ours) < 0) return {};
-    return asked.st_dev == ours.st_dev && asked.st_ino == ours.st_ino;
+    for (const auto& [name, info] : {std::pair(&path, &asked), std::pair(&own, &ours)}) {
+        if (::stat(name->c_str(), info) == 0) continue;
+        if (errno == ENOENT) return std::optional<bool>();
+        return fail_errno("{}", *name);
+    }
+    return std::optional(asked.st_dev == ours.st_dev && asked.st_ino == ours.st_ino);
 }
 
 const JoinedNamespace* NamespacePlan::joins(int flag) const {
@@ -196,7 +205,7 @@ bool LaunchPlan::has_hooks_before_pivot() const {
 }
 
 Result<LaunchPlan> make_plan(LaunchRequest request) {
-    leave_out_own_namespaces(request.spec.linux_section.namespaces);
+    TRY(leave_out_own_namespaces(request.spec.linux_section.namespaces));
     TRY(oci::validate(request.spec));
     TRY(refuse_label("linux.mountLabel", request.spec.linux_section.mount_label));
     LaunchPlan plan;
@@ -215,7 +224,7 @@ Result<LaunchPlan> make_plan(LaunchRequest request) {
     plan.die_with_parent = request.die_with_parent;
     plan.no_pivot = request.no_pivot;
     plan.no_new_keyring = request.no_new_keyring;
-    plan.tolerate_cgroup_errors = request.tolerate_cgroup_errors;
+    plan.optional_cgroup = request.optional_cgroup;
     plan.needs_id_maps = plan.namespaces.makes(CLONE_NEWUSER);
     plan.id = std::move(request.id);
     plan.bundle = std::move(request.bundle);

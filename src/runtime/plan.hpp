@@ -63,7 +63,7 @@ struct LaunchPlan {
     bool die_with_parent = false;
     bool no_pivot = false;
     bool no_new_keyring = false;
-    bool tolerate_cgroup_errors = false;
+    bool optional_cgroup = false;
     bool needs_id_maps = false;
     std::vector<std::string> warnings;
 
@@ -83,6 +83,6 @@ int namespace_flag(std::string_view type);
 std::string namespace_file(std::string_view type);
 /// Whether `path` is the namespace of this type that the caller is in; nullopt when there is none
 /// at the path, or the kernel has none of the type.
-std::optional<bool> is_own_namespace(std::string_view type, const std::string& path);
+Result<std::optional<bool>> is_own_namespace(std::string_view type, const std::string& path);
 
 }  // namespace corten::runtime

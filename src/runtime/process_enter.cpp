@@ -186,6 +186,17 @@ Result<void> apply_stdio(const Stdio& stdio, const oci::User& user) {
     return {};
 }
 
+namespace {
+
+/// From `first` on, without `end`.
+Result<void> close_descriptors(unsigned first, unsigned end) {
+    if (first < end && ::syscall(SYS_close_range, first, end - 1, 0) < 0)
+        return fail_errno("close descriptors");
+    return {};
+}
+
+}  // namespace
+
 Result<void> seal_descriptors(int preserved, std::vector<int> kept) {
     const int first = STDERR_FILENO + 1 + preserved;
     for (int fd = STDERR_FILENO + 1; fd < first; ++fd)
@@ -195,12 +206,10 @@ Result<void> seal_descriptors(int preserved, std::vector<int> kept) {
     for (const int fd : kept) {
         if (fd < static_cast<int>(from)) continue;
         if (::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return fail_errno("keep descriptor {}", fd);
-        if (static_cast<unsigned>(fd) > from)
-            ::syscall(SYS_close_range, from, static_cast<unsigned>(fd) - 1, 0);
+        TRY(close_descriptors(from, static_cast<unsigned>(fd)));
         from = static_cast<unsigned>(fd) + 1;
     }
-    if (::syscall(SYS_close_range, from, ~0U, 0) < 0) return fail_errno("close descriptors");
-    return {};
+    return close_descriptors(from, ~0U);
 }
 
 Result<void> enter_cwd(ProcessPlan& plan) {

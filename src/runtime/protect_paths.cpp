@@ -26,7 +26,8 @@ public:
     explicit Mask(Fd null_mount) : null_(std::move(null_mount)) {}
 
     Result<void> hide(FdView path) {
-        if (is_directory(path)) return hide_with(directory_, path, [] { return make_directory(); });
+        if (TRY(is_directory(path)))
+            return hide_with(directory_, path, [] { return make_directory(); });
         return hide_with(file_, path, [this]() -> Result<Fd> { return std::move(null_); });
     }
 
@@ -89,7 +90,7 @@ private:
         });
         if (!mounted) return false;
         tree.fd = TRY(open_if_there(root_, std::string(tree.place)));
-        if (!tree.fd || !is_root_of(tree.fd, tree.magic))
+        if (!tree.fd || !TRY(is_root_of(tree.fd, tree.magic)))
             return fail(ErrorKind::conflict, "{} is no longer what was mounted there", tree.place);
         return true;
     }

@@ -101,19 +101,28 @@ std::string clean_path(const std::string& path) {
     return "/" + join(kept, "/");
 }
 
-bool is_on(FdView fd, long magic) {
+namespace {
+
+Result<struct ::stat> status_of(FdView fd) {
+    struct ::stat info{};
+    if (::fstat(fd.raw(), &info) < 0) return fail_errno("stat");
+    return info;
+}
+
+}  // namespace
+
+Result<bool> is_on(FdView fd, long magic) {
     struct statfs info{};
-    return ::fstatfs(fd.raw(), &info) == 0 && info.f_type == magic;
+    if (::fstatfs(fd.raw(), &info) < 0) return fail_errno("statfs");
+    return info.f_type == magic;
 }
 
-bool is_root_of(FdView fd, long magic) {
-    struct ::stat info{};
-    return is_on(fd, magic) && ::fstat(fd.raw(), &info) == 0 && info.st_ino == 1;
+Result<bool> is_root_of(FdView fd, long magic) {
+    return TRY(is_on(fd, magic)) && TRY(status_of(fd)).st_ino == 1;
 }
 
-bool is_directory(FdView fd) {
-    struct ::stat info{};
-    return ::fstat(fd.raw(), &info) == 0 && S_ISDIR(info.st_mode);
+Result<bool> is_directory(FdView fd) {
+    return S_ISDIR(TRY(status_of(fd)).st_mode);
 }
 
 }  // namespace corten::runtime

@@ -28,10 +28,10 @@ Split split_path(const std::string& path);
 /// "." and ".." taken out by text, "/" in front: "/a/./b/../c" -> "/a/c".
 std::string clean_path(const std::string& path);
 
-bool is_directory(FdView fd);
+Result<bool> is_directory(FdView fd);
 /// Whether an object is of a file system of this kind (a magic of <linux/magic.h>).
-bool is_on(FdView fd, long magic);
+Result<bool> is_on(FdView fd, long magic);
 /// The root directory of procfs or sysfs, whose inode is the first.
-bool is_root_of(FdView fd, long magic);
+Result<bool> is_root_of(FdView fd, long magic);
 
 }  // namespace corten::runtime

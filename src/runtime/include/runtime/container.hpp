@@ -66,9 +66,9 @@ struct LaunchRequest {
     Fd start_listener;
     /// A cgroup that exists instead of one made from linux.cgroupsPath.
     std::optional<cgroup::Group> cgroup;
-    /// Cgroup steps that lack permission are survived (rootless); the warning is in
-    /// Created::warnings.
-    bool tolerate_cgroup_errors = false;
+    /// Where the group may not be made the container has none, and Created::warnings says so; with
+    /// limits that is an error. For an ordinary user who did not ask for a group.
+    bool optional_cgroup = false;
 };
 
 class Created {
@@ -76,7 +76,8 @@ public:
     sys::OwnedChild init;
     Fd console_master;  ///< when spec.process.terminal
     /// Held so that the namespaces outlive the process for a moment (exit is seen before the
-    /// teardown), and for exec. Invalid when the container shares the caller's.
+    /// teardown), and for exec. Invalid when the container shares the caller's, and when the caller
+    /// is an ordinary user, who may not look into a process that is not to be looked into.
     Fd mount_ns;
     Fd net_ns;
     cgroup::Group cgroup;
@@ -102,7 +103,7 @@ private:
 Result<Created> create(LaunchRequest request);
 
 /// Starts a container that was created with start_listener, from any process: `socket` is
-/// connected to that listener. Same errors as Created::start().
+/// connected to that listener. Same errors as Created::start(); conflict when another was faster.
 Result<void> start_by_socket(FdView socket);
 
 }  // namespace corten::runtime
