@@ -78,6 +78,7 @@ class Contestant:
                             pass
 
     def round(self) -> dict:
+        os.sync()  # what the other one has left to write or to free is not ours
         figures = {"`pull`": timed(self.ok, "pull", self.reference)}
         figures["space on the disk, MB"] = self.disk()
         figures["first `run --rm … true`"] = timed(self.run, "true")
@@ -89,7 +90,8 @@ class Contestant:
         figures["every file below /usr, again"] = timed(self.read_all, root)
         figures["20,000 random reads of 4 KiB, first time"] = timed(self.random_reads, root)
         figures["20,000 random reads of 4 KiB, again"] = timed(self.random_reads, root)
-        figures["16,384 pages mapped and touched"] = timed(self.mapped_reads, root)
+        figures["16,384 pages mapped and touched, first time"] = timed(self.mapped_reads, root)
+        figures["16,384 pages mapped and touched, again"] = timed(self.mapped_reads, root)
         figures["`find / -xdev` with stat"] = timed(self.ok, "exec", name, "find", "/", "-xdev", "-size", "+1")
         figures["200 × exec of a dynamic program"] = timed(
             self.ok, "exec", name, "bash", "-c", "for i in {1..200}; do /bin/true; done")

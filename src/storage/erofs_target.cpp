@@ -404,82 +404,17 @@ Result<void> ErofsTarget::end_file(const TarEntry&) {
 
 // --- the end -------------------------------------------------------------------------------------
 
-namespace {
-
-/// Sizes of a directory's blocks, one item after another; a block that is full counts whole.
-class BlockFiller {
-public:
-    /// True when the item begins a further block.
-    bool add(std::size_t name_size) {
-        const std::uint64_t size = sizeof(erofs::DirectoryEntry) + name_size;
-        const bool full = used_ + size > block_size;
-        if (full) {
-            ++blocks_;
-            used_ = 0;
-        }
-        used_ += size;
-        return full;
-    }
-    std::uint64_t full_size() const { return blocks_ * block_size; }
-    std::uint64_t size() const { return full_size() + used_; }
-
-private:
-    std::uint64_t blocks_ = 0;  // full ones
-    std::uint64_t used_ = 0;
-};
-
-}  // namespace
-
-struct ErofsTarget::Item {
-    std::string_view name;
-    ErofsImage::Number number;
-    FileType type;
-};
-
 /// With "." and "..", sorted by bytes.
-std::vector<ErofsTarget::Item> ErofsTarget::items_of(const Node* node) {
+std::vector<ErofsDirectoryItem> ErofsTarget::items_of(const Node* node) {
     const Directory& directory = *node->directory;
-    std::vector<Item> items;
+    std::vector<ErofsDirectoryItem> items;
     items.reserve(directory.items.size() + 2);
     items.push_back({".", node->number, FileType::directory});
     items.push_back({"..", directory.parent->number, FileType::directory});
     for (const auto& [name, item] : directory.items)
         items.push_back({name, item->number, item->type});
-    std::ranges::sort(items, {}, &Item::name);
+    std::ranges::sort(items, {}, &ErofsDirectoryItem::name);
     return items;
-}
-
-std::string ErofsTarget::directory_block(std::span<const Item> items) {
-    std::string entries, names;
-    const std::size_t names_at = items.size() * sizeof(erofs::DirectoryEntry);
-    for (const Item& item : items) {
-        const erofs::DirectoryEntry entry{item.number,
-                                          static_cast<std::uint16_t>(names_at + names.size()),
-                                          static_cast<std::uint8_t>(item.type)};
-        entries.append(reinterpret_cast<const char*>(&entry), sizeof entry);
-        names += item.name;
-    }
-    return entries + names;
-}
-
-std::string ErofsTarget::directory_content(const Node* directory) {
-    const std::vector<Item> items = items_of(directory);
-    std::string content;
-    BlockFiller filler;
-    std::size_t first = 0;
-    for (std::size_t i = 0; i < items.size(); ++i) {
-        if (!filler.add(items[i].name.size())) continue;
-        content += directory_block(std::span(items).subspan(first, i - first));
-        content.resize(filler.full_size(), '\0');
-        first = i;
-    }
-    return content + directory_block(std::span(items).subspan(first));
-}
-
-std::uint64_t ErofsTarget::content_size(const Node* directory) {
-    BlockFiller filler;
-    for (const Item& item : items_of(directory)) filler.add(item.name.size());
-    return filler.size();
 }
 
 /// Also counts the links of what is in it.
@@ -501,7 +436,7 @@ Result<void> ErofsTarget::number_directories() {
     for (std::size_t i = 0; i < directories_.size(); ++i) count_links(directories_[i]);
     for (Node* node : directories_) {
         Directory& directory = *node->directory;
-        directory.inode.size = content_size(node);
+        directory.inode.size = erofs_directory_size(items_of(node));
         directory.inode.links = node->links;
         if (node == top_)
             node->number = ErofsImage::root_number;
@@ -518,7 +453,7 @@ Result<void> ErofsTarget::write_directories() {
     for (const Node* node : directories_) {
         const Directory& directory = *node->directory;
         if (node == top_) continue;
-        const std::string content = directory_content(node);
+        const std::string content = erofs_directory_content(items_of(node));
         if (ErofsImage::fits_inline(directory.inode)) {
             TRY(image_.put_inline(node->number, directory.inode, content));
             continue;
@@ -534,7 +469,7 @@ Result<void> ErofsTarget::finish() {
     TRY(write_directories());
     std::vector<ErofsImage::Links> links;
     for (const Node* node : linked_) links.push_back({node->number, node->links});
-    return image_.finish(top_->directory->inode, directory_content(top_), links);
+    return image_.finish(top_->directory->inode, erofs_directory_content(items_of(top_)), links);
 }
 
 }  // namespace corten::storage

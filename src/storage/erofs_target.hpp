@@ -5,6 +5,7 @@
 // most). An archive for which all that takes more than a GiB is refused.
 //
 // In the image, `diff` is the layer's root, and `replaced` has what set_aside() kept.
+#include "erofs_directory.hpp"
 #include "erofs_image.hpp"
 #include "unpack_target.hpp"
 
@@ -12,7 +13,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -61,11 +61,7 @@ private:
     Result<void> number_directories();
     Result<void> write_directories();
     void count_links(Node* directory);
-    struct Item;
-    static std::vector<Item> items_of(const Node* directory);
-    static std::string directory_block(std::span<const Item> items);
-    static std::uint64_t content_size(const Node* directory);
-    static std::string directory_content(const Node* directory);
+    static std::vector<ErofsDirectoryItem> items_of(const Node* directory);
 
     ErofsImage image_;
     std::deque<Node> nodes_;
