@@ -337,12 +337,23 @@ Result<void> try_form(LayerForm& form, const std::string& root) {
 
 }  // namespace
 
+namespace {
+
+/// A kernel says EINVAL to most of what it does not know, but a full disk is none of its faults.
+Error needs_newer_kernel(Error error) {
+    if (error.kind() != ErrorKind::no_space)
+        (void)std::move(error).with_kind(ErrorKind::unsupported);
+    return std::move(error).context(
+        "the storage driver erofs needs Linux 6.15 with EROFS and its mounts of files");
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Driver>> open_erofs_driver(const std::string& root, ErofsMount method) {
     auto directories = TRY(open_directories(root));
     auto form = erofs_layers(method);
-    TRY(try_form(*form, root)
-            .context(
-                "the storage driver erofs needs Linux 6.15 with EROFS and its mounts of files"));
+    if (auto tried = try_form(*form, root); !tried)
+        return needs_newer_kernel(std::move(tried).error());
     return std::make_unique<OverlayDriver>(root, std::move(directories), std::move(form),
                                            OverlayMount::lowerdir_plus);
 }

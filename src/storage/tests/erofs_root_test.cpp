@@ -84,6 +84,7 @@ UnpackPolicy layer() {
 
 class ErofsImages : public ::testing::Test {
 protected:
+    void SetUp() override { SKIP_IF_UNSUPPORTED(open_erofs_driver(directory_ / "trial")); }
     std::string image() const { return directory_ / "image"; }
 
     Result<UnpackResult> into_image(std::string_view tar, const UnpackPolicy& policy) {

@@ -32,6 +32,15 @@
             << to_string(result_.error().kind()) << ": " << result_.error().message(); \
     } while (false)
 
+/// Ends the test, in its SetUp() too, where the kernel lacks what `result` is about.
+#define SKIP_IF_UNSUPPORTED(expression)                                           \
+    do {                                                                          \
+        const auto& tried_ = (expression);                                        \
+        if (!tried_ && tried_.error().kind() == ::corten::ErrorKind::unsupported) \
+            GTEST_SKIP() << tried_.error().message();                             \
+        ASSERT_OK(tried_);                                                        \
+    } while (false)
+
 namespace corten::storage::testing {
 
 class TemporaryDirectory {
