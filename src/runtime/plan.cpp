@@ -50,8 +50,9 @@ Result<Fd> open_namespace(const std::string& path, std::string_view type) {
 Result<void> leave_out_own_namespaces(std::vector<oci::LinuxNamespace>& namespaces) {
     std::vector<oci::LinuxNamespace> others;
     for (auto& entry : namespaces) {
-        const bool own =
-            !entry.path.empty() && TRY(is_own_namespace(entry.type, entry.path)).value_or(false);
+        const bool own = !entry.path.empty() &&
+                         TRY(is_own_namespace(entry.type, entry.path).context("linux.namespaces"))
+                             .value_or(false);
         if (!own) others.push_back(std::move(entry));
     }
     namespaces = std::move(others);
