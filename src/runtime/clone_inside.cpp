@@ -9,14 +9,15 @@
 
 namespace corten::runtime {
 
-Result<std::optional<sys::PidRef>> clone_inside(FdView namespaces, int types,
+Result<std::optional<sys::PidRef>> clone_inside(const std::vector<Birthplace>& places,
                                                 sys::CloneRequest request) {
     request.flags |= CLONE_PARENT;
     auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
     auto between = TRY(sys::clone_process({}));
     if (!between) {
         const auto make = [&]() -> Result<std::optional<sys::PidRef>> {
-            TRY(sys::enter_namespaces(namespaces, types));
+            for (const auto& place : places)
+                TRY(sys::enter_namespaces(place.namespaces, place.types));
             return sys::clone_process(request);
         };
         const auto made = make();

@@ -43,20 +43,26 @@ private:
 };
 
 /// Namespaces that the child could only join with rights it gives up by being born in a new user
-/// namespace, and the pid namespace, which is only ever joined by children: the caller steps in,
-/// clones, and steps back. It has one thread, so nobody else is taken along.
+/// namespace, and the pid namespace, which is only ever joined by children.
+std::vector<const JoinedNamespace*> joined_before_birth(const NamespacePlan& plan) {
+    std::vector<const JoinedNamespace*> found;
+    for (const auto& joined : plan.joined) {
+        const bool before_user_namespace = plan.makes(CLONE_NEWUSER) && joined.flag != CLONE_NEWNS;
+        if (joined.flag == CLONE_NEWPID || before_user_namespace) found.push_back(&joined);
+    }
+    return found;
+}
+
+/// The caller steps in, clones, and steps back. It has one thread, so nobody else is taken along.
 class CallerDetour {
 public:
-    Result<void> enter(const NamespacePlan& plan) {
-        for (const auto& joined : plan.joined) {
-            const bool before_user_namespace =
-                plan.makes(CLONE_NEWUSER) && joined.flag != CLONE_NEWNS;
-            if (joined.flag != CLONE_NEWPID && !before_user_namespace) continue;
+    Result<void> enter(const std::vector<const JoinedNamespace*>& namespaces) {
+        for (const auto* joined : namespaces) {
             Fd own = TRY(
-                sys::open(fmt::format("/proc/self/ns/{}", namespace_file(joined.type)), O_RDONLY));
-            TRY(sys::enter_namespaces(joined.fd, joined.flag)
-                    .context(fmt::format("join the {} namespace", joined.type)));
-            back_.emplace_back(std::move(own), joined.flag);
+                sys::open(fmt::format("/proc/self/ns/{}", namespace_file(joined->type)), O_RDONLY));
+            TRY(sys::enter_namespaces(joined->fd, joined->flag)
+                    .context(fmt::format("join the {} namespace", joined->type)));
+            back_.emplace_back(std::move(own), joined->flag);
         }
         return {};
     }
@@ -214,22 +220,32 @@ Result<void> Launcher::clone(Fd& ours, Fd& theirs) {
     // their offsets are known.
     constexpr std::uint64_t later = CLONE_NEWCGROUP | CLONE_NEWTIME;
     const Fd group = TRY(plan_.cgroup.open_for_clone());
-    CallerDetour detour;
-    TRY(detour.enter(plan_.namespaces));
     const std::uint64_t flags = plan_.namespaces.created & ~later;
-    const auto* user = flags != 0 ? plan_.namespaces.joins(CLONE_NEWUSER) : nullptr;
+    const auto before_birth = joined_before_birth(plan_.namespaces);
+    // Who has no rights over its own namespaces cannot come back to them.
+    const bool may_return = is_host_root();
+    const bool in_user = flags != 0 || (!may_return && !before_birth.empty());
+    const auto* user = in_user ? plan_.namespaces.joins(CLONE_NEWUSER) : nullptr;
     plan_.namespaces.born_in_user = user != nullptr;
+    CallerDetour detour;
+    std::vector<Birthplace> places;
+    if (user != nullptr) places.push_back({user->fd, CLONE_NEWUSER});
+    if (may_return)
+        TRY(detour.enter(before_birth));
+    else
+        for (const auto* joined : before_birth) places.push_back({joined->fd, joined->flag});
     const sys::CloneRequest request{.flags = flags, .cgroup = group};
-    auto child =
-        user ? clone_inside(user->fd, CLONE_NEWUSER, request).context("join the user namespace")
-             : sys::clone_process(request);
+    auto child = places.empty()
+                     ? sys::clone_process(request)
+                     : clone_inside(places, request).context("join the namespaces of another");
     if (child && !*child) {
         ours.reset();
         plan_.born_in_cgroup = group.valid();
         run_init(plan_, std::move(theirs));
     }
+    if (child) created_.init = sys::OwnedChild(std::move(**child));
     TRY(detour.leave().context("return to the caller's namespaces"));
-    created_.init = sys::OwnedChild(std::move(*TRY(std::move(child))));
+    TRY(std::move(child));
     // Before the cgroup's removal: a group with a process in it cannot go.
     undo_.add([this] { created_.init = sys::OwnedChild(); });
     return {};

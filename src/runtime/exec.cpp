@@ -8,6 +8,7 @@
 
 #include <base/text.hpp>
 #include <runtime/exec.hpp>
+#include <runtime/rights.hpp>
 #include <sys/clone.hpp>
 #include <sys/file.hpp>
 #include <sys/ioctl.h>
@@ -156,22 +157,23 @@ Result<void> ExecChild::enter() {
     ::_exit(error.number() == ENOENT ? 127 : 126);
 }
 
-/// Only children enter a pid namespace: the caller steps in, clones and steps back. An ordinary
-/// user has the right to that in the container's user namespace, from which there is no way back.
+/// Only children enter a pid namespace: the caller steps in, clones and steps back. Who has no
+/// rights over its own namespaces could not come back, and has those over the container's in its
+/// user namespace.
 Result<std::optional<sys::PidRef>> clone_into(ExecPlan& plan, FdView group) {
     const sys::CloneRequest request{.flags = 0, .cgroup = group};
-    const bool by_user = ::geteuid() != 0 && (plan.namespaces & CLONE_NEWUSER) != 0;
-    plan.born_in = plan.namespaces & (by_user ? CLONE_NEWUSER | CLONE_NEWPID : CLONE_NEWPID);
-    if (by_user) return clone_inside(plan.container.fd(), plan.born_in, request);
+    const bool may_return = is_host_root();
+    plan.born_in = plan.namespaces & (may_return ? CLONE_NEWPID : CLONE_NEWUSER | CLONE_NEWPID);
     if (plan.born_in == 0) return sys::clone_process(request);
+    if (!may_return) return clone_inside({{plan.container.fd(), plan.born_in}}, request);
     const Fd own = TRY(sys::open("/proc/self/ns/pid", O_RDONLY));
     TRY(sys::enter_namespaces(plan.container.fd(), CLONE_NEWPID));
     auto child = sys::clone_process(request);
-    const bool is_child = child && !*child;
-    if (!is_child)
-        TRY(sys::enter_namespaces(own, CLONE_NEWPID)
-                .context("return to the caller's pid namespace"));
-    return child;
+    if (child && !*child) return child;
+    auto returned = sys::enter_namespaces(own, CLONE_NEWPID);
+    if (returned) return child;
+    if (child) const sys::OwnedChild ended(std::move(**child));
+    return std::move(returned).context("return to the caller's pid namespace").error();
 }
 
 Result<ExecPlan> make_exec_plan(ExecRequest& request) {

@@ -2,7 +2,7 @@
 namespace corten::runtime {
 
 /// Whether the caller is root of the initial user namespace. Root of another one (podman of an
-/// ordinary user becomes that) has its user's rights over what belongs to the host: cgroups, devices.
+/// ordinary user becomes that) has its user's rights over what is the host's: cgroups, devices.
 /// False when it cannot be told.
 bool is_host_root();
 
