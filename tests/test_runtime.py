@@ -174,6 +174,48 @@ def test_new_namespaces_in_the_user_namespace_of_another(runtime, open_folder):
     assert ids.split() == ["0", "100000", "1000"] and name == "box"
 
 
+def test_clocks_are_shifted_in_a_user_namespace(runtime, open_folder):
+    if not Path("/proc/self/ns/time").exists():
+        pytest.skip("this kernel has no time namespaces")
+    bundle = Bundle(open_folder / "bundle")
+    mapped(bundle, 100000)
+    bundle.config["linux"]["namespaces"].append({"type": "time"})
+    bundle.config["linux"]["timeOffsets"] = {"boottime": {"secs": 1000000}, "monotonic": {"secs": 7}}
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    assert float(runtime.output("shifted", bundle.save("cat", "/proc/uptime")).split()[0]) >= uptime + 1000000
+
+
+@pytest.fixture(params=["shared", "private"])
+def mount_namespace(request):
+    """The process that holds one, whose mounts propagate or not."""
+    holder = subprocess.Popen(["unshare", "-m", "--propagation", request.param, "sleep", "1000"])
+    eventually(lambda: os.readlink(f"/proc/{holder.pid}/exe").endswith("sleep"), "the namespace")
+    yield holder.pid
+    holder.kill()
+    holder.wait()
+
+
+def join_mounts(bundle, pid):
+    next(n for n in bundle.config["linux"]["namespaces"] if n["type"] == "mount")["path"] = f"/proc/{pid}/ns/mnt"
+
+
+def test_root_that_is_no_mount_in_a_mount_namespace_of_another(runtime, bundle, mount_namespace):
+    join_mounts(bundle, mount_namespace)
+    name, first, *_ = runtime.output("joined", bundle.shell("readlink /proc/self/ns/mnt; echo /*")).splitlines()
+    assert name == os.readlink(f"/proc/{mount_namespace}/ns/mnt") and first == "/bin /dev /etc /proc /root /sys /tmp"
+    assert str(bundle.path) not in Path("/proc/self/mountinfo").read_text()
+
+
+def test_failure_in_a_mount_namespace_of_another_leaves_no_mounts(runtime, bundle, mount_namespace):
+    def there():
+        return sorted(line.split()[4] for line in Path(f"/proc/{mount_namespace}/mountinfo").read_text().splitlines())
+    before = there()
+    join_mounts(bundle, mount_namespace)
+    bundle.config["hooks"] = {"createContainer": [{"path": "/bin/false"}]}
+    runtime.fails("run", "--bundle", bundle.save("true").path, "joined", says="createContainer")
+    assert there() == before
+
+
 def test_bind_mount_with_mapped_ids_in_a_user_namespace(runtime, open_folder):
     bundle, shared = Bundle(open_folder / "bundle"), open_folder / "shared"
     shared.mkdir()
