@@ -86,14 +86,9 @@ struct ErofsTarget::OpenFile {
 
 ErofsTarget::ErofsTarget(FdView image) : image_(image) {
     ::clock_gettime(CLOCK_REALTIME, &begun_);
-    for (Node** node : {&top_, &root_}) {
-        *node = &nodes_.emplace_back();
-        (*node)->kind = Found::directory;
-        (*node)->type = FileType::directory;
-        (*node)->directory = std::make_unique<Directory>();
-        (*node)->directory->parent = top_;
-        (*node)->directory->inode = {.mode = S_IFDIR | 0755, .mtime = begun_};
-    }
+    top_ = directory_node(nullptr);
+    top_->directory->parent = top_;
+    root_ = directory_node(top_);
     top_->directory->items.emplace("diff", root_);
     current_ = root_;
 }
@@ -109,6 +104,16 @@ Result<void> ErofsTarget::hold(std::size_t bytes) {
                 memory_limit);
 }
 
+ErofsTarget::Node* ErofsTarget::directory_node(Node* parent) {
+    Node* node = &nodes_.emplace_back();
+    node->kind = Found::directory;
+    node->type = FileType::directory;
+    node->directory = std::make_unique<Directory>();
+    node->directory->parent = parent;
+    node->directory->inode = {.mode = S_IFDIR | 0755, .mtime = begun_};
+    return node;
+}
+
 /// In the directory entered last, with a name that is free.
 Result<ErofsTarget::Node*> ErofsTarget::add_node(const std::string& name, Found kind) {
     if (name.size() > NAME_MAX) return Error::from_errno(ENAMETOOLONG, "make " + name);
@@ -122,12 +127,7 @@ Result<ErofsTarget::Node*> ErofsTarget::add_node(const std::string& name, Found 
 Result<ErofsTarget::Node*> ErofsTarget::new_directory(Node* parent, const std::string& name) {
     if (name.size() > NAME_MAX) return Error::from_errno(ENAMETOOLONG, "make directory " + name);
     TRY(hold(2 * node_cost + name.size()));
-    Node* node = &nodes_.emplace_back();
-    node->kind = Found::directory;
-    node->type = FileType::directory;
-    node->directory = std::make_unique<Directory>();
-    node->directory->parent = parent;
-    node->directory->inode = {.mode = S_IFDIR | 0755, .mtime = begun_};
+    Node* node = directory_node(parent);
     parent->directory->items.insert_or_assign(name, node);
     return node;
 }

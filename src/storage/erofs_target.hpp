@@ -49,6 +49,7 @@ private:
 
     Result<void> hold(std::size_t bytes);
     Result<Node*> add_node(const std::string& name, Found kind);
+    Node* directory_node(Node* parent);
     Result<Node*> new_directory(Node* parent, const std::string& name);
     Node* child(const Node* directory, std::string_view name) const;
     Result<Node*> resolve(Node* from, std::string_view path, Missing missing, unsigned& symlinks);
