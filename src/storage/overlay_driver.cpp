@@ -239,6 +239,7 @@ private:
         if (lower.lower.empty()) lower.lower.push_back(path_of(empty_name, "diff"));
         lower.upper = made;
         lower.work = work;
+        lower.no_sync = true;  // else the first container waits for all that the pull has written
         {
             const Fd root = TRY(mount_overlay(std::move(lower)));
             TRY(fill_init_layer(root));

@@ -48,7 +48,11 @@ Result<void> set_options(FdView context, const OverlayPaths& paths) {
     }
     if (paths.upper.empty()) return {};
     TRY(set(context, "upperdir", paths.upper));
-    return set(context, "workdir", paths.work);
+    TRY(set(context, "workdir", paths.work));
+    if (paths.no_sync &&
+        ::syscall(SYS_fsconfig, context.raw(), FSCONFIG_SET_FLAG, "volatile", nullptr, 0) < 0)
+        return fail_errno("overlay option volatile");
+    return {};
 }
 
 Result<Fd> open_context() {

@@ -15,6 +15,9 @@ struct OverlayPaths {
     std::string upper;               ///< "" for a read-only view, which needs two lower ones
     std::string work;
     bool read_only = false;
+    /// The end of the mount does not wait until all of the upper directory's file system is on the
+    /// disk. Where that can be said: not by mount_overlay_classic().
+    bool no_sync = false;
     /// Numbers of files are told apart by their file system too, so that all files of the mount
     /// have one device, as programs expect that ask whether they leave a file system.
     bool several_file_systems = false;
