@@ -6,10 +6,15 @@
 #include <base/ids.hpp>
 #include <base/text.hpp>
 #include <engine/volumes.hpp>
+#include <storage/archive.hpp>
+#include <storage/driver.hpp>
 #include <sys/file.hpp>
+
+#include <fcntl.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 namespace corten::engine {
 
@@ -72,28 +77,25 @@ Result<std::vector<apitypes::Volume>> Volumes::list(const Filters& filters) cons
 
 namespace {
 
-Result<std::int64_t> tree_size(const std::string& path) {
-    std::int64_t bytes = 0;
-    for (const auto& name : TRY(sys::list_directory(path))) {
-        struct ::stat status{};
-        const std::string entry = path + "/" + name;
-        if (::lstat(entry.c_str(), &status) < 0) continue;  // gone since it was listed
-        bytes += S_ISDIR(status.st_mode) ? TRY(tree_size(entry)) : status.st_size;
-    }
-    return bytes;
+/// Bytes of the volume's files. By descriptors: containers change the tree as they like.
+Result<std::int64_t> size_of(const std::string& mountpoint) {
+    const Fd top = TRY(sys::open(mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+    return static_cast<std::int64_t>(TRY(storage::tree_usage(top)).bytes);
 }
 
 }  // namespace
 
 Result<std::vector<apitypes::Volume>> Volumes::list_with_usage() const {
-    auto volumes = TRY(list({}));
-    for (auto& volume : volumes) {
+    std::vector<apitypes::Volume> volumes;
+    for (auto& volume : TRY(list({}))) {
+        auto size = size_of(volume.mountpoint);
+        if (!size && size.error().number() == ENOENT) continue;  // removed since it was listed
         std::int64_t users = 0;
         for (const auto& container : context_.containers.all())
             users +=
                 std::ranges::count(container->spec()->mounts, volume.name, &PlannedMount::name);
-        volume.usage_data =
-            apitypes::VolumeUsage{.ref_count = users, .size = TRY(tree_size(volume.mountpoint))};
+        volume.usage_data = apitypes::VolumeUsage{.ref_count = users, .size = TRY(std::move(size))};
+        volumes.push_back(std::move(volume));
     }
     return volumes;
 }
@@ -153,7 +155,7 @@ Result<apitypes::VolumesPruned> Volumes::prune(const Filters& filters) {
     for (const auto& record : TRY(context_.volumes.list())) {
         if (!named_too && !is_anonymous(record)) continue;
         if (!matches(context_, record, chosen)) continue;
-        const auto size = tree_size(context_.volumes.mountpoint(record.name)).value_or(0);
+        const auto size = size_of(context_.volumes.mountpoint(record.name)).value_or(0);
         if (!remove(record.name, false)) continue;  // in use
         if (!pruned.volumes_deleted) pruned.volumes_deleted.emplace();
         pruned.volumes_deleted->push_back(record.name);

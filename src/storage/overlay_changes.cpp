@@ -2,6 +2,7 @@
 
 #include "tree.hpp"
 
+#include <storage/archive.hpp>
 #include <sys/file.hpp>
 #include <sys/stat.h>
 #include <sys/xattr.h>

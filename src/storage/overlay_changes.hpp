@@ -7,7 +7,4 @@ namespace corten::storage {
 /// `upper` is the upper directory, `lower` the root of a read-only view of everything below.
 Result<std::vector<Change>> overlay_changes(FdView upper, FdView lower);
 
-/// Sizes of a tree, hard links once.
-Result<Usage> tree_usage(FdView directory);
-
 }  // namespace corten::storage

@@ -7,6 +7,7 @@
 
 #include <base/ids.hpp>
 #include <base/rollback.hpp>
+#include <storage/archive.hpp>
 #include <storage/driver.hpp>
 #include <storage/quota.hpp>
 #include <sys/file.hpp>

@@ -68,6 +68,10 @@ Result<void> tar_from(FdView root, const std::string& path, Sink& out,
 /// what `export` gives, and with Whiteouts::overlay the diff of a layer.
 Result<void> tar_tree(FdView root, Sink& out, const TarOptions& options = {});
 
+struct Usage;
+/// Sizes of the tree below `directory`, hard links once. It may change meanwhile.
+Result<Usage> tree_usage(FdView directory);
+
 /// What X-Docker-Container-Path-Stat says.
 struct PathStat {
     std::string name;  ///< last part of the asked path; "/" for the root
