@@ -12,6 +12,8 @@ from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
 STEPS = 40
+# Below the data root, beside the database and the layers.
+ITS_OWN = ("engine-id", "reserve", "lock", "blobs", "ingest", "containers", "volumes")
 
 
 @pytest.fixture
@@ -36,7 +38,8 @@ def on_disk(daemon) -> dict:
     with contextlib.closing(sqlite3.connect(f"file:{daemon.data}/corten.db?mode=ro", uri=True)) as database:
         uppers = {daemon.data / "overlay" / name / "diff" for name, in database.execute("SELECT cache_id FROM snapshot")}
     trees = set((daemon.data / "overlay").glob("*/diff"))
-    return {"layers": sum(map(size_of, trees - uppers)), "containers": sum(map(size_of, uppers)), "volumes": size_of(daemon.data / "volumes")}
+    return {"layers": sum(map(size_of, trees - uppers)), "containers": sum(map(size_of, uppers)),
+            "volumes": size_of(daemon.data / "volumes")}
 
 
 def told(daemon) -> dict:
@@ -59,8 +62,7 @@ def strangers(daemon) -> list:
         for name in names:
             path = os.path.relpath(os.path.join(place, name), daemon.data)
             parts = path.split("/")
-            known = (parts[0].startswith("corten.db") or parts[0] in ("engine-id", "reserve", "lock", "blobs", "ingest", "containers", "volumes")
-                     or parts[0] == "overlay" and len(parts) > 2)
+            known = parts[0].startswith("corten.db") or parts[0] in ITS_OWN or parts[0] == "overlay" and len(parts) > 2
             found += [] if known else [path]
     return found
 
@@ -68,12 +70,15 @@ def strangers(daemon) -> list:
 def odd_files(dice) -> list:
     """Files whose size is easily got wrong: hard links, holes, empty ones, names of several layers."""
     name = f"d{dice.randrange(5)}"
-    return [images.directory(name), images.Entry(f"{name}/data", data=dice.randbytes(dice.randrange(1, 50_000))), images.text(f"{name}/empty", ""),
+    return [images.directory(name), images.Entry(f"{name}/data", data=dice.randbytes(dice.randrange(1, 50_000))),
+            images.text(f"{name}/empty", ""),
             images.hardlink(f"{name}/again", f"{name}/data"), images.symlink(f"{name}/link", "data"),
             images.Entry(f"{name}/pipe", images.tarfile.FIFOTYPE)]
 
 
-WRITES = "cd {0} && head -c {1} /dev/urandom > a{2} && ln a{2} b{2} && truncate -s 1M hole{2} && ln -s a{2} l{2} && mkdir -p sub{2}/x && echo x > sub{2}/x/y; true"
+WRITES = """cd {0}; head -c {1} /dev/urandom > a{2}; ln a{2} b{2}; truncate -s 1M hole{2}
+ln -s a{2} l{2}; mkdir -p sub{2}/x; echo x > sub{2}/x/y
+"""
 
 
 class World:
@@ -96,7 +101,8 @@ class World:
     def run(self):
         image, name, volume = self.dice.choice([BOX, *self.images]), self.name("container"), self.name("volume")
         self.docker.ok("run", "--name", name, "--network", "none", "-v", f"{volume}:/v", image, "sh", "-c",
-                       WRITES.format("/", self.dice.randrange(90_000), self.count) + ";" + WRITES.format("/v", self.dice.randrange(90_000), self.count))
+                       WRITES.format("/", self.dice.randrange(90_000), self.count) +
+                       WRITES.format("/v", self.dice.randrange(90_000), self.count))
         self.containers.append(name)
         self.volumes.append(volume)
 
@@ -134,19 +140,21 @@ def test_df_is_what_lies_on_the_disk(daemon, docker, faulty, box_tar, seed):
     """Work of all kinds in a random order: after every step both counts agree, and in the end nothing but the beginning is left."""
     begun, dice = told(daemon), random.Random(seed)
     world = World(daemon, docker, faulty, box_tar, dice)
-    works = [world.pull, world.pull, world.run, world.run, world.commit, world.copy, world.load, world.remove_container, world.remove_image, world.remove_volume]
+    works = [world.pull, world.pull, world.run, world.run, world.commit, world.copy, world.load,
+             world.remove_container, world.remove_image, world.remove_volume]
     for step in range(STEPS):
         work = dice.choice(works)
         work()
         assert_accounted(daemon, f"step {step}: {work.__name__}")
         assert strangers(daemon) == []
-    daemon.clean({BOX + ":latest", *(t for i in daemon.api.get("/images/json").json() for t in i["RepoTags"] if t.endswith("busybox:latest"))})
+    daemon.clean({tag for found in daemon.api.get("/images/json").json() for tag in found["RepoTags"] if tag.endswith("busybox:latest")})
     assert_accounted(daemon, "the removal of everything")
     assert told(daemon) == begun
 
 
 def test_both_commands_say_the_same(daemon, docker):
-    docker.ok("run", "--name", "one", "--network", "none", "-v", "volume:/v", BOX, "sh", "-c", WRITES.format("/", 5000, 1) + ";" + WRITES.format("/v", 7000, 1))
+    docker.ok("run", "--name", "one", "--network", "none", "-v", "volume:/v", BOX, "sh", "-c",
+              WRITES.format("/", 5000, 1) + WRITES.format("/v", 7000, 1))
     form = ("system", "df", "--format", "{{.Type}}|{{.TotalCount}}|{{.Active}}|{{.Size}}|{{.Reclaimable}}")
     assert daemon.client("corten").ok(*form) == docker.ok(*form)
 
