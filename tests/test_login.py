@@ -16,11 +16,12 @@ USER, PASSWORD = "alice", "secret word"
 HELPER = """#!/bin/sh
 # docker-credential-*: keeps the credentials of one server in a folder; notes every word that it is asked.
 store={folder}/kept
+kept() {{ read -r server; grep -qsF "\\"$server\\"" "$store"; }}
 echo "$1" >> {folder}/asked
 case $1 in
     store) cat > "$store" ;;
-    get) read -r server; if grep -qsF "\\"$server\\"" "$store"; then cat "$store"; else echo 'credentials not found in native keychain'; exit 1; fi ;;
-    erase) read -r server; grep -qsF "\\"$server\\"" "$store" && rm "$store" ;;
+    get) kept && cat "$store" || {{ echo 'credentials not found in native keychain'; exit 1; }} ;;
+    erase) kept && rm "$store" ;;
     *) echo "unknown word $1"; exit 1 ;;
 esac
 """

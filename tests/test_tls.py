@@ -155,7 +155,8 @@ def choosy(strict, authority, picture):
     """A registry that speaks only to who shows a certificate."""
     trust = ssl.create_default_context(cafile=authority.certificate)
     trust.load_cert_chain(*authority.issue("tests"))
-    real = registries.RealRegistry(host=strict.gateway, tls=authority.issue("choosy", strict.gateway), clients=authority.certificate, trust=trust)
+    real = registries.RealRegistry(host=strict.gateway, tls=authority.issue("choosy", strict.gateway), clients=authority.certificate,
+                                   trust=trust)
     real.push("box", "1", picture)
     yield real
     real.stop()

@@ -37,27 +37,29 @@ def fill(top: Path):
         path(f"mode-{mode:o}", b"x", mode)
     for uid, gid in ((1, 2), (1000, 50), (65534, 65534), (2**21 + 3, 2**21 + 5), (2**31 - 1, 2**31 - 2), (2**32 - 2, 2**32 - 3)):
         path(f"owner-{uid}", b"x", 0o6755, (uid, gid))
-    for name, time in (("epoch", 0), ("1ns", 1), ("before-1970", -1_000_000_000 * SECOND + 500_000_000), ("all-digits", 1_234_567_890_987_654_321),
+    for name, time in (("epoch", 0), ("1ns", 1), ("before-1970", -1_000_000_000 * SECOND + 500_000_000),
+                       ("all-digits", 1_234_567_890_987_654_321),
                        ("after-2038", 2**33 * SECOND + 1), ("2446", 15_032_385_535 * SECOND + 999_999_999)):
         path(f"time-{name}", b"x", time=time)
     for size in (0, 1, 511, 512, 513, 10240, 1 << 20):
         path(f"size-{size}", os.urandom(size))
-    os.symlink("/no/where", path("link-dangling")), os.symlink("../" * 200 + "etc", path("link-up")), os.symlink("x" * 4095, path("link-long"))
-    for name in ("link-dangling", "link-up", "link-long"):
-        settle(path(name), owner=(7, 8))
+    for name, target in (("dangling", "/no/where"), ("up", "../" * 200 + "etc"), ("long", "x" * 4095)):
+        os.symlink(target, path(f"link-{name}")), settle(path(f"link-{name}"), owner=(7, 8))
     path("hard-1", b"shared", 0o4711, (3, 4)), os.link(path("hard-1"), path("hard-2")), os.mkdir(path("deep"))
     os.link(path("hard-1"), path("deep/hard-3")), os.symlink("hard-1", path("hard-link-of-a-link")), settle(path("hard-link-of-a-link"))
     os.link(path("hard-link-of-a-link"), path("hard-link-of-a-link-2"), follow_symlinks=False)
     os.mkfifo(path("pipe")), settle(path("pipe"), 0o622, (5, 6))
     for name, kind, device in (("null", 0o020000, (1, 3)), ("block", 0o060000, (7, 200)), ("large", 0o020000, (4095, 1048575))):
         os.mknod(path(f"device-{name}"), kind | 0o600, os.makedev(*device)), settle(path(f"device-{name}"), 0o640, (0, 6))
-    for name, value in (("text", b"value"), ("binary", bytes(range(256))), ("zeros", b"\0\0"), ("lines", b"a=b\nc\n"), ("empty", b""), ("large", b"v" * 2000)):
+    for name, value in (("text", b"value"), ("binary", bytes(range(256))), ("zeros", b"\0\0"), ("lines", b"a=b\nc\n"),
+                        ("empty", b""), ("large", b"v" * 2000)):
         os.setxattr(path(f"xattr-{name}", b"x"), f"user.{name}", value), settle(path(f"xattr-{name}"))
     os.setxattr(path("capable", b"x", 0o755, (1, 1)), "security.capability", CAPABILITY), settle(path("capable"), 0o755, (0, 0))
     os.setxattr(path("capable"), "security.capability", CAPABILITY)  # a change of owner takes it away
     os.setxattr(path("trusted", b"x"), "trusted.other", b"t"), settle(path("trusted"))
     os.mkdir(path("of-a-folder")), os.setxattr(path("of-a-folder"), "user.folder", b"f"), settle(path("of-a-folder"), 0o3775, (9, 9))
-    for name in (b"not-utf-8-\xff\xfe\x80", b"latin-1-\xe9t\xe9", "ünï cödé".encode(), "日本語".encode(), b"new\nline", b"tab\tand\\backslash", b"  spaces  ",
+    for name in (b"not-utf-8-\xff\xfe\x80", b"latin-1-\xe9t\xe9", "ünï cödé".encode(), "日本語".encode(),
+                 b"new\nline", b"tab\tand\\backslash", b"  spaces  ",
                  b"-dash", b"quote'\"", b"n" * 255, "é".encode() * 127, b"...", b"*?[x]", b".wh", b"wh.", b"\x01\x02\x7f"):
         path(name, b"named")
     with open(path("sparse"), "wb") as file:
@@ -91,13 +93,15 @@ def gnu_tar(folder: Path, *options, xattrs=True) -> bytes:
 
 def gnu_untar(archive: bytes, folder: Path) -> Path:
     folder.mkdir()
-    subprocess.run(["tar", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--same-owner", "-C", folder, "-xp"], input=archive, check=True)
+    kept = ["--numeric-owner", "--same-owner", "--xattrs", "--xattrs-include=*"]
+    subprocess.run(["tar", *kept, "-C", folder, "-xp"], input=archive, check=True)
     return folder
 
 
 def umoci_unpack(archive: bytes, folder: Path) -> Path:
     images.write_oci_layout(folder / "layout", {"it": images.image([archive], style="oci")})
-    subprocess.run([need("umoci"), "raw", "unpack", "--image", f"{folder}/layout:it", folder / "rootfs"], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([need("umoci"), "raw", "unpack", "--image", f"{folder}/layout:it", folder / "rootfs"], check=True,
+                   stderr=subprocess.DEVNULL)
     return folder / "rootfs"
 
 
@@ -143,7 +147,8 @@ def unpacked(docker, engine, registry, box_tar):
 
 # --- layers --------------------------------------------------------------------------------------
 
-SPARSE = {"whole": [], "sparse": ["--sparse"], "sparse-0.0": ["--sparse", "--sparse-version=0.0"], "sparse-0.1": ["--sparse", "--sparse-version=0.1"]}
+SPARSE = {"whole": [], "sparse": ["--sparse"],
+          "sparse-0.0": ["--sparse", "--sparse-version=0.0"], "sparse-0.1": ["--sparse", "--sparse-version=0.1"]}
 
 
 @pytest.mark.parametrize("sparse", SPARSE)

@@ -36,7 +36,8 @@ class Authority:
 
     @staticmethod
     def _openssl(*args):
-        done = subprocess.run([need_openssl(), *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run([need_openssl(), *map(str, args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True)
         assert done.returncode == 0, f"openssl {args}: {done.stdout}"
 
 
@@ -51,7 +52,8 @@ class PrivateEtc:
     """What a command sees in /etc, changed for it alone: `hosts` and each engine's certs.d are the files in `folder`."""
     SCRIPT = """
         mount --make-rprivate /
-        mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/upper,workdir=$1/work" /etc
+        own=$(mktemp -d "$1/changes.XXXXXX"); mkdir "$own/upper" "$own/work"
+        mount -t overlay overlay -o "lowerdir=/etc,upperdir=$own/upper,workdir=$own/work" /etc
         for engine in docker corten containers; do
             mkdir -p "/etc/$engine/certs.d"; mount --bind "$1/$engine" "/etc/$engine/certs.d"
         done
@@ -61,7 +63,7 @@ class PrivateEtc:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        for name in ("upper", "work", "docker", "corten", "containers"):
+        for name in ("docker", "corten", "containers"):
             (folder / name).mkdir(parents=True)
         (folder / "hosts").write_text(Path("/etc/hosts").read_text())
 

@@ -106,7 +106,8 @@ def node_of(archive, member) -> Node:
     kind = "file" if member.isreg() else TAR_KINDS[member.type]
     content = digest_of(archive.extractfile(member)) if kind == "file" else member.linkname if kind == "link" else ""
     prefix = "SCHILY.xattr."
-    xattrs = tuple(sorted((k[len(prefix):], v.encode("utf-8", "surrogateescape")) for k, v in member.pax_headers.items() if k.startswith(prefix)))
+    xattrs = tuple(sorted((key.removeprefix(prefix), value.encode("utf-8", "surrogateescape"))
+                          for key, value in member.pax_headers.items() if key.startswith(prefix)))
     mode = 0o777 if kind == "link" else stat.S_IMODE(member.mode)
     device = (member.devmajor, member.devminor) if "device" in kind else (0, 0)
     return Node(kind, mode, (member.uid, member.gid), nanoseconds(member), content, member.size if kind == "file" else 0, device, xattrs)
@@ -122,7 +123,8 @@ def differences(wanted: dict, found: dict, **coarser) -> list:
     """What is not the same, as sentences; `coarser` maps a Node's field to what is compared in its place."""
     def seen(node):
         return {field: coarser[field](value) if field in coarser else value for field, value in vars(node).items()}
-    out = [f"{path!r}: missing" for path in wanted.keys() - found.keys()] + [f"{path!r}: not expected" for path in found.keys() - wanted.keys()]
+    out = [f"{path!r}: missing" for path in wanted.keys() - found.keys()]
+    out += [f"{path!r}: not expected" for path in found.keys() - wanted.keys()]
     for path in wanted.keys() & found.keys():
         one, other = seen(wanted[path]), seen(found[path])
         out += [f"{path!r}: {field}: wanted {one[field]!r}, found {other[field]!r}" for field in one if one[field] != other[field]]
