@@ -11,6 +11,7 @@ import pytest
 
 from . import paths
 from .clients import Done
+from .wait import SLOWNESS
 
 RUNTIME = paths.BIN / "corten-runtime"
 APPLETS = ("cat", "chmod", "echo", "env", "grep", "hostname", "id", "kill", "ln", "ls", "mkdir", "mount", "mv", "ps", "readlink", "rm",
@@ -81,7 +82,7 @@ class Runtime:
         more.setdefault("stdin", subprocess.DEVNULL)
         # Files and not pipes: what `create` leaves running keeps its standard output open.
         with open(self.root.parent / "out", "w+b") as out, open(self.root.parent / "err", "w+b") as err:
-            done = subprocess.run(self.argv(*args), stdout=out, stderr=err, timeout=timeout, **more)
+            done = subprocess.run(self.argv(*args), stdout=out, stderr=err, timeout=timeout * SLOWNESS, **more)
             out.seek(0), err.seek(0)
             return Done((Path(self.program).name, *map(str, args)), done.returncode, out.read(), err.read())
 
