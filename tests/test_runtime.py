@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support import cgroups
 from support.bundles import Bundle
 from support.wait import eventually
 
@@ -262,3 +263,16 @@ def test_events_tell_that_memory_ran_out(runtime, bundle, folder):
     finally:
         watcher.kill()
         watcher.wait()
+
+
+def test_limits_that_the_kernel_has_not_are_told(runtime, bundle):
+    bundle.config["linux"]["resources"]["memory"] = {"kernel": 1 << 30}
+    done = runtime.run("run", "--bundle", bundle.save("true").path, "kmem")
+    assert done.code == 0 and "linux.resources.memory.kernel: the kernel has dropped it, ignoring" in done.err, done
+    if cgroups.is_v2():
+        bundle.config["linux"]["resources"]["memory"] = {"kernelTCP": 1 << 30}
+        assert "memory.kernelTCP: cgroup v2 has no such limit, ignoring" in runtime.run("run", "--bundle", bundle.save().path, "kmem").err
+        for section, limits, field in (("memory", {"swappiness": 10}, "swappiness"), ("blockIO", {"leafWeight": 100}, "leafWeight")):
+            bundle.config["linux"]["resources"].update(memory={}, blockIO={})
+            bundle.config["linux"]["resources"][section] = limits
+            runtime.fails("run", "--bundle", bundle.save().path, "kmem", says=field)

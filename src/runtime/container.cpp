@@ -7,6 +7,7 @@
 #include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <runtime/container.hpp>
+#include <runtime/group_limits.hpp>
 #include <runtime/hooks.hpp>
 #include <runtime/rights.hpp>
 #include <sys/clone.hpp>
@@ -102,38 +103,6 @@ void add_child_timings(std::string_view text, std::vector<Timing>& timings) {
     }
 }
 
-std::vector<oci::DeviceRule> device_rules(const oci::Spec& spec) {
-    const auto& resources = spec.linux_section.resources;
-    std::vector<oci::DeviceRule> rules{{.allow = false, .access = "rwm"}};
-    if (resources) rules.insert(rules.end(), resources->devices.begin(), resources->devices.end());
-    const auto allow = [&](const char* type, std::int64_t major, std::int64_t minor,
-                           const char* access) {
-        rules.push_back({true, type, major, minor, access});
-    };
-    // What the specification's default devices need, and making nodes of any number, which gives no
-    // access to what they name.
-    allow("c", -1, -1, "m");
-    allow("b", -1, -1, "m");
-    for (const auto minor : {3, 8, 7, 5, 9}) allow("c", 1, minor, "rwm");
-    allow("c", 5, 0, "rwm");
-    allow("c", 136, -1, "rwm");
-    allow("c", 5, 2, "rwm");
-    return rules;
-}
-
-/// "allow everything" given last: a privileged container. Then nothing needs to be said.
-bool allows_all_devices(const oci::Spec& spec) {
-    const auto& resources = spec.linux_section.resources;
-    if (!resources || resources->devices.empty()) return false;
-    const auto& last = resources->devices.back();
-    return last.allow && (last.type.empty() || last.type == "a") && last.major.value_or(-1) < 0 &&
-           last.minor.value_or(-1) < 0 && (last.access.empty() || last.access == "rwm");
-}
-
-bool lacks_rights(const Error& error) {
-    return error.number() == EACCES || error.number() == EPERM || error.number() == EROFS;
-}
-
 /// Other than which devices may be used.
 bool sets_limits(const oci::Spec& spec) {
     auto limits = spec.linux_section.resources.value_or(oci::LinuxResources{});
@@ -204,15 +173,7 @@ Result<void> Launcher::prepare_cgroup(std::optional<cgroup::Group> given) {
         TRY((plan_.optional_cgroup ? make_optional_cgroup() : make_cgroup()).context("cgroup"));
     created_.cgroup = plan_.cgroup;
     if (!plan_.cgroup.valid()) return {};
-    oci::LinuxResources resources =
-        plan_.spec.linux_section.resources.value_or(oci::LinuxResources{});
-    resources.devices.clear();
-    TRY(plan_.cgroup.apply(resources).context("cgroup"));
-    if (allows_all_devices(plan_.spec)) return {};
-    auto applied = plan_.cgroup.apply_devices(device_rules(plan_.spec));
-    // An ordinary user may not set them, and can make no devices either.
-    if (!applied && lacks_rights(applied.error()) && !is_host_root()) return {};
-    return std::move(applied).context("cgroup");
+    return apply_resources(plan_.cgroup, plan_.spec, plan_.warnings).context("cgroup");
 }
 
 Result<void> Launcher::clone(Fd& ours, Fd& theirs) {

@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+
 namespace corten::runtime {
 
 bool is_host_root() {
@@ -12,6 +14,10 @@ bool is_host_root() {
     auto words = split(trim(sys::read_file("/proc/self/uid_map").value_or("")), ' ');
     std::erase(words, "");
     return words == std::vector<std::string>{"0", "0", "4294967295"};
+}
+
+bool lacks_rights(const Error& error) {
+    return error.number() == EACCES || error.number() == EPERM || error.number() == EROFS;
 }
 
 }  // namespace corten::runtime

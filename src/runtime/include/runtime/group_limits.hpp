@@ -1,0 +1,18 @@
+#pragma once
+// A container's limits, for whoever makes its group before create() does.
+#include <base/result.hpp>
+#include <oci/runtime_spec.hpp>
+
+#include <cgroup/group.hpp>
+
+#include <string>
+#include <vector>
+
+namespace corten::runtime {
+
+/// Writes linux.resources and the device rules, those of the default devices among them, to the
+/// container's group. What is passed over is told in `warnings`. Errors name the field.
+Result<void> apply_resources(const cgroup::Group& group, const oci::Spec& spec,
+                             std::vector<std::string>& warnings);
+
+}  // namespace corten::runtime
