@@ -1,11 +1,10 @@
-"""Volumes: made, listed, inspected, mounted, removed."""
-import os
+"""Volumes: made, listed, inspected, mounted, removed, carried elsewhere."""
 import re
-import subprocess
+from pathlib import Path
 
 import pytest
-from support import disks
-from support.engines import BOX, Daemon, pull
+from support import images, trees
+from support.engines import BOX
 
 
 def test_life_of_a_volume(cli):
@@ -71,176 +70,70 @@ def test_relative_and_duplicate_targets(cli):
     cli.fails("run", "--rm", "-v", "vol:/", BOX, "true", code=125, says="(?i)invalid|can't be '/'|destination")
 
 
-# --- options of the local driver -------------------------------------------------------------------
+# --- export and import -----------------------------------------------------------------------------
 
-def mounted_on(path) -> bool:
-    return any(line.split()[4] == str(path) for line in open("/proc/self/mountinfo"))
-
-
-def test_a_tmpfs_volume_lives_as_long_as_someone_uses_it(cli, engine):
-    cli.ok("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o", "o=size=1m,mode=1770,noexec", "fast")
-    cli.ok("run", "-d", "--name", "first", "-v", "fast:/data", BOX, "sleep", "600")
-    point = cli.json("volume", "inspect", "fast")[0]["Mountpoint"]
-    assert "tmpfs /data" in cli.ok("exec", "first", "grep", " /data ", "/proc/mounts")
-    cli.ok("exec", "first", "sh", "-c", "echo shared > /data/word")
-    cli.ok("run", "-d", "--name", "second", "-v", "fast:/data", BOX, "sleep", "600")
-    assert cli.ok("exec", "second", "cat", "/data/word") == "shared"
-    assert cli.ok("exec", "second", "stat", "-c", "%a", "/data") == "1770"
-    cli.fails("exec", "second", "sh", "-c", "head -c 2000000 /dev/zero > /data/big", says="(?i)no space left|I/O error")
-    cli.ok("rm", "-f", "first")
-    assert cli.ok("exec", "second", "cat", "/data/word") == "shared"
-    cli.ok("rm", "-f", "second")
-    assert not mounted_on(point), "nobody uses the volume, and it is mounted"
-    cli.fails("run", "--rm", "-v", "fast:/data", BOX, "cat", "/data/word", says="No such file")
+FILL = """cd /v; echo text > file; ln file hard; ln -s /no/where link; mkfifo pipe; mkdir -m 1777 sticky; echo x > sticky/own
+chmod 4711 file; chown -R 7:8 sticky; touch -t 200001020304 file; truncate -s 5M hole; chown 5:6 .; chmod 2750 ."""
 
 
-def test_a_volume_of_a_host_directory_keeps_it(cli, tmp_path):
-    """Removing the volume must never remove what it stood for."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    (folder / "kept").write_text("host")
-    cli.ok("volume", "create", "-o", "type=none", "-o", f"device={folder}", "-o", "o=bind,ro", "home")
-    assert cli.json("volume", "inspect", "home")[0]["Options"] == {"type": "none", "device": str(folder), "o": "bind,ro"}
-    assert cli.ok("run", "--rm", "-v", "home:/h", BOX, "cat", "/h/kept") == "host"
-    cli.fails("run", "--rm", "-v", "home:/h", BOX, "touch", "/h/new", says="(?i)read-only")
-    cli.ok("create", "--name", "stopped", "-v", "home:/h", BOX)
-    cli.ok("cp", "stopped:/h/kept", str(tmp_path / "copy"))
-    assert (tmp_path / "copy").read_text() == "host"
-    cli.ok("rm", "stopped")
-    cli.ok("volume", "rm", "home")
-    assert (folder / "kept").read_text() == "host"
+@pytest.fixture
+def filled(engine, corten):
+    """A volume with one of everything that a program may leave in it, and its folder on the host."""
+    corten.ok("run", "--rm", "--network", "none", "-v", "filled:/v", BOX, "sh", "-ec", FILL)
+    return "filled", folder_of(corten, "filled")
 
 
-def test_options_with_mount_make_the_volume(cli):
-    cli.ok("run", "--rm", "--mount", "type=volume,src=made,dst=/d,volume-label=a=b,volume-opt=type=tmpfs,volume-opt=device=tmpfs", BOX,
-           "grep", "tmpfs /d ", "/proc/mounts")
-    made = cli.json("volume", "inspect", "made")[0]
-    assert made["Options"] == {"type": "tmpfs", "device": "tmpfs"} and made["Labels"] == {"a": "b"}
+def folder_of(client, volume) -> Path:
+    return Path(client.json("volume", "inspect", volume)[0]["Mountpoint"])
 
 
-@pytest.mark.parametrize("options, says", [
-    (["colour=red"], "invalid option"), (["type=tmpfs"], 'missing required option: "device"'),
-    (["device=tmpfs"], 'missing required option: "type"'), (["size=lots"], "size"), (["o=bind"], "missing required option"),
-])
-def test_bad_options_make_no_volume(cli, options, says):
-    cli.fails("volume", "create", *[word for option in options for word in ("-o", option)], "bad", code=1, says=says)
-    cli.fails("volume", "inspect", "bad", code=1)
-
-
-def test_a_device_that_cannot_be_mounted_fails_the_start_and_names_it(cli):
-    cli.ok("volume", "create", "-o", "type=ext4", "-o", "device=/nonexistent", "broken")
-    cli.ok("create", "--name", "broken-c", "-v", "broken:/d", BOX)
-    done = cli.fails("start", "broken-c", says="failed to mount local volume")
-    assert "/nonexistent" in done.err
-    assert cli.ok("ps", "-aq", "--filter", "status=created", "--filter", "name=broken-c")
+def listed(folder) -> tuple:
+    top = folder.stat()
+    return (top.st_mode, top.st_uid, top.st_gid, top.st_mtime_ns), trees.of_folder(folder)
 
 
 @pytest.mark.corten_only
-def test_a_mounted_volume_outlives_the_daemon_and_is_let_go_by_the_next(tmp_path, box_reference):
-    daemon = Daemon("volumes", work=tmp_path).start()
-    try:
-        pull(daemon, box_reference, BOX)
-        docker = daemon.client("docker")
-        docker.ok("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "fast")
-        point = docker.json("volume", "inspect", "fast")[0]["Mountpoint"]
-        docker.ok("run", "-d", "--name", "user", "-v", "fast:/data", BOX, "sh", "-c", "echo kept > /data/word; sleep 600")
-        daemon.restart("kill")
-        assert docker.ok("exec", "user", "cat", "/data/word") == "kept"
-        docker.ok("rm", "-f", "user")
-        assert not mounted_on(point)
-        subprocess.run(["mount", "-t", "tmpfs", "left-by-a-crash", point], check=True)
-        daemon.restart("kill")
-        assert not mounted_on(point), "a mount that nobody uses stays"
-    finally:
-        daemon.stop()
+@pytest.mark.parametrize("press", [None, "gzip", "zstd"])
+def test_exported_volume_is_imported_the_same(corten, filled, tmp_path, press):
+    name, folder = filled
+    corten.ok("volume", "export", "-o", tmp_path / "volume.tar", name)
+    archive = (tmp_path / "volume.tar").read_bytes()
+    if press:
+        (tmp_path / "volume.tar").write_bytes(images.compress(archive, press))
+    assert corten.ok("volume", "import", "copy", tmp_path / "volume.tar") == "copy"
+    assert listed(folder_of(corten, "copy")) == listed(folder)
+    assert corten.run("volume", "export", "copy").raw == archive
+    assert corten.ok("volume", "import", "again", input=archive) == "again"
 
 
 @pytest.mark.corten_only
-def test_what_the_host_mounts_in_a_volume_later_is_seen_inside_but_not_the_other_way(tmp_path, box_reference):
-    """Where the host's mounts are shared, as systemd makes them."""
-    daemon = Daemon("volumes", work=tmp_path)
-    daemon.data.mkdir()
-    subprocess.run(["mount", "--bind", daemon.data, daemon.data], check=True)
-    try:
-        subprocess.run(["mount", "--make-shared", daemon.data], check=True)
-        daemon.start()
-        pull(daemon, box_reference, BOX)
-        docker = daemon.client("docker")
-        docker.ok("run", "-d", "--name", "user", "--cap-add", "SYS_ADMIN", "-v", "vol:/data", BOX, "sleep", "600")
-        point = daemon.data / "volumes/vol/_data"
-        docker.ok("exec", "user", "mkdir", "/data/later", "/data/inside")
-        subprocess.run(["mount", "-t", "tmpfs", "later", point / "later"], check=True)
-        (point / "later/word").write_text("host")
-        assert docker.ok("exec", "user", "cat", "/data/later/word") == "host"
-        docker.run("exec", "user", "mount", "-t", "tmpfs", "inside", "/data/inside")
-        assert not mounted_on(point / "inside")
-        docker.ok("rm", "-f", "user")
-        subprocess.run(["umount", point / "later"], check=True)
-    finally:
-        daemon.stop()
-        subprocess.run(["umount", "-l", daemon.data], check=False)
-
-
-# --- limits of space -----------------------------------------------------------------------------
-
-@pytest.fixture(scope="module")
-def quota_disk(tmp_path_factory):
-    """A small ext4 that enforces project quotas."""
-    with disks.mounted(tmp_path_factory.mktemp("corten-t-quota"), 64, features="quota,project", options="prjquota") as point:
-        yield point
-
-
-@pytest.fixture(scope="module")
-def limited(quota_disk, box_reference):
-    daemon = Daemon("quota")
-    daemon.data = quota_disk / "data"
-    daemon.start()
-    pull(daemon, box_reference, BOX)
-    yield daemon
-    daemon.stop()
+def test_imported_volume_is_not_filled_by_an_image(corten, filled):
+    name, folder = filled
+    corten.ok("volume", "import", "copy", input=corten.run("volume", "export", name).raw)
+    corten.ok("run", "--rm", "--network", "none", "-v", "copy:/etc", BOX, "true")
+    assert listed(folder_of(corten, "copy"))[1].keys() == listed(folder)[1].keys()
 
 
 @pytest.mark.corten_only
-def test_a_volume_takes_no_more_than_its_size(limited, quota_disk):
-    docker = limited.client("docker")
-    docker.ok("volume", "create", "-o", "size=2m", "small")
-    docker.fails("run", "--rm", "-v", "small:/d", BOX, "sh", "-c", "head -c 3000000 /dev/zero > /d/big", says="(?i)quota|no space")
-    assert os.path.getsize(quota_disk / "data/volumes/small/_data/big") <= 2 << 20
-    docker.ok("run", "--rm", "-v", "small:/d", BOX, "sh", "-c", "rm /d/big && head -c 1000000 /dev/zero > /d/fits")
-    docker.ok("run", "--rm", BOX, "sh", "-c", "head -c 3000000 /dev/zero > /elsewhere")
-    docker.ok("volume", "rm", "small")
+def test_import_refuses_what_is_there_and_leaves_it(corten, filled):
+    name, folder = filled
+    before = listed(folder)
+    corten.fails("volume", "import", name, code=1, says="there is a volume filled already", input=corten.run("volume", "export", name).raw)
+    assert listed(folder) == before
 
 
 @pytest.mark.corten_only
-def test_a_container_takes_no_more_than_its_size(limited):
-    docker = limited.client("docker")
-    write = "head -c 3000000 /dev/zero > /big; head -c 1000 /dev/zero > /other; stat -c %s /big"
-    assert int(docker.ok("run", "--rm", "--storage-opt", "size=2m", BOX, "sh", "-c", write + " 2>/dev/null").split()[-1]) < 3000000
-    assert int(docker.ok("run", "--rm", BOX, "sh", "-c", write).split()[-1]) == 3000000
+@pytest.mark.parametrize("spoil", [lambda archive: archive[:len(archive) // 2], lambda archive: archive[:1024] + b"\xff" * 512 + archive[1536:]],
+                         ids=["cut", "garbage"])
+def test_failed_import_leaves_nothing(corten, engine, filled, spoil):
+    name, folder = filled
+    archive = corten.run("volume", "export", name).raw
+    corten.fails("volume", "import", "broken", code=1, input=spoil(archive))
+    assert corten.ok("volume", "ls", "-q").split() == [name]
+    assert [entry.name for entry in (engine.data / "volumes").iterdir()] == [name]
 
 
 @pytest.mark.corten_only
-@pytest.mark.parametrize("option, says", [("size=lots", "size"), ("size=0", "more than 0"), ("colour=red", "wanted size=BYTES")])
-def test_bad_storage_options(engine, option, says):
-    engine.client("docker").fails("create", "--storage-opt", option, BOX, code=1, says=says)
-
-
-@pytest.mark.corten_only
-def test_a_container_with_a_size_is_refused_where_the_disk_keeps_no_project_quotas(engine):
-    docker = engine.client("docker")
-    done = docker.run("create", "--name", "sized", "--storage-opt", "size=2m", BOX)
-    if done.code == 0:
-        pytest.skip("this disk keeps project quotas")
-    assert "project quotas" in done.err
-    docker.fails("inspect", "sized", code=1)
-
-
-@pytest.mark.corten_only
-def test_a_size_is_refused_where_the_disk_keeps_no_project_quotas(engine):
-    docker = engine.client("docker")
-    done = docker.run("volume", "create", "-o", "size=2m", "small")
-    if done.code == 0:
-        docker.ok("volume", "rm", "small")
-        pytest.skip("this disk keeps project quotas")
-    assert "project quotas" in done.err and "prjquota" in done.err
-    docker.fails("volume", "inspect", "small", code=1)
+def test_export_of_a_volume_that_is_not_there(corten):
+    corten.fails("volume", "export", "nosuch", code=1, says="no such volume")
+    corten.fails("volume", "import", "../bad", code=1, says="(?i)invalid|only .* are allowed|not found", input=b"")

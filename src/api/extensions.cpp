@@ -1,6 +1,7 @@
 // What only this engine has.
 #include "progress.hpp"
 #include "router.hpp"
+#include "tar_body.hpp"
 
 #include <array>
 
@@ -30,10 +31,25 @@ Result<void> check_store(Call& call) {
     return call.reply_json(200, to_json(report));
 }
 
+/// The files of a volume as an archive: GET /corten/volumes/NAME/archive.
+Result<void> export_volume(Call& call) {
+    return stream_body(call, "application/x-tar", [&](const ByteSink& sink) {
+        return call.engine.volumes().export_archive(call.name(), sink);
+    });
+}
+
+/// Makes a volume of an archive: POST /corten/volumes/NAME/archive.
+Result<void> import_volume(Call& call) {
+    return call.reply(201,
+                      TRY(call.engine.volumes().import_archive(call.name(), call.request.body())));
+}
+
 constexpr std::array routes{
     Route{"GET", "/corten/containers/{}/explain", explain},
     Route{"POST", "/corten/images/bootstrap", bootstrap},
     Route{"POST", "/corten/store/check", check_store},
+    Route{"GET", "/corten/volumes/{}/archive", export_volume},
+    Route{"POST", "/corten/volumes/{}/archive", import_volume},
 };
 
 }  // namespace

@@ -368,6 +368,17 @@ constexpr Command store_commands[] = {
 constexpr Command volume_commands[] = {
     {"create", "Create a volume", "[OPTIONS] [VOLUME]", volume_create_flags, 0, 1,
      verb_volume_create, "corten volume create --label keep=yes data"},
+    {"export", "Write a volume's files as a tar archive", "[OPTIONS] VOLUME", output_flags, 1, 1,
+     verb_volume_export, "corten volume export -o data.tar data"},
+    {"import",
+     "Make a volume of a tar archive",
+     "VOLUME [FILE|-]",
+     {},
+     1,
+     2,
+     verb_volume_import,
+     "corten volume import copy data.tar\n"
+     "corten volume export data | corten -H tcp://other:2376 volume import data"},
     {"inspect", "Show everything about volumes", "[OPTIONS] VOLUME [VOLUME...]",
      volume_inspect_flags, 1, any_number, verb_volume_inspect},
     {"ls", "List volumes", "[OPTIONS]", volume_ls_flags, 0, 0, verb_volume_ls, "", {}, "list"},

@@ -60,6 +60,8 @@ Result<int> verb_volume_ls(Context& context, const ParsedLine& line);
 Result<int> verb_volume_create(Context& context, const ParsedLine& line);
 Result<int> verb_volume_rm(Context& context, const ParsedLine& line);
 Result<int> verb_volume_inspect(Context& context, const ParsedLine& line);
+Result<int> verb_volume_export(Context& context, const ParsedLine& line);
+Result<int> verb_volume_import(Context& context, const ParsedLine& line);
 Result<int> verb_volume_prune(Context& context, const ParsedLine& line);
 
 // the rest

@@ -1,4 +1,5 @@
 // docker cp, export: trees in and out of containers, by descriptor only.
+#include "body_source.hpp"
 #include "mount_plan.hpp"
 #include "mount_sources.hpp"
 
@@ -95,20 +96,6 @@ Result<T> with_docker_text(Result<T> result, const std::string& path, std::strin
     if (result || result.error().kind() != ErrorKind::not_found) return result;
     return fail(ErrorKind::not_found, "Could not find the file {} in container {}", path, ref);
 }
-
-/// A storage source that pulls from the request's body.
-class BodySource final : public storage::Source {
-public:
-    explicit BodySource(const ByteSource& body) : body_(body), buffer_(128 << 10) {}
-    Result<std::string_view> next() override {
-        const std::size_t n = TRY(body_(buffer_));
-        return std::string_view(buffer_.data(), n);
-    }
-
-private:
-    const ByteSource& body_;
-    std::vector<char> buffer_;
-};
 
 }  // namespace
 

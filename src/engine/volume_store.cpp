@@ -4,6 +4,7 @@
 #include "volume_options.hpp"
 
 #include <base/clock.hpp>
+#include <base/ids.hpp>
 #include <base/json.hpp>
 #include <base/rollback.hpp>
 #include <storage/quota.hpp>
@@ -73,6 +74,29 @@ Result<void> VolumeStore::mark_filled(const std::string& name) {
     TRY(db_->execute("UPDATE volume SET record = ? WHERE name = ?",
                      {dump_json(to_json(*record)), name}));
     return transaction.commit();
+}
+
+Result<std::string> VolumeStore::prepare() {
+    // No volume's name begins with a dot.
+    std::string prepared = directory_ + "/.new-" + random_hex(12);
+    TRY(sys::make_directories(prepared + "/_data"));
+    return prepared;
+}
+
+Result<VolumeRecord> VolumeStore::adopt(const std::string& prepared, VolumeRecord wanted) {
+    auto transaction = TRY(db_->begin());
+    if (TRY(find(wanted.name)))
+        return fail(ErrorKind::conflict, "there is a volume {} already", wanted.name);
+    wanted.created = unix_nanoseconds(now());
+    const std::string place = directory_ + "/" + wanted.name;
+    TRY(sys::rename(prepared, place));
+    Rollback undo;
+    undo.add([&] { sys::rename(place, prepared).ignore(); });
+    TRY(db_->execute("INSERT INTO volume(name, record) VALUES(?, ?)",
+                     {wanted.name, dump_json(to_json(wanted))}));
+    TRY(transaction.commit());
+    undo.commit();
+    return wanted;
 }
 
 Result<void> VolumeStore::remove(const std::string& name) {

@@ -43,6 +43,11 @@ public:
     Result<std::optional<VolumeRecord>> find(const std::string& name) const;
     Result<std::vector<VolumeRecord>> list() const;
     Result<void> mark_filled(const std::string& name);
+    /// A new directory for the files of a volume that is yet to be; whoever asks removes it, or
+    /// hands it to adopt(). After a crash remove_orphans() does.
+    Result<std::string> prepare();
+    /// Makes a volume of a prepared directory. conflict when there is one of that name.
+    Result<VolumeRecord> adopt(const std::string& prepared, VolumeRecord wanted);
     Result<void> remove(const std::string& name);
     /// Removes directories that no row names: what a crash left of a create or a remove.
     Result<void> remove_orphans();

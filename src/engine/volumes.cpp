@@ -1,12 +1,15 @@
+#include "body_source.hpp"
 #include "context.hpp"
 #include "filters.hpp"
 #include "names.hpp"
 #include "volume_options.hpp"
 
 #include <base/ids.hpp>
+#include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <engine/volumes.hpp>
 #include <storage/archive.hpp>
+#include <storage/compression.hpp>
 #include <storage/driver.hpp>
 #include <sys/file.hpp>
 
@@ -162,6 +165,34 @@ Result<apitypes::VolumesPruned> Volumes::prune(const Filters& filters) {
         pruned.space_reclaimed += size;
     }
     return pruned;
+}
+
+Result<void> Volumes::export_archive(std::string_view name, const ByteSink& sink) const {
+    const auto volume = TRY(inspect(name));
+    const Fd top = TRY(sys::open(volume.mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    storage::FunctionSink out(sink);
+    return storage::tar_from(top, "/.", out, {.nanoseconds = true});
+}
+
+Result<apitypes::Volume> Volumes::import_archive(std::string_view name, const ByteSource& source) {
+    const std::string wanted(name);
+    TRY(check_volume_name(wanted));
+    if (TRY(context_.volumes.find(wanted)))
+        return fail(ErrorKind::conflict, "there is a volume {} already: remove it first", name);
+    const std::string prepared = TRY(context_.volumes.prepare());
+    Rollback undo;
+    undo.add([&] { sys::remove_tree(prepared).ignore(); });
+    const Fd top = TRY(sys::open(prepared + "/_data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    BodySource body(source);
+    const auto plain = TRY(storage::Decompressor::create(body));
+    storage::UntarOptions options;
+    options.limits.bytes = context_.config.most_unpacked_bytes;
+    TRY(storage::untar_into(top, "/", *plain, options));
+    const auto made = TRY(context_.volumes.adopt(
+        prepared, VolumeRecord{.name = wanted, .labels = {}, .options = {}, .filled = true}));
+    undo.commit();
+    context_.events.publish(make_event("volume", "create", wanted, {{"driver", "local"}}));
+    return render(context_, made);
 }
 
 }  // namespace corten::engine

@@ -1,4 +1,5 @@
-// pull, push, save, load, import, export, commit, image bootstrap: images on their way.
+// pull, push, save, load, import, export, commit, image bootstrap, volume export and import: images
+// and volumes on their way.
 #include "../progress.hpp"
 #include "../session.hpp"
 #include "../verbs.hpp"
@@ -133,6 +134,25 @@ Result<int> verb_export(Context& context, const ParsedLine& line) {
     Reply reply = TRY(TRY(context.client())
                           ->open({.path = "/containers/" + escape(line.arguments[0]) + "/export"}));
     TRY(store(std::move(reply), line.flags.text("output")));
+    return 0;
+}
+
+Result<int> verb_volume_export(Context& context, const ParsedLine& line) {
+    const std::string path = "/corten/volumes/" + escape(line.arguments[0]) + "/archive";
+    Reply reply = TRY(TRY(context.client())->open({.path = path}));
+    TRY(store(std::move(reply), line.flags.text("output")));
+    return 0;
+}
+
+Result<int> verb_volume_import(Context& context, const ParsedLine& line) {
+    const std::string input = line.arguments.size() > 1 ? line.arguments[1] : "";
+    Request request{.method = "POST",
+                    .path = "/corten/volumes/" + escape(line.arguments[0]) + "/archive",
+                    .body = source_of(TRY(open_input(input))),
+                    .content_type = "application/x-tar"};
+    Reply reply = TRY(TRY(context.client())->open(std::move(request)));
+    TRY(reply.text());
+    print_line(line.arguments[0]);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include <apitypes/volume.hpp>
+#include <base/stream.hpp>
 #include <engine/events.hpp>
 
 #include <string>
@@ -23,6 +24,11 @@ public:
     /// conflict while a container refers to it; a missing one is not_found, or fine with `force`.
     Result<void> remove(std::string_view name, bool force);
     Result<apitypes::VolumesPruned> prune(const Filters& filters);
+    /// The files of a volume as a tar stream, which may be in use meanwhile.
+    Result<void> export_archive(std::string_view name, const ByteSink& sink) const;
+    /// Makes a volume of a tar stream, compressed or not: all of it or nothing. conflict when there
+    /// is one of that name.
+    Result<apitypes::Volume> import_archive(std::string_view name, const ByteSource& source);
 
 private:
     Context& context_;
