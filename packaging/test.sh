@@ -4,9 +4,9 @@
 #   packaging/test.sh [--preset NAME] [--only unit|integration] [--peers] [PYTEST ARGUMENT…]
 #
 # The unit tests run under ctest, the integration tests under pytest against a cortend of their own
-# and leave nothing on the host. --peers also installs podman, docker.io, containerd, runc and crun
-# (80 MB), whose tests are skipped where they are missing. The output ends with the closing lines of
-# both.
+# and leave nothing on the host. --peers also installs podman, docker.io, containerd, runc, crun,
+# skopeo, umoci and buildah (120 MB), whose tests are skipped where they are missing. The output ends
+# with the closing lines of both.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
