@@ -501,7 +501,7 @@ def test_log_driver_none(cli):
 
 @pytest.mark.corten_only
 @pytest.mark.parametrize("flags", [["--gpus", "all"], ["--runtime", "kata"], ["--volume-driver", "nfs"], ["--isolation", "hyperv"], ["--link", "other"],
-                                   ["--storage-opt", "size=1g"], ["--link-local-ip", "169.254.1.1"]])
+                                   ["--storage-opt", "other=1"], ["--link-local-ip", "169.254.1.1"]])
 def test_unsupported_flag_is_named(cli, flags):
     done = cli.fails("run", "--rm", *flags, BOX, "true", code=125)
     assert flags[0].lstrip("-").rstrip("s") in done.err.lower() or flags[1] in done.err, done

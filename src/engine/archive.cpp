@@ -3,8 +3,6 @@
 #include "mount_plan.hpp"
 #include "mount_sources.hpp"
 
-#include <base/ids.hpp>
-#include <base/rollback.hpp>
 #include <engine/containers.hpp>
 #include <storage/archive.hpp>
 #include <storage/compression.hpp>
@@ -38,14 +36,9 @@ const PlannedMount* mount_over(const ContainerSpec& spec, const std::string& pat
     return best;
 }
 
-/// A volume that is only mounted while it is used stays so for as long as the descriptor lives.
 Result<Fd> open_volume(Context& context, const PlannedMount& mount) {
-    const std::string user = "archive " + random_id();
-    TRY(context.volume_mounts.acquire(mount.name, user));
-    Rollback leave;
-    leave.add([&] { context.volume_mounts.release(user); });
-    const std::string volume = context.volumes.mountpoint(mount.name);
-    if (mount.subpath.empty()) return sys::open(volume, O_PATH | O_DIRECTORY);
+    Fd volume = TRY(context.volume_mounts.open(mount.name));
+    if (mount.subpath.empty()) return volume;
     return open_volume_subpath(volume, mount.subpath);
 }
 

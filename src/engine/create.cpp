@@ -314,6 +314,13 @@ Result<ContainerSpec> plan(Context& context, CreateContainer request, const std:
     return spec;
 }
 
+/// The container's own, empty layer.
+Result<void> make_snapshot(Context& context, const ContainerSpec& spec) {
+    const std::uint64_t most = TRY(storage_limit(spec.host));
+    auto made = context.store->snapshots().prepare(spec.id, spec.chain_id, {.most_bytes = most});
+    return most == 0 ? std::move(made) : std::move(made).context("--storage-opt size");
+}
+
 }  // namespace
 
 Result<apitypes::CreateReply> create_container(Context& context, CreateContainer request) {
@@ -326,8 +333,7 @@ Result<apitypes::CreateReply> create_container(Context& context, CreateContainer
     undo.add([&] { context.containers.release_name(spec.name, id); });
     TRY(sys::make_directories(context.files_of(id), 0710));
     undo.add([&] { sys::remove_tree(context.files_of(id)).ignore(); });
-    TRY(context.store->snapshots().prepare(id, spec.chain_id,
-                                           {.most_bytes = TRY(storage_limit(spec.host))}));
+    TRY(make_snapshot(context, spec));
     undo.add([&] { context.store->snapshots().remove(id).ignore(); });
     const auto volumes = TRY(create_volumes(context, spec));
     undo.add([&] {

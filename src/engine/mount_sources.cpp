@@ -123,8 +123,7 @@ Result<std::vector<std::string>> create_volumes(Context& context, const Containe
     return made;
 }
 
-Result<Fd> open_volume_subpath(const std::string& mountpoint, const std::string& subpath) {
-    const Fd volume = TRY(sys::open(mountpoint, O_PATH | O_DIRECTORY));
+Result<Fd> open_volume_subpath(FdView volume, const std::string& subpath) {
     return sys::open_in_root(volume, subpath, O_PATH).context("volume subpath");
 }
 
@@ -135,8 +134,10 @@ Result<std::vector<ResolvedMount>> mount_sources(Context& context, const Contain
         ResolvedMount resolved{.plan = mount, .source = {}, .object = {}};
         if (mount.type == "volume")
             resolved.source = TRY(volume_source(context, spec, mount, root));
-        if (!mount.subpath.empty())
-            resolved.object = TRY(open_volume_subpath(resolved.source, mount.subpath));
+        if (!mount.subpath.empty()) {
+            const Fd volume = TRY(sys::open(resolved.source, O_PATH | O_DIRECTORY));
+            resolved.object = TRY(open_volume_subpath(volume, mount.subpath));
+        }
         if (mount.type == "bind") resolved.source = TRY(bind_source(mount));
         out.push_back(std::move(resolved));
     }

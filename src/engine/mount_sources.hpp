@@ -21,7 +21,7 @@ void drop_shared_memory(Context& context, const std::string& container_id);
 
 /// O_PATH descriptor of what --mount volume-subpath names, found without leaving the volume. Its
 /// path must not be used: other containers with the volume can put a link in its place.
-Result<Fd> open_volume_subpath(const std::string& mountpoint, const std::string& subpath);
+Result<Fd> open_volume_subpath(FdView volume, const std::string& subpath);
 
 Result<std::shared_ptr<Container>> running_container(Context& context, std::string_view ref);
 /// A namespace ("pid", "ipc", "net") of a running container's first process.

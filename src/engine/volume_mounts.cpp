@@ -3,7 +3,9 @@
 #include "volume_options.hpp"
 #include "volume_store.hpp"
 
+#include <base/ids.hpp>
 #include <base/log.hpp>
+#include <base/rollback.hpp>
 #include <sys/file.hpp>
 #include <sys/mount.h>
 #include <sys/mount.hpp>
@@ -61,6 +63,14 @@ Result<void> VolumeMounts::acquire(const std::string& volume, const std::string&
     }
     users_[volume].insert(user);
     return {};
+}
+
+Result<Fd> VolumeMounts::open(const std::string& volume) {
+    const std::string user = "reader " + random_id();
+    TRY(acquire(volume, user));
+    Rollback leave;
+    leave.add([&] { release(user); });
+    return sys::open(volumes_.mountpoint(volume), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
 void VolumeMounts::release(const std::string& user) {

@@ -2,6 +2,7 @@
 // Volumes that stand for a device or a host directory: mounted on DATA/volumes/NAME/_data when the
 // first user comes, taken down when the last one leaves. A user is a running container, or whoever
 // looks into a stopped one.
+#include <base/fd.hpp>
 #include <base/result.hpp>
 
 #include <map>
@@ -22,6 +23,8 @@ public:
 
     /// Mounts it if need be; nothing to do for an ordinary volume. `user` leaves with release().
     Result<void> acquire(const std::string& volume, const std::string& user);
+    /// Its directory, as it is while it is used; the descriptor keeps it so.
+    Result<Fd> open(const std::string& volume);
     /// Whatever `user` had; what nobody needs any more is unmounted, a failure is logged.
     void release(const std::string& user);
     /// After a start of the daemon, once all running containers have acquired their volumes.

@@ -168,8 +168,8 @@ Result<apitypes::VolumesPruned> Volumes::prune(const Filters& filters) {
 }
 
 Result<void> Volumes::export_archive(std::string_view name, const ByteSink& sink) const {
-    const auto volume = TRY(inspect(name));
-    const Fd top = TRY(sys::open(volume.mountpoint, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    TRY(inspect(name));
+    const Fd top = TRY(context_.volume_mounts.open(std::string(name)));
     storage::FunctionSink out(sink);
     return storage::tar_from(top, "/.", out, {.nanoseconds = true});
 }
