@@ -1,23 +1,20 @@
 #include "commands.hpp"
 #include "console.hpp"
+#include "create_steps.hpp"
 #include "seccomp_cache.hpp"
 #include "store.hpp"
 
-#include <base/clock.hpp>
 #include <base/rollback.hpp>
 #include <runtime/container.hpp>
-#include <runtime/hooks.hpp>
 #include <runtime/rights.hpp>
 #include <sys/file.hpp>
 #include <sys/prctl.h>
 #include <sys/socket.hpp>
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <cstdlib>
 
 namespace corten::runtime_cli {
@@ -34,81 +31,19 @@ struct Made {
     oci::Spec spec;
 };
 
-Result<std::string> absolute_bundle(const std::string& bundle) {
-    char resolved[PATH_MAX];
-    if (::realpath(bundle.empty() ? "." : bundle.c_str(), resolved) == nullptr)
-        return fail_errno("bundle {}", bundle);
-    return std::string(resolved);
-}
-
-Result<std::string> read_configuration(const std::string& bundle) {
-    const auto path = bundle + "/config.json";
-    auto text = sys::read_file(path);
-    if (!text && text.error().number() == ENOENT)
-        return fail(ErrorKind::not_found, "JSON specification file {} not found", path);
-    return text;
-}
-
-/// "slice:prefix:name" is for the systemd driver.
-Result<std::string> cgroup_path(const Global& global, const oci::Spec& spec,
-                                const std::string& id) {
-    const auto& path = spec.linux_section.cgroups_path;
-    if (global.systemd_cgroup)
-        return fail(
-            ErrorKind::unsupported,
-            "--systemd-cgroup: the systemd driver is not available in this build, use cgroupfs");
-    if (!path.empty()) return path;
-    return "/" + id;
-}
-
 bool is_rootless(const Global& global) {
     if (global.rootless == "true") return true;
     if (global.rootless == "false") return false;
     return !runtime::is_host_root();
 }
 
-std::string owner_name() {
-    // Not getpwuid: a static program should not load name service modules.
-    const auto text = sys::read_file("/etc/passwd").value_or("");
-    const auto wanted = fmt::format(":{}:", ::getuid());
-    for (std::size_t at = 0; at < text.size();) {
-        const auto end = std::min(text.find('\n', at), text.size());
-        const auto line = std::string_view(text).substr(at, end - at);
-        const auto first = line.find(':');
-        const auto second = first == line.npos ? first : line.find(':', first + 1);
-        if (second != line.npos && line.substr(second).starts_with(wanted))
-            return std::string(line.substr(0, first));
-        at = end + 1;
-    }
-    return fmt::to_string(::getuid());
-}
-
-Result<Record> record_of(const runtime::Created& created, const oci::Spec& spec,
-                         const std::string& id, const std::string& bundle) {
-    Record record;
-    record.oci_version = oci::runtime_spec_version;
-    record.id = id;
+Result<Record> record_of_created(const runtime::Created& created, const oci::Spec& spec,
+                                 const std::string& id, const std::string& bundle) {
+    auto record = record_of(spec, id, bundle);
     record.pid = created.init.process().pid();
     record.pid_start_time = TRY(process_start_time(record.pid));
-    record.bundle = bundle;
-    record.rootfs =
-        spec.root->path.starts_with('/') ? spec.root->path : bundle + "/" + spec.root->path;
-    record.created = rfc3339(now());
-    record.owner = owner_name();
     record.cgroup_path = created.cgroup.valid() ? created.cgroup.path() : "";
-    record.annotations = spec.annotations;
     return record;
-}
-
-Result<void> check_terminal(const oci::Spec& spec, const CreateOptions& options, bool detached) {
-    const bool terminal = spec.process && spec.process->terminal;
-    if (terminal && detached && options.console_socket.empty())
-        return fail(ErrorKind::invalid,
-                    "cannot allocate tty if runc will detach without setting console socket");
-    if (!terminal && !options.console_socket.empty())
-        return fail(ErrorKind::invalid,
-                    "cannot use console socket if runc will not detach or allocate tty");
-    return {};
 }
 
 runtime::LaunchRequest request_for(const Global& global, const CreateOptions& options,
@@ -153,16 +88,20 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
     const auto configuration = TRY(read_configuration(bundle));
     auto spec = TRY(oci::parse_spec(configuration));
     TRY(oci::validate(spec));
-    TRY(check_terminal(spec, options, detached));
+    TRY(check_terminal(spec, options.console_socket, detached));
     options.cgroup_given = !spec.linux_section.cgroups_path.empty();
     spec.linux_section.cgroups_path = TRY(cgroup_path(global, spec, options.id));
     TRY(pass_listen_fds(spec, options));
     auto creation = TRY(Creation::begin(global, options.id, configuration));
+    Rollback unplace;
+    auto placed = TRY(place(global, spec, options.id, unplace));
     auto request = request_for(global, options, spec, bundle);
+    request.cgroup = std::move(placed.group);
     if (gate == Gate::socket)
         request.start_listener =
             TRY(sys::listen_unix(creation.start_socket(), sys::SocketType::stream, 0600));
     auto created = TRY(runtime::create(std::move(request)));
+    placed.placeholder = sys::OwnedChild();
     Rollback undo;
     undo.add([&] {
         created.init = sys::OwnedChild();  // reaped before its group goes
@@ -176,18 +115,14 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
     }
     TRY(write_pid_file(options.pid_file, created.init.process().pid()));
     undo.add([&] { remove_pid_file(options.pid_file); });
-    auto container = TRY(creation.publish(TRY(record_of(created, spec, options.id, bundle))));
+    auto record = TRY(record_of_created(created, spec, options.id, bundle));
+    record.systemd_unit = placed.unit;
+    auto container = TRY(creation.publish(std::move(record)));
     if (gate == Gate::socket) TRY(created.release());
     undo.commit();
+    unplace.commit();
     creation.keep();
     return Made{std::move(created), std::move(container), std::move(spec)};
-}
-
-void poststart(const Container& container, const oci::Spec& spec) {
-    if (!spec.hooks) return;
-    const auto state = container.state_as(Status::running);
-    auto result = runtime::run_hooks(spec.hooks->poststart, "poststart", state);
-    if (!result) log_warning(result.error().message());
 }
 
 Error start_error(Error error) {

@@ -1,5 +1,6 @@
 #include "commands.hpp"
 #include "store.hpp"
+#include "systemd_scope.hpp"
 
 #include <base/rollback.hpp>
 #include <base/text.hpp>
@@ -120,8 +121,13 @@ Result<int> update(const Global& global, const UpdateOptions& options) {
     const auto group = TRY(container.cgroup());
     if (!group.valid()) return fail(ErrorKind::conflict, "container has no cgroup");
     const auto before = spec.linux_section.resources.value_or(oci::LinuxResources{});
+    const auto& unit = container.record().systemd_unit;
     Rollback undo;
-    undo.add([&] { group.apply(limits_of(before)).ignore(); });  // as far as they were given
+    undo.add([&] {  // as far as they were given
+        if (!unit.empty()) update_scope(unit, limits_of(before)).ignore();
+        group.apply(limits_of(before)).ignore();
+    });
+    if (!unit.empty()) TRY(update_scope(unit, resources));
     TRY(group.apply(resources));
     remember(spec, resources);
     TRY(container.save_spec(spec));

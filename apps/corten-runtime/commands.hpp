@@ -26,5 +26,7 @@ Result<int> events(const Global& global, const std::string& id, bool stats,
                    const std::string& interval);
 Result<int> make_spec(const std::string& bundle, bool rootless);
 Result<int> features();
+Result<int> checkpoint(const Global& global, const CheckpointOptions& options);
+Result<int> restore(const Global& global, const RestoreOptions& options);
 
 }  // namespace corten::runtime_cli

@@ -201,14 +201,43 @@ void add_others(Program& program) {
     sub->add_option("-b,--bundle", *bundle);
     sub->add_flag("--rootless", *rootless);
     program.command("features", "print what this runtime can do", [] { return features(); });
-    for (const char* name : {"checkpoint", "restore"})
-        program
-            .command(name, "not available",
-                     [name]() -> Result<int> {
-                         return fail(ErrorKind::unsupported,
-                                     "{} is not supported: this build has no CRIU", name);
-                     })
-            ->allow_extras();
+}
+
+void add_criu_options(CLI::App* sub, CriuOptions& options) {
+    sub->add_option("--image-path", options.image_path, "directory of the images");
+    sub->add_option("--work-path", options.work_path, "directory of criu's log");
+    sub->add_flag("--tcp-established", options.tcp_established, "allow open TCP connections");
+    sub->add_flag("--ext-unix-sk", options.ext_unix_sk, "allow unix sockets with a peer outside");
+    sub->add_flag("--shell-job", options.shell_job, "allow a terminal of the caller");
+    sub->add_flag("--file-locks", options.file_locks, "allow locks on files");
+    sub->add_flag("--auto-dedup", options.auto_dedup, "free pages that are in newer images");
+    sub->add_flag("--lazy-pages", options.lazy_pages, "not built");
+    sub->add_option("--manage-cgroups-mode", options.manage_cgroups_mode,
+                    "soft, full, strict or ignore");
+    sub->add_option("--empty-ns", options.empty_ns, "a namespace to leave empty: network")
+        ->allow_extra_args(false);
+    add_id(sub, options.id);
+}
+
+void add_criu(Program& program) {
+    auto saved = std::make_shared<CheckpointOptions>();
+    CLI::App* sub =
+        program.command("checkpoint", "save a running container and end it",
+                        [&program, saved] { return checkpoint(program.global, *saved); });
+    sub->add_option("--parent-path", saved->parent_path, "the images before, from the image path");
+    sub->add_flag("--leave-running", saved->leave_running, "do not end it");
+    sub->add_flag("--pre-dump", saved->pre_dump, "save only the memory, and do not end it");
+    add_criu_options(sub, saved->criu);
+    auto made = std::make_shared<RestoreOptions>();
+    sub = program.command("restore", "go on with a container that was saved",
+                          [&program, made] { return restore(program.global, *made); });
+    sub->add_option("-b,--bundle", made->bundle, "directory of the bundle (default: here)");
+    sub->add_option("--console-socket", made->console_socket, "unix socket that gets the terminal");
+    sub->add_option("--pid-file", made->pid_file, "file to write the process id to");
+    sub->add_flag("-d,--detach", made->detach, "do not wait for its end");
+    sub->add_flag("--no-subreaper", made->no_subreaper, "do not adopt orphans");
+    sub->add_flag("--no-pivot", made->no_pivot, "without effect: criu changes the root");
+    add_criu_options(sub, made->criu);
 }
 
 bool lists_word(std::string_view list, std::string_view word) {
@@ -236,7 +265,8 @@ void add_commands(Program& program, std::string_view name) {
         {"exec", add_exec},
         {"list ps events", add_listing},
         {"update", add_update},
-        {"spec features checkpoint restore", add_others}};
+        {"spec features", add_others},
+        {"checkpoint restore", add_criu}};
     const bool known = std::ranges::any_of(
         groups, [&](const auto& group) { return lists_word(group.first, name); });
     for (const auto& [names, add] : groups)
@@ -263,7 +293,7 @@ Result<int> run_program(int argc, char** argv) {
 
 /// These put a process of ours into a container.
 bool enters_container(std::string_view command) {
-    return command == "create" || command == "run" || command == "exec";
+    return command == "create" || command == "run" || command == "exec" || command == "restore";
 }
 
 }  // namespace

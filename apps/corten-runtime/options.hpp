@@ -63,4 +63,36 @@ struct UpdateOptions {
     std::optional<std::string> l3_cache_schema, mem_bw_schema;
 };
 
+/// What `checkpoint` and `restore` have in common; defaults are runc's.
+struct CriuOptions {
+    std::string id;
+    std::string image_path;  ///< "": ./checkpoint
+    std::string work_path;   ///< "": the image path
+    bool tcp_established = false;
+    bool ext_unix_sk = false;
+    bool shell_job = false;
+    bool file_locks = false;
+    bool auto_dedup = false;
+    bool lazy_pages = false;
+    std::string manage_cgroups_mode = "soft";
+    std::vector<std::string> empty_ns;
+};
+
+struct CheckpointOptions {
+    CriuOptions criu;
+    std::string parent_path;  ///< relative to the image path
+    bool leave_running = false;
+    bool pre_dump = false;
+};
+
+struct RestoreOptions {
+    CriuOptions criu;
+    std::string bundle;
+    std::string console_socket;
+    std::string pid_file;
+    bool detach = false;
+    bool no_subreaper = false;
+    bool no_pivot = false;  ///< criu changes the root in its own way
+};
+
 }  // namespace corten::runtime_cli

@@ -1,5 +1,7 @@
 #include "store.hpp"
 
+#include "systemd_scope.hpp"
+
 #include <base/ids.hpp>
 #include <base/rollback.hpp>
 #include <base/text.hpp>
@@ -185,6 +187,7 @@ Result<void> Container::destroy(const std::vector<oci::Hook>& poststop) const {
     const auto group = TRY(cgroup());
     if (group.valid()) {
         TRY(group.kill_all());
+        if (!record_.systemd_unit.empty()) TRY(stop_scope(record_.systemd_unit));
         TRY(group.remove());
     }
     // The record last: what is left after a failure can be deleted again.

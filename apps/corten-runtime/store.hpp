@@ -28,6 +28,7 @@ struct Record {
     std::string created;  ///< RFC 3339
     std::string owner;
     std::string cgroup_path;
+    std::string systemd_unit;  ///< the scope that the cgroup is of, if systemd made it
     bool rootless = false;
     std::map<std::string, std::string> annotations;
     static constexpr void fields(auto visit) {
@@ -35,8 +36,9 @@ struct Record {
               field("pid", &Record::pid), field("pidStartTime", &Record::pid_start_time),
               field("bundle", &Record::bundle), field("rootfs", &Record::rootfs),
               field("created", &Record::created), field("owner", &Record::owner),
-              field("cgroupPath", &Record::cgroup_path), field("rootless", &Record::rootless),
-              field("annotations", &Record::annotations));
+              field("cgroupPath", &Record::cgroup_path),
+              omit_empty("systemdUnit", &Record::systemd_unit),
+              field("rootless", &Record::rootless), field("annotations", &Record::annotations));
     }
 };
 

@@ -2,6 +2,7 @@
 #include <base/result.hpp>
 #include <oci/runtime_resources.hpp>
 
+#include <cgroup/convert.hpp>
 #include <cgroup/group.hpp>
 
 #include <string>
@@ -22,8 +23,7 @@ Result<void> apply_devices_v2(const std::string& directory,
 Result<std::string> need(const Group& group, std::string_view controller, std::string_view field,
                          std::string_view kernel_option);
 
-/// The conversions of limits that v1 and v2 count differently.
-std::uint64_t weight_from_shares(std::uint64_t shares);
+/// The conversion of a limit that v1 and v2 count differently.
 std::uint64_t io_weight_from_blkio(std::uint16_t weight);
 
 }  // namespace corten::cgroup

@@ -1,0 +1,176 @@
+#include "commands.hpp"
+#include "criu.hpp"
+#include "store.hpp"
+
+#include <base/rollback.hpp>
+#include <base/text.hpp>
+#include <runtime/restore_root.hpp>
+#include <sys/file.hpp>
+#include <sys/stat.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+
+namespace corten::runtime_cli {
+namespace {
+
+constexpr std::string_view log_file = "dump.log";
+
+// criu_opts of rpc.proto, those of a dump.
+constexpr int pid_field = 2, leave_running_field = 3, root_field = 13, parent_img_field = 14,
+              track_mem_field = 15, ext_mnt_field = 23, external_field = 37,
+              freeze_cgroup_field = 44;
+
+std::string link_of(pid_t pid, int fd) {
+    char text[PATH_MAX];
+    const ssize_t n = ::readlink(fmt::format("/proc/{}/fd/{}", pid, fd).c_str(), text, sizeof text);
+    return std::string(text, n > 0 ? static_cast<std::size_t>(n) : 0);
+}
+
+/// criu's name for a file outside the container, which a standard stream may be:
+/// "file[mount:inode]", both in hexadecimal.
+Result<std::string> file_key(pid_t pid, int fd) {
+    const auto info = TRY(sys::read_file(fmt::format("/proc/{}/fdinfo/{}", pid, fd)));
+    const auto inode = TRY(sys::stat(fmt::format("/proc/{}/fd/{}", pid, fd))).st_ino;
+    for (const auto& line : split(info, '\n'))
+        if (line.starts_with("mnt_id:"))
+            return fmt::format("file[{:x}:{:x}]",
+                               TRY(parse_integer(trim(line.substr(7)), "mnt_id")), inode);
+    return fail(ErrorKind::unsupported, "/proc/{}/fdinfo has no mnt_id", pid);
+}
+
+/// Whether a path's mount is in the process' own table: criu can find such a file again.
+Result<bool> is_inside(pid_t pid, const std::string& key) {
+    const auto mount = split_once(std::string_view(key).substr(5), ':').first;
+    const auto table = TRY(sys::read_file(fmt::format("/proc/{}/mountinfo", pid)));
+    return std::ranges::any_of(split(table, '\n'), [&](const std::string& line) {
+        const auto id = parse_integer(split_once(line, ' ').first, "mount id");
+        return id && fmt::format("{:x}", *id) == mount;
+    });
+}
+
+/// What each standard stream is to criu: "pipe:[5]" and "file[1:2]" are given anew at the restore.
+Result<std::vector<std::string>> standard_streams(pid_t pid) {
+    std::vector<std::string> keys;
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        auto& key = keys.emplace_back(link_of(pid, fd));
+        if (!key.starts_with('/')) continue;
+        key = TRY(file_key(pid, fd));
+        if (TRY(is_inside(pid, key))) key.clear();
+    }
+    return keys;
+}
+
+void add_mount(MessageWriter& options, const std::string& key, const std::string& value) {
+    MessageWriter mount;
+    mount.text(1, key);
+    mount.text(2, value);
+    options.message(ext_mnt_field, mount);
+}
+
+/// A masked file has the host's /dev/null on it.
+void add_masked_paths(MessageWriter& options, const oci::Spec& spec, pid_t pid) {
+    for (const auto& path : spec.linux_section.masked_paths) {
+        const auto found = sys::stat(fmt::format("/proc/{}/root{}", pid, path));
+        if (found && !S_ISDIR(found->st_mode)) add_mount(options, path, "/dev/null");
+    }
+}
+
+Result<void> add_dump_options(MessageWriter& options, const CheckpointOptions& asked,
+                              const Container& container, const oci::Spec& spec) {
+    const auto pid = container.record().pid;
+    const auto group = TRY(container.cgroup());
+    options.number(pid_field, static_cast<std::uint64_t>(pid));
+    options.number(leave_running_field, asked.leave_running ? 1 : 0);
+    options.text(root_field, container.record().rootfs);
+    if (!asked.parent_path.empty()) options.text(parent_img_field, asked.parent_path);
+    if (!asked.parent_path.empty() || asked.pre_dump) options.number(track_mem_field, 1);
+    if (const auto freezer = group.directory("freezer"); !freezer.empty())
+        options.text(freeze_cgroup_field, freezer);
+    for (const auto& [type, path] : external_namespaces(spec))
+        options.text(external_field, fmt::format("{}[{}]:{}", type, TRY(sys::stat(path)).st_ino,
+                                                 namespace_key(type)));
+    if (asked.pre_dump) return {};
+    for (const auto& mount : TRY(external_mounts(spec, container.record().rootfs, group)))
+        add_mount(options, mount.inside, mount.key);
+    add_masked_paths(options, spec, pid);
+    return {};
+}
+
+Result<void> check_parent(const CheckpointOptions& options, const std::string& images) {
+    if (options.parent_path.empty()) return {};
+    if (options.parent_path.starts_with('/'))
+        return fail(ErrorKind::invalid,
+                    "--parent-path: {} is absolute: give it relative to the "
+                    "image path",
+                    options.parent_path);
+    const auto parent = images + "/" + options.parent_path;
+    const auto found = TRY(sys::stat(parent).context("--parent-path"));
+    if (S_ISDIR(found.st_mode)) return {};
+    return fail(ErrorKind::invalid, "--parent-path: {} is no directory", parent);
+}
+
+/// Takes away what appears in the images' directory, but not the log.
+void undo_images(Rollback& undo, const std::string& images) {
+    const auto before = sys::list_directory(images).value_or({});
+    undo.add([path = images, before] {
+        for (const auto& name : sys::list_directory(path).value_or({}))
+            if (name != log_file && std::ranges::find(before, name) == before.end())
+                sys::remove_file(path + "/" + name).ignore();
+    });
+}
+
+Result<void> dump(const CheckpointOptions& options, const Container& container,
+                  const oci::Spec& spec) {
+    const auto& image_path = options.criu.image_path;
+    const auto& work_path = options.criu.work_path;
+    CriuRequest request;
+    request.images =
+        TRY(images_directory(image_path.empty() ? "checkpoint" : image_path, IfMissing::make));
+    request.work =
+        work_path.empty() ? request.images : TRY(images_directory(work_path, IfMissing::make));
+    request.log_file = log_file;
+    TRY(check_parent(options, request.images));
+    const auto group = TRY(container.cgroup());
+    const bool was_paused = TRY(container.status()) == Status::paused;
+    Rollback undo;
+    undo_images(undo, request.images);
+    undo.add([&] {
+        if (!was_paused && group.valid()) group.thaw().ignore();  // criu froze it and is gone
+    });
+    request.action = options.pre_dump ? CriuAction::pre_dump : CriuAction::dump;
+    request.options = TRY(common_options(options.criu));
+    TRY(add_dump_options(request.options, options, container, spec));
+    if (!options.pre_dump) {
+        const auto keys = TRY(standard_streams(container.record().pid));
+        for (const auto& key : keys)
+            if (key.starts_with("file[")) request.options.text(external_field, key);
+        TRY(sys::write_file_atomic(fmt::format("{}/{}", request.images, descriptors_file),
+                                   Json(keys).dump(), 0600));
+    }
+    TRY(run_criu(std::move(request), [](CriuStage) { return Result<void>(); }));
+    undo.commit();
+    return {};
+}
+
+}  // namespace
+
+Result<int> checkpoint(const Global& global, const CheckpointOptions& options) {
+    const auto container = TRY(Container::load(global, options.criu.id));
+    const auto status = TRY(container.status());
+    if (status != Status::running && status != Status::paused)
+        return fail(ErrorKind::conflict, "container cannot be checkpointed: it is {}",
+                    to_string(status));
+    const auto spec = TRY(container.spec());
+    TRY(check_can_criu(spec, options.criu));
+    TRY(check_criu());
+    TRY(dump(options, container, spec));
+    if (options.leave_running || options.pre_dump) return 0;
+    TRY(container.destroy());
+    return 0;
+}
+
+}  // namespace corten::runtime_cli

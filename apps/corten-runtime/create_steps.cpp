@@ -1,0 +1,103 @@
+#include "create_steps.hpp"
+
+#include "systemd_scope.hpp"
+
+#include <base/clock.hpp>
+#include <runtime/hooks.hpp>
+#include <sys/file.hpp>
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+
+namespace corten::runtime_cli {
+namespace {
+
+std::string owner_name() {
+    // Not getpwuid: a static program should not load name service modules.
+    const auto text = sys::read_file("/etc/passwd").value_or("");
+    const auto wanted = fmt::format(":{}:", ::getuid());
+    for (std::size_t at = 0; at < text.size();) {
+        const auto end = std::min(text.find('\n', at), text.size());
+        const auto line = std::string_view(text).substr(at, end - at);
+        const auto first = line.find(':');
+        const auto second = first == line.npos ? first : line.find(':', first + 1);
+        if (second != line.npos && line.substr(second).starts_with(wanted))
+            return std::string(line.substr(0, first));
+        at = end + 1;
+    }
+    return fmt::to_string(::getuid());
+}
+
+}  // namespace
+
+Result<std::string> absolute_bundle(const std::string& bundle) {
+    char resolved[PATH_MAX];
+    if (::realpath(bundle.empty() ? "." : bundle.c_str(), resolved) == nullptr)
+        return fail_errno("bundle {}", bundle);
+    return std::string(resolved);
+}
+
+Result<std::string> read_configuration(const std::string& bundle) {
+    const auto path = bundle + "/config.json";
+    auto text = sys::read_file(path);
+    if (!text && text.error().number() == ENOENT)
+        return fail(ErrorKind::not_found, "JSON specification file {} not found", path);
+    return text;
+}
+
+Result<std::string> cgroup_path(const Global& global, const oci::Spec& spec,
+                                const std::string& id) {
+    const auto& path = spec.linux_section.cgroups_path;
+    if (global.systemd_cgroup) TRY(scope_name(path, id));
+    return path.empty() && !global.systemd_cgroup ? "/" + id : path;
+}
+
+Result<Placement> place(const Global& global, oci::Spec& spec, const std::string& id,
+                        Rollback& undo) {
+    Placement placed;
+    if (!global.systemd_cgroup) return placed;
+    auto scope = TRY(start_scope(spec, id));
+    placed.unit = scope.name.unit;
+    placed.placeholder = std::move(scope.placeholder);
+    undo.add([unit = placed.unit] { stop_scope(unit).ignore(); });
+    spec.linux_section.cgroups_path = scope.name.cgroup;
+    placed.group = TRY(cgroup::Group::open(TRY(cgroup::Layout::detect()), scope.name.cgroup));
+    return placed;
+}
+
+Record record_of(const oci::Spec& spec, const std::string& id, const std::string& bundle) {
+    Record record;
+    record.oci_version = oci::runtime_spec_version;
+    record.id = id;
+    record.bundle = bundle;
+    record.rootfs =
+        spec.root->path.starts_with('/') ? spec.root->path : bundle + "/" + spec.root->path;
+    record.created = rfc3339(now());
+    record.owner = owner_name();
+    record.annotations = spec.annotations;
+    return record;
+}
+
+Result<void> check_terminal(const oci::Spec& spec, const std::string& console_socket,
+                            bool detached) {
+    const bool terminal = spec.process && spec.process->terminal;
+    if (terminal && detached && console_socket.empty())
+        return fail(ErrorKind::invalid,
+                    "cannot allocate tty if runc will detach without setting console socket");
+    if (!terminal && !console_socket.empty())
+        return fail(ErrorKind::invalid,
+                    "cannot use console socket if runc will not detach or allocate tty");
+    return {};
+}
+
+void poststart(const Container& container, const oci::Spec& spec) {
+    if (!spec.hooks) return;
+    const auto state = container.state_as(Status::running);
+    auto result = runtime::run_hooks(spec.hooks->poststart, "poststart", state);
+    if (!result) log_warning(result.error().message());
+}
+
+}  // namespace corten::runtime_cli

@@ -1,0 +1,37 @@
+#pragma once
+// Steps that making a container and restoring one have in common.
+#include "store.hpp"
+
+#include <base/result.hpp>
+#include <base/rollback.hpp>
+#include <oci/runtime_spec.hpp>
+
+#include <optional>
+#include <string>
+
+namespace corten::runtime_cli {
+
+Result<std::string> absolute_bundle(const std::string& bundle);
+/// The text of the bundle's config.json.
+Result<std::string> read_configuration(const std::string& bundle);
+/// linux.cgroupsPath, or where a container without one goes. With --systemd-cgroup it is checked
+/// and left for place().
+Result<std::string> cgroup_path(const Global& global, const oci::Spec& spec, const std::string& id);
+/// Where systemd put the container; nothing of it without --systemd-cgroup.
+struct Placement {
+    std::string unit;
+    sys::OwnedChild placeholder;  ///< to be dropped once the container's process is there
+    std::optional<cgroup::Group> group;
+};
+/// Starts the scope and changes linux.cgroupsPath to its group's; `undo` ends it.
+Result<Placement> place(const Global& global, oci::Spec& spec, const std::string& id,
+                        Rollback& undo);
+/// invalid when the terminal has nowhere to go, or there is a socket for one and none.
+Result<void> check_terminal(const oci::Spec& spec, const std::string& console_socket,
+                            bool detached);
+/// The record without what only the process has: pid, start time and cgroup.
+Record record_of(const oci::Spec& spec, const std::string& id, const std::string& bundle);
+/// Runs the hooks; one that fails is logged.
+void poststart(const Container& container, const oci::Spec& spec);
+
+}  // namespace corten::runtime_cli

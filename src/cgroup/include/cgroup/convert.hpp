@@ -1,0 +1,10 @@
+#pragma once
+// Limits that v1, in whose units the specification speaks, and v2 count differently.
+#include <cstdint>
+
+namespace corten::cgroup {
+
+/// 2 to 262144 processor shares as a weight of 1 to 10000; 0, nothing asked, stays 0.
+std::uint64_t weight_from_shares(std::uint64_t shares);
+
+}  // namespace corten::cgroup

@@ -1,0 +1,215 @@
+"""corten-runtime checkpoint and restore: what runc's options promise, by CRIU where that works."""
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+import pytest
+
+from support import host
+from support.wait import SLOWNESS, eventually
+
+pytestmark = pytest.mark.corten_only
+COUNTER = "i=0; while sleep 0.1; do i=$((i+1)); echo $i > /tmp/n; done"
+
+
+def complaint_of_criu() -> str:
+    """Why CRIU cannot work on this machine, "" where it can."""
+    if not shutil.which("criu"):
+        return "no criu on this machine: packaging/debian-packages has it for packaging/vm.sh"
+    done = subprocess.run(["criu", "check"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return "" if done.returncode == 0 else f"criu check: {done.stdout.strip().splitlines()[-1]}"
+
+
+WHY_NOT = complaint_of_criu()
+works = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT or "-")
+
+
+@pytest.fixture
+def counter(bundle):
+    (bundle.root / "tmp").chmod(0o777)
+    return bundle.shell(COUNTER)
+
+
+def number(bundle) -> int:
+    text = (bundle.root / "tmp" / "n").read_text() if (bundle.root / "tmp" / "n").exists() else ""
+    return int(text or 0)
+
+
+def counts_on(bundle):
+    before = number(bundle)
+    eventually(lambda: number(bundle) > before + 2, f"counting from {before} on")
+
+
+def running(runtime, name, bundle):
+    runtime.start(name, bundle)
+    eventually(lambda: number(bundle) > 2, "a few numbers")
+
+
+def restore(runtime, name, bundle, images, *options):
+    runtime.made.add(name)
+    return runtime.run("restore", "--detach", "--bundle", bundle.path, "--image-path", images, *options, name)
+
+
+@works
+def test_counter_goes_on_where_it_was(runtime, counter, folder):
+    running(runtime, "count", counter)
+    runtime.ok("checkpoint", "--image-path", folder / "images", "--work-path", folder / "work", "count")
+    runtime.fails("state", "count", says="container does not exist")
+    assert (folder / "images" / "inventory.img").exists() and (folder / "work" / "dump.log").exists()
+    stopped = number(counter)
+    done = restore(runtime, "count", counter, folder / "images", "--pid-file", folder / "pid")
+    assert done.code == 0, done
+    state = runtime.state("count")
+    assert state["status"] == "running" and state["pid"] == int((folder / "pid").read_text())
+    eventually(lambda: number(counter) > stopped, "the next number")
+    assert number(counter) < stopped + 200, "it began anew or jumped"
+    counts_on(counter)
+
+
+@works
+def test_restored_container_is_one_like_others(runtime, counter, folder):
+    """exec, pause, kill and delete work, its limits hold and it is in its group."""
+    counter.config["linux"]["resources"]["pids"] = {"limit": 50}
+    counter.save()
+    running(runtime, "like", counter)
+    runtime.ok("checkpoint", "--image-path", folder / "images", "like")
+    assert restore(runtime, "like", counter, folder / "images").code == 0
+    assert runtime.ok("exec", "like", "cat", "/proc/1/cgroup").strip().endswith("/like")
+    runtime.ok("pause", "like")
+    assert runtime.state("like")["status"] == "paused"
+    runtime.ok("resume", "like")
+    assert '"limit":50' in runtime.ok("events", "--stats", "like").replace(" ", "")
+    runtime.ok("kill", "like", "KILL")
+    eventually(lambda: runtime.state("like")["status"] == "stopped", "the end")
+    runtime.ok("delete", "like")
+    assert not [path for path in host.cgroups() if path.endswith("/like")]
+
+
+@works
+def test_leave_running_saves_and_goes_on(runtime, counter, folder):
+    running(runtime, "stay", counter)
+    runtime.ok("checkpoint", "--leave-running", "--image-path", folder / "images", "stay")
+    assert runtime.state("stay")["status"] == "running"
+    counts_on(counter)
+
+
+@works
+def test_dump_after_a_pre_dump_restores(runtime, counter, folder):
+    running(runtime, "pre", counter)
+    runtime.ok("checkpoint", "--pre-dump", "--image-path", folder / "before", "pre")
+    assert runtime.state("pre")["status"] == "running"
+    runtime.ok("checkpoint", "--parent-path", "../before", "--image-path", folder / "images", "pre")
+    assert (folder / "images" / "parent").exists()
+    done = restore(runtime, "pre", counter, folder / "images")
+    assert done.code == 0, done
+    counts_on(counter)
+
+
+@works
+def test_bind_mounts_and_pipes_are_given_anew(runtime, bundle, folder):
+    """Standard output is a pipe of whoever restores, and a bind mount shows the source of the bundle."""
+    (folder / "shared").mkdir()
+    (bundle.root / "shared").mkdir()
+    bundle.mount("/shared", folder / "shared")
+    bundle.shell("while sleep 0.1; do echo tick; echo x > /shared/seen; done")
+    reads, writes = os.pipe()
+    subprocess.run(runtime.argv("create", "--bundle", bundle.path, "piped"), check=True, stdin=subprocess.DEVNULL, stdout=writes, stderr=writes)
+    runtime.made.add("piped")
+    runtime.ok("start", "piped")
+    assert os.read(reads, 4) == b"tick"
+    runtime.ok("checkpoint", "--image-path", folder / "images", "piped")
+    os.close(writes), os.close(reads)
+    (folder / "shared" / "seen").unlink()
+    reads, writes = os.pipe()
+    subprocess.run(runtime.argv("restore", "--detach", "--bundle", bundle.path, "--image-path", folder / "images", "piped"),
+                   check=True, stdin=subprocess.DEVNULL, stdout=writes, stderr=writes)
+    os.close(writes)
+    assert b"tick" in os.read(reads, 100)
+    eventually(lambda: (folder / "shared" / "seen").exists(), "the file in the bind mount")
+    os.close(reads)
+
+
+@works
+def test_restore_in_the_foreground_waits_and_cleans_up(runtime, counter, folder):
+    running(runtime, "front", counter)
+    runtime.ok("checkpoint", "--image-path", folder / "images", "front")
+    runtime.made.add("front")
+    with open(folder / "shown", "wb") as shown:  # CRIU wants a file of the mode that the old one had
+        waiter = subprocess.Popen(runtime.argv("restore", "--bundle", counter.path, "--image-path", folder / "images", "front"),
+                                  stdin=subprocess.DEVNULL, stdout=shown, stderr=shown)
+    counts_on(counter)
+    waiter.send_signal(signal.SIGTERM)  # PID 1 of a container ignores it
+    runtime.ok("kill", "front", "KILL")
+    assert waiter.wait(60 * SLOWNESS) == 137
+    runtime.fails("state", "front", says="container does not exist")
+
+
+@works
+def test_restore_that_fails_leaves_nothing(runtime, counter, folder):
+    running(runtime, "broken", counter)
+    runtime.ok("checkpoint", "--image-path", folder / "images", "broken")
+    (folder / "images" / "core-1.img").write_bytes(b"none")
+    before = host.mounts(), host.cgroups()
+    done = restore(runtime, "broken", counter, folder / "images")
+    assert done.code == 1 and "criu failed" in done.err and str(folder / "images" / "restore.log") in done.err, done
+    runtime.fails("state", "broken", says="container does not exist")
+    assert (host.mounts(), host.cgroups()) == before
+
+
+def test_checkpoint_that_fails_says_what_criu_said_and_the_container_runs_on(runtime, counter, folder):
+    """A socket whose other end is outside stops CRIU everywhere without --ext-unix-sk, if the kernel does not."""
+    if not shutil.which("criu"):
+        pytest.skip(WHY_NOT)
+    outside, inside = socket.socketpair()
+    runtime.made.add("fails")
+    runtime.ok("create", "--bundle", counter.path, "fails", stdin=inside)
+    inside.close()
+    runtime.ok("start", "fails")
+    eventually(lambda: number(counter) > 2, "a few numbers")
+    done = runtime.fails("checkpoint", "--image-path", folder / "images", "--work-path", folder / "work", "fails", says="criu failed")
+    assert re.search(r"Error \(.*\(log file: " + re.escape(str(folder / "work" / "dump.log")), done.err), done.err
+    assert os.listdir(folder / "images") == [] and os.listdir(folder / "work") == ["dump.log"]
+    assert runtime.state("fails")["status"] == "running"
+    counts_on(counter)
+    outside.close()
+
+
+def test_without_criu_the_error_says_so(runtime, counter, folder):
+    running(runtime, "none", counter)
+    with tempfile.TemporaryDirectory(dir=folder) as empty:
+        done = subprocess.run(["unshare", "-m", "sh", "-c", 'for d in /usr/sbin /usr/local/sbin /sbin; do mount --bind "$0" "$d"; done; exec "$@"', empty,
+                               *runtime.argv("checkpoint", "--image-path", folder / "images", "none")],
+                              env={"PATH": "/usr/bin:/bin"}, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "there is no criu in the PATH" in done.stderr, done
+    assert runtime.state("none")["status"] == "running" and not (folder / "images").exists()
+
+
+@pytest.mark.parametrize("options,says", [
+    (("--lazy-pages",), "--lazy-pages: lazy migration is not built"),
+    (("--manage-cgroups-mode", "loose"), "--manage-cgroups-mode: loose is none of"),
+    (("--empty-ns", "ipc"), "--empty-ns: criu can only leave network empty"),
+    (("--parent-path", "/etc"), "--parent-path: /etc is absolute"),
+    (("--parent-path", "../nowhere"), "--parent-path")])
+def test_options_that_make_no_sense_are_refused(runtime, counter, folder, options, says):
+    if not shutil.which("criu"):
+        pytest.skip(WHY_NOT)
+    running(runtime, "senseless", counter)
+    runtime.fails("checkpoint", "--image-path", folder / "images", *options, "senseless", says=says)
+    assert runtime.state("senseless")["status"] == "running"
+    counts_on(counter)
+
+
+def test_only_what_runs_is_checkpointed(runtime, counter, folder):
+    runtime.create("made", counter)
+    runtime.fails("checkpoint", "--image-path", folder / "images", "made", says="it is created")
+    runtime.fails("checkpoint", "--image-path", folder / "images", "nobody", says="container does not exist")
+
+
+def test_restore_without_images_makes_nothing(runtime, counter, folder):
+    done = restore(runtime, "empty", counter, folder / "nowhere")
+    assert done.code == 1 and str(folder / "nowhere") in done.err or "criu" in done.err, done
+    runtime.fails("state", "empty", says="container does not exist")
