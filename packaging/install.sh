@@ -27,7 +27,7 @@ build release corten cortend corten-shim corten-init corten-runtime
 bin=$root/build/release/bin
 if [ -n "$prefix" ]; then
     install -d "$prefix/bin"
-    install "$bin"/{corten,cortend,corten-shim,corten-init,corten-runtime} "$prefix/bin"
+    install -s "$bin"/{corten,cortend,corten-shim,corten-init,corten-runtime} "$prefix/bin"
     bin=$prefix/bin
 fi
 [ -n "$start" ] || exit 0

@@ -29,6 +29,15 @@ std::string openssl_reason() {
     return reason ? reason : fmt::format("error {:x}", code);
 }
 
+/// An alert is the peer's last word: asking again would get the same.
+Error tls_error(std::string_view what) {
+    const auto code = ::ERR_peek_error();
+    const bool alert =
+        ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) >= SSL_AD_REASON_OFFSET;
+    return fail(alert ? ErrorKind::forbidden : ErrorKind::unavailable, "tls: {}: {}", what,
+                openssl_reason());
+}
+
 // A BIO over a socket that neither waits nor raises SIGPIPE. OpenSSL's own socket BIO does both
 // unless the socket is switched to O_NONBLOCK, which other holders of the descriptor would notice.
 
@@ -95,7 +104,9 @@ public:
         start_call();
         const int outcome =
             ::SSL_write_ex(ssl_.get(), parts.front().data(), parts.front().size(), &sent);
-        return outcome > 0 ? Step{Step::moved, sent} : step_of(outcome, "write");
+        if (outcome > 0) return Step{Step::moved, sent};
+        if (errno == ECONNRESET || errno == EPIPE) TRY(last_words());
+        return step_of(outcome, "write");
     }
 
     Result<void> shutdown_write() override {
@@ -139,6 +150,21 @@ private:
         return step_of(outcome, "handshake");
     }
 
+    /// A peer that refuses us (our certificate, in TLS 1.3 after the handshake) says why and hangs
+    /// up: that is still to be read, and tells more than the reset. Leaves errno as it was.
+    Result<void> last_words() {
+        const int number = errno;
+        char byte = 0;
+        std::size_t got = 0;
+        start_call();
+        const int outcome = ::SSL_read_ex(ssl_.get(), &byte, 1, &got);
+        if (outcome <= 0 && ::SSL_get_error(ssl_.get(), outcome) == SSL_ERROR_SSL)
+            return tls_error("write");
+        start_call();
+        errno = number;
+        return {};
+    }
+
     Result<Step> step_of(int outcome, std::string_view what) {
         const int number = errno;
         switch (::SSL_get_error(ssl_.get(), outcome)) {
@@ -153,7 +179,7 @@ private:
                 [[fallthrough]];
             default:
                 // A bare end of the connection lands here too: a cut is not an orderly end.
-                return fail(ErrorKind::unavailable, "tls: {}: {}", what, openssl_reason());
+                return tls_error(what);
         }
     }
 

@@ -153,7 +153,8 @@ Result<Exchange> Session::request(const Call& call) {
         } else if (!failure) {
             return answer;  // the answer itself was wrong; it will be the next time, too
         } else if (last || failure->stage == Stage::connect ||
-                   failure->error.kind() == ErrorKind::cancelled) {
+                   failure->error.kind() == ErrorKind::cancelled ||
+                   failure->error.kind() == ErrorKind::forbidden) {
             return transport_error(call, *failure);
         }
         TRY(transport_.pause(asked ? std::chrono::milliseconds(*asked) : pause));
