@@ -3,6 +3,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -276,3 +277,49 @@ def test_limits_that_the_kernel_has_not_are_told(runtime, bundle):
             bundle.config["linux"]["resources"].update(memory={}, blockIO={})
             bundle.config["linux"]["resources"][section] = limits
             runtime.fails("run", "--bundle", bundle.save().path, "kmem", says=field)
+
+
+@pytest.fixture
+def pidfd_socket(folder):
+    """(path for --pidfd-socket, function that gives what came: its kind and the process's id)."""
+    path = folder / "pidfd.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(10)
+
+        def received():
+            connection, _ = listener.accept()
+            with connection:
+                kind, fds, _, _ = socket.recv_fds(connection, 100, 1)
+            try:
+                info = Path(f"/proc/self/fdinfo/{fds[0]}").read_text()
+                return kind.decode(), int(re.search(r"(?m)^Pid:\s+(-?\d+)", info)[1])
+            finally:
+                os.close(fds[0])
+        yield path, received
+    path.unlink()
+
+
+def test_pidfd_socket_gets_the_process(runtime, bundle, pidfd_socket):
+    path, received = pidfd_socket
+    runtime.create("sent", bundle.save("sleep", "600"), "--pidfd-socket", path)
+    assert received() == ("standard", runtime.state("sent")["pid"])
+    runtime.ok("start", "sent")
+    runtime.ok("exec", "-d", "--pidfd-socket", path, "sent", "sleep", "600")
+    kind, pid = received()
+    assert kind == "setns" and pid > 0
+
+
+def test_pidfd_socket_that_is_not_there_leaves_nothing(runtime, bundle, folder):
+    runtime.fails("create", "--pidfd-socket", folder / "nosuch", "--bundle", bundle.save("sleep", "600").path, "unsent", says="--pidfd-socket")
+    runtime.fails("state", "unsent", says="does not exist")
+
+
+def test_debug_log_tells_the_steps(runtime, bundle, folder):
+    log = folder / "debug.log"
+    runtime.ok("--debug", "--log", log, "--log-format", "json", "run", "--bundle", bundle.save("true").path, "told")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {line["level"] for line in lines} == {"debug"}
+    assert any("container told: process" in line["msg"] for line in lines) and any("clone took" in line["msg"] for line in lines)
+    log.unlink()

@@ -76,6 +76,8 @@ Result<void> pass_listen_fds(oci::Spec& spec, CreateOptions& options) {
 }
 
 void print_timings(const Global& global, const runtime::Created& created) {
+    for (const auto& timing : created.timings)
+        log_debug(fmt::format("{} took {} us", timing.phase, timing.duration.count() / 1000));
     if (!global.timings) return;
     for (const auto& timing : created.timings)
         fmt::print(stderr, "{:>10.1f} us  {}\n",
@@ -107,12 +109,16 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
         created.init = sys::OwnedChild();  // reaped before its group goes
         created.cgroup.remove().ignore();
     });
+    log_debug(fmt::format("container {}: process {}, control group \"{}\"", options.id,
+                          created.init.process().pid(), created.cgroup.path()));
     print_timings(global, created);
     for (const auto& warning : created.warnings) log_warning(warning);
     if (created.console_master && !options.console_socket.empty()) {
         TRY(send_console(options.console_socket, created.console_master));
         created.console_master.reset();
     }
+    if (!options.pidfd_socket.empty())
+        TRY(send_pidfd(options.pidfd_socket, "standard", created.init.process().fd()));
     TRY(write_pid_file(options.pid_file, created.init.process().pid()));
     undo.add([&] { remove_pid_file(options.pid_file); });
     auto record = TRY(record_of_created(created, spec, options.id, bundle));

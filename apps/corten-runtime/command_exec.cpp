@@ -133,6 +133,10 @@ Result<int> exec(const Global& global, const ExecOptions& options) {
     auto started = runtime::exec(std::move(request));
     if (!started)
         return std::move(started).error().context("exec failed: unable to start container process");
+    log_debug(
+        fmt::format("process {} in container {}", started->child.process().pid(), options.id));
+    if (!options.pidfd_socket.empty())
+        TRY(send_pidfd(options.pidfd_socket, "setns", started->child.process().fd()));
     TRY(write_pid_file(options.pid_file, started->child.process().pid()));
     Rollback undo;
     undo.add([&] { remove_pid_file(options.pid_file); });

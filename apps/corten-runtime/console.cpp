@@ -129,11 +129,12 @@ Result<int> Attendance::run() {
 
 }  // namespace
 
-Result<void> send_console(const std::string& socket_path, FdView master) {
-    const Fd socket =
-        TRY(sys::connect_unix(socket_path, sys::SocketType::stream).context("--console-socket"));
-    char name[] = "/dev/ptmx";
-    iovec part{name, sizeof name - 1};
+namespace {
+
+/// A message with a name and one descriptor.
+Result<void> send_descriptor(const std::string& socket_path, std::string name, FdView fd) {
+    const Fd socket = TRY(sys::connect_unix(socket_path, sys::SocketType::stream));
+    iovec part{name.data(), name.size()};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
     msghdr header{};
     header.msg_iov = &part;
@@ -144,9 +145,20 @@ Result<void> send_console(const std::string& socket_path, FdView master) {
     rights->cmsg_level = SOL_SOCKET;
     rights->cmsg_type = SCM_RIGHTS;
     rights->cmsg_len = CMSG_LEN(sizeof(int));
-    *reinterpret_cast<int*>(CMSG_DATA(rights)) = master.raw();
-    if (::sendmsg(socket.raw(), &header, MSG_NOSIGNAL) < 0) return fail_errno("--console-socket");
+    *reinterpret_cast<int*>(CMSG_DATA(rights)) = fd.raw();
+    if (::sendmsg(socket.raw(), &header, MSG_NOSIGNAL) < 0)
+        return fail_errno("send to {}", socket_path);
     return {};
+}
+
+}  // namespace
+
+Result<void> send_console(const std::string& socket_path, FdView master) {
+    return send_descriptor(socket_path, "/dev/ptmx", master).context("--console-socket");
+}
+
+Result<void> send_pidfd(const std::string& socket_path, std::string_view kind, FdView pidfd) {
+    return send_descriptor(socket_path, std::string(kind), pidfd).context("--pidfd-socket");
 }
 
 void hold_signals() {

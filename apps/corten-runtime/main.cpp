@@ -50,6 +50,8 @@ void add_create_options(CLI::App* sub, CreateOptions& options) {
     sub->add_option("-b,--bundle", options.bundle, "directory of the bundle (default: here)");
     sub->add_option("--console-socket", options.console_socket,
                     "unix socket that gets the terminal");
+    sub->add_option("--pidfd-socket", options.pidfd_socket,
+                    "unix socket that gets a descriptor of the process");
     sub->add_option("--pid-file", options.pid_file, "file to write the process id to");
     sub->add_option("--preserve-fds", options.preserve_fds,
                     "how many descriptors from 3 on to pass")
@@ -118,6 +120,7 @@ void add_exec(Program& program) {
         program.action = [&program, options] { return exec(program.global, *options); };
     });
     sub->add_option("--console-socket", options->console_socket);
+    sub->add_option("--pidfd-socket", options->pidfd_socket);
     sub->add_option("--cwd", options->cwd);
     sub->add_option("-e,--env", options->env)->allow_extra_args(false);
     sub->add_flag("-t,--tty", options->tty);

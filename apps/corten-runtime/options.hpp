@@ -23,6 +23,7 @@ struct CreateOptions {
     std::string id;
     std::string bundle;
     std::string console_socket;
+    std::string pidfd_socket;
     std::string pid_file;
     int preserve_fds = 0;
     bool no_pivot = false;
@@ -37,6 +38,7 @@ struct ExecOptions {
     std::string id;
     std::vector<std::string> args;
     std::string console_socket;
+    std::string pidfd_socket;
     std::string pid_file;
     std::string cwd;
     std::vector<std::string> env;

@@ -109,6 +109,8 @@ class Daemon(Engine):
         work = work or Path(tempfile.mkdtemp(prefix=f"corten-t-{name}-", dir="/tmp"))
         super().__init__(work / "s.sock", work)
         slot = (os.getpid() * 7 + Daemon._number) % 200 + 20
+        if slot == 88:  # podman's own bridge has 10.88.0.0/16
+            slot = 220
         self.bridge = bridge or f"ctn{os.getpid() % 10000}{Daemon._number % 100:02d}"
         self.bip = bip or f"10.{slot}.{Daemon._number % 250}.1/24"
         self.extra, self.prefix, self.process = list(extra), list(prefix), None
