@@ -111,7 +111,7 @@ test_all() {
     arguments=$(printf '%q ' "$@")
     mkdir -p "$work/reports"
     in_vm "cd '$root' && $unit_tests" 2>&1 | tee "$work/reports/unit.log" || status=1
-    in_vm "cd '$root' && CORTEN_TEST_SLOWNESS=10 CORTEN_TEST_EXCLUSIVE=1 CORTEN_PRESET=$preset PYTHONDONTWRITEBYTECODE=1 \
+    in_vm "cd '$root' && CORTEN_TEST_SLOWNESS=10 CORTEN_RACE_SECONDS=120 CORTEN_TEST_EXCLUSIVE=1 CORTEN_PRESET=$preset PYTHONDONTWRITEBYTECODE=1 \
         /usr/bin/python3 -m pytest -p no:cacheprovider --timeout=1200 -rs $arguments" 2>&1 | tee "$work/reports/pytest.log" || status=1
     stop
     say "closing lines of the runners"

@@ -10,18 +10,11 @@ import tempfile
 import pytest
 
 from support import host
+from support.bundles import complaint_of_criu
 from support.wait import SLOWNESS, eventually
 
 pytestmark = pytest.mark.corten_only
 COUNTER = "i=0; while sleep 0.1; do i=$((i+1)); echo $i > /tmp/n; done"
-
-
-def complaint_of_criu() -> str:
-    """Why CRIU cannot work on this machine, "" where it can."""
-    if not shutil.which("criu"):
-        return "no criu on this machine: packaging/debian-packages has it for packaging/vm.sh"
-    done = subprocess.run(["criu", "check"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return "" if done.returncode == 0 else f"criu check: {done.stdout.strip().splitlines()[-1]}"
 
 
 WHY_NOT = complaint_of_criu()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support import cgroups, images
-from support.bundles import RUNTIME, Bundle, hiding_unified, need
+from support.bundles import RUNTIME, Bundle, complaint_of_criu, hiding_unified, need
 from support.clients import find_docker
 from support.peers import Peer, Room, Service, remove_groups
 from support.terminal import Terminal
@@ -74,7 +74,8 @@ class Podman(Peer):
             "--cgroup-manager", "cgroupfs", "--events-backend", "file", "--runtime", RUNTIME])
 
     def shape(self, *options) -> list:
-        return ["--cgroup-parent", f"/{PARENT}-podman", *self.LIMITS, *(() if "--network" in options else ISOLATED), *options]
+        return ["--cgroup-parent", f"/{PARENT}-podman", "--log-driver", "k8s-file", *self.LIMITS,
+                *(() if "--network" in options else ISOLATED), *options]
 
     def runs(self, *args) -> str:
         """`podman run --rm` of options, the image and a command."""
@@ -248,6 +249,20 @@ def test_podman_restarts_what_fails(podman):
     eventually(lambda: podman.inspect("again", "RestartCount") == 2, "the last restart")
     eventually(lambda: podman.inspect("again", "State.Status") == "exited", "the end")
     assert podman.ok("logs", "again").split() == ["turn"] * 3
+
+
+def test_podman_saves_and_restores(podman):
+    if complaint := complaint_of_criu():
+        pytest.skip(complaint)
+    podman.lives("saved", command=("sh", "-c", "i=0; while sleep 0.1; do i=$((i+1)); echo $i; done"))
+    eventually(lambda: int((podman.ok("logs", "saved").split() or ["0"])[-1]) > 3, "a few numbers")
+    podman.ok("container", "checkpoint", "saved")
+    assert podman.inspect("saved", "State.Status") == "exited"
+    last = int(podman.ok("logs", "saved").split()[-1])
+    podman.ok("container", "restore", "saved")
+    eventually(lambda: int(podman.ok("logs", "saved").split()[-1]) > last, "the next number")
+    numbers = [int(n) for n in podman.ok("logs", "saved").split()]
+    assert numbers == sorted(numbers) and numbers[0] == 1 and len(set(numbers)) == len(numbers), "it began anew"
 
 
 # --- containerd --------------------------------------------------------------------------------

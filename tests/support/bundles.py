@@ -132,6 +132,14 @@ def need(name: str) -> str:
     return program
 
 
+def complaint_of_criu() -> str:
+    """Why CRIU cannot work on this machine, "" where it can."""
+    if not shutil.which("criu"):
+        return "no criu on this machine: packaging/debian-packages has it for packaging/vm.sh"
+    done = subprocess.run(["criu", "check"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return "" if done.returncode == 0 else f"criu check: {done.stdout.strip().splitlines()[-1]}"
+
+
 def script_command(argv) -> list:
     """The command in a terminal that is made for it."""
     return [sys.executable, "-c", "import pty, sys, os; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))", *map(str, argv)]

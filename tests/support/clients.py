@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import paths
+from .wait import SLOWNESS
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Client:
 
     def run(self, *args, input=None, timeout=60) -> Done:
         """Runs the client to its end; `input` is its standard input, which is otherwise empty."""
+        timeout *= SLOWNESS
         data = input.encode() if isinstance(input, str) else input
         argv = self.argv(*args)
         feed = {"input": data} if data is not None else {"stdin": subprocess.DEVNULL}

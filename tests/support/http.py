@@ -3,10 +3,12 @@ import http.client
 import json
 import socket
 
+from .wait import SLOWNESS
+
 
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout=30):
-        super().__init__("localhost", timeout=timeout)
+        super().__init__("localhost", timeout=timeout * SLOWNESS)
         self.path = str(path)
 
     def connect(self):

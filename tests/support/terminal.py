@@ -3,6 +3,8 @@ import re
 
 import pexpect
 
+from .wait import SLOWNESS
+
 
 class Terminal:
     """A spawned client on a pseudo terminal; `rows` and `columns` are its window."""
@@ -10,7 +12,7 @@ class Terminal:
     def __init__(self, client, *args, rows=30, columns=100, timeout=20):
         argv = client.argv(*args)
         self.child = pexpect.spawn(argv[0], argv[1:], env=client.environment(), dimensions=(rows, columns),
-                                   timeout=timeout, encoding="utf-8", codec_errors="replace", echo=False)
+                                   timeout=timeout * SLOWNESS, encoding="utf-8", codec_errors="replace", echo=False)
         self.child.delaybeforesend = None
 
     def __enter__(self):
@@ -48,6 +50,6 @@ class Terminal:
 
     def ends(self, timeout=20) -> int:
         """Waits for the client's end and returns its exit code."""
-        self.child.expect(pexpect.EOF, timeout=timeout)
+        self.child.expect(pexpect.EOF, timeout=timeout * SLOWNESS)
         self.child.close()
         return self.child.exitstatus
