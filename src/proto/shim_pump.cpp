@@ -148,13 +148,17 @@ Result<std::shared_ptr<ShimClient>> ShimPump::connect(const std::string& path,
     return add(std::move(socket), std::move(handlers));
 }
 
-void ShimPump::remove(const ShimClient& client) {
-    std::lock_guard lock(state_->mutex);
-    ::epoll_ctl(state_->epoll.raw(), EPOLL_CTL_DEL, client.fd().raw(), nullptr);
-    std::erase_if(state_->entries,
-                  [&](const auto& item) { return item.second->client.get() == &client; });
-    std::erase_if(state_->queue,
-                  [&](const auto& item) { return item.entry->client.get() == &client; });
+void ShimPump::remove(ShimClient& client) {
+    {
+        std::lock_guard lock(state_->mutex);
+        ::epoll_ctl(state_->epoll.raw(), EPOLL_CTL_DEL, client.fd().raw(), nullptr);
+        std::erase_if(state_->entries,
+                      [&](const auto& item) { return item.second->client.get() == &client; });
+        std::erase_if(state_->queue,
+                      [&](const auto& item) { return item.entry->client.get() == &client; });
+    }
+    // Nobody reads its replies any more: whoever waits for one would until the time is up.
+    client.close();
 }
 
 }  // namespace corten::proto

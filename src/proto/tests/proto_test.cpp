@@ -143,6 +143,15 @@ TEST_F(PumpTest, EndOfSupervisorFailsWhatWaits) {
     EXPECT_FALSE(client->call(StateRequest{}));
 }
 
+TEST_F(PumpTest, RemovalFailsWhatWaits) {
+    auto call = std::async(std::launch::async, [&] { return client->call(StateRequest{}); });
+    ASSERT_TRUE(receive(supervisor));
+    pump->remove(*client);
+    ASSERT_EQ(call.wait_for(std::chrono::seconds(10)), std::future_status::ready);
+    EXPECT_EQ(call.get().error().kind(), ErrorKind::unavailable);
+    EXPECT_EQ(closed.get_future().wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+}
+
 TEST_F(PumpTest, SilenceEndsWithATimeout) {
     const auto result = client->call(StateRequest{}, {}, sys::Milliseconds(20));
     ASSERT_FALSE(result);

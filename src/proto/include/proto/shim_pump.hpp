@@ -30,8 +30,9 @@ public:
     Result<std::shared_ptr<ShimClient>> add(Fd socket, ShimHandlers handlers);
     /// Adopts a running supervisor: connects to its shim.sock.
     Result<std::shared_ptr<ShimClient>> connect(const std::string& path, ShimHandlers handlers);
-    /// Forgets the client without on_closed. A handler that is running now may still finish.
-    void remove(const ShimClient& client);
+    /// Forgets the client without on_closed, and closes it: who waits for a reply is told that the
+    /// supervisor is gone. A handler that is running now may still finish.
+    void remove(ShimClient& client);
 
 private:
     struct State;
