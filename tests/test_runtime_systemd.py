@@ -87,6 +87,15 @@ def test_container_that_ends_takes_its_scope_along(systemd, bundle):
 
 
 @runs
+def test_many_in_a_row_come_and_go(systemd, bundle):
+    """systemd forgets a call that arrives with the end of the greeting: it must never come so."""
+    limited(bundle, "row")
+    for _ in range(12):
+        systemd.create("row", bundle)
+        systemd.ok("delete", "--force", "row")
+
+
+@runs
 def test_exec_pause_and_kill_work_in_a_scope(systemd, bundle):
     limited(bundle, "four")
     systemd.start("four", bundle)

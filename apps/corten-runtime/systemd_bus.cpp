@@ -172,17 +172,19 @@ Result<SystemdBus> SystemdBus::connect() {
     return bus;
 }
 
-/// EXTERNAL: the kernel tells the other side who we are; our own word for it is the user id.
+/// EXTERNAL: the kernel tells the other side who we are; our own word for it is the user id. BEGIN
+/// goes along at once: systemd forgets a call that reaches it together with BEGIN until more comes,
+/// and by its OK it has read what was sent before.
 Result<void> SystemdBus::authenticate() {
     const auto id = fmt::to_string(::geteuid());
     std::string hexadecimal;
     for (const char c : id) hexadecimal += fmt::format("{:02x}", static_cast<unsigned>(c));
-    const std::string hello = std::string(1, '\0') + "AUTH EXTERNAL " + hexadecimal + "\r\n";
-    TRY(sys::write_all(socket_, hello));
+    TRY(sys::write_all(socket_,
+                       std::string(1, '\0') + "AUTH EXTERNAL " + hexadecimal + "\r\nBEGIN\r\n"));
     std::string line;
     while (!line.ends_with("\r\n") && line.size() < 200) line += TRY(read_exactly(1));
-    if (!line.starts_with("OK ")) return fail(ErrorKind::forbidden, "refused us: {}", trim(line));
-    return sys::write_all(socket_, "BEGIN\r\n");
+    if (line.starts_with("OK ")) return {};
+    return fail(ErrorKind::forbidden, "refused us: {}", trim(line));
 }
 
 Result<std::string> SystemdBus::read_exactly(std::size_t size) {

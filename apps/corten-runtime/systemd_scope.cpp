@@ -104,10 +104,13 @@ Result<sys::OwnedChild> make_placeholder() {
     for (;;) ::pause();
 }
 
-Result<std::string> unit_call(SystemdBus& bus, std::string_view method, const std::string& unit) {
+/// What is left of a scope that failed would keep its name. That there is none is usual.
+Result<void> forget_failed(SystemdBus& bus, const std::string& unit) {
     BusWriter body;
     body.text(unit);
-    return bus.call(method, "s", body);
+    const auto done = bus.call("ResetFailedUnit", "s", body);
+    if (!done && done.error().kind() != ErrorKind::not_found) return done.error();
+    return {};
 }
 
 }  // namespace
@@ -142,8 +145,7 @@ Result<Scope> start_scope(const oci::Spec& spec, const std::string& id) {
     write_properties(body,
                      scope_properties(spec, id, scope.name, scope.placeholder.process().pid()));
     body.end_array(body.begin_array(8), 8);
-    // What is left of one that failed would keep the name.
-    unit_call(bus, "ResetFailedUnit", scope.name.unit).ignore();
+    TRY(forget_failed(bus, scope.name.unit));
     const auto job = TRY(bus.call("StartTransientUnit", "ssa(sv)a(sa(sv))", body));
     TRY(bus.wait_for_job(job).context(scope.name.unit));
     return scope;
@@ -167,9 +169,7 @@ Result<void> stop_scope(const std::string& unit) {
     const auto job = bus.call("StopUnit", "ss", body);
     if (!job && job.error().kind() != ErrorKind::not_found) return job.error();
     if (job) TRY(bus.wait_for_job(*job).context(unit));
-    // A scope that ended as failed keeps its name until this; most are gone.
-    unit_call(bus, "ResetFailedUnit", unit).ignore();
-    return {};
+    return forget_failed(bus, unit);
 }
 
 }  // namespace corten::runtime_cli

@@ -17,6 +17,11 @@
 namespace corten::cgroup {
 namespace {
 
+/// Who else looks after a group (systemd) takes it away with its last process, while we look.
+bool is_gone(const std::string& directory) {
+    return ::access(directory.c_str(), F_OK) != 0;
+}
+
 using std::chrono::milliseconds;
 using Clock = std::chrono::steady_clock;
 constexpr auto freeze_patience = std::chrono::seconds(10);
@@ -112,8 +117,11 @@ Result<void> Group::freeze() const {
 Result<void> Group::thaw() const {
     const auto directory = this->directory("freezer");
     if (directory.empty()) return {};
-    return unified_ ? write_control(directory, "cgroup.freeze", "0", "Linux 5.2")
+    auto done = unified_
+                    ? write_control(directory, "cgroup.freeze", "0", "Linux 5.2")
                     : write_control(directory, "freezer.state", "THAWED", "CONFIG_CGROUP_FREEZER");
+    if (!done && is_gone(directory)) return {};
+    return done;
 }
 
 Result<std::vector<pid_t>> Group::processes() const {
@@ -127,22 +135,34 @@ Result<std::vector<pid_t>> Group::processes() const {
     return std::vector<pid_t>(pids.begin(), pids.end());
 }
 
-Result<void> Group::kill_all(int signal) const {
+namespace {
+
+Result<void> signal_until_empty(const Group& group, int signal) {
     const auto deadline = Clock::now() + kill_patience;
-    if (signal == SIGKILL && unified_ && has_control(directories_[0].path, "cgroup.kill"))
-        TRY(write_control(directories_[0].path, "cgroup.kill", "1", "Linux 5.14"));
+    const auto v2 = group.directory("");
+    if (signal == SIGKILL && !v2.empty() && has_control(v2, "cgroup.kill"))
+        TRY(write_control(v2, "cgroup.kill", "1", "Linux 5.14"));
     for (auto pause = milliseconds(1);; pause = std::min(pause * 2, milliseconds(50))) {
-        const auto pids = TRY(processes());
+        const auto pids = TRY(group.processes());
         if (pids.empty()) return {};
         // Frozen while they are signalled, so that none forks away; a frozen one dies on thaw.
-        const bool frozen = signal == SIGKILL && pids.size() > 1 && freeze().has_value();
-        for (const pid_t pid : frozen ? TRY(processes()) : pids) ::kill(pid, signal);
+        const bool frozen = signal == SIGKILL && pids.size() > 1 && group.freeze().has_value();
+        for (const pid_t pid : frozen ? TRY(group.processes()) : pids) ::kill(pid, signal);
         if (signal != SIGKILL) return {};
-        TRY(thaw());
+        TRY(group.thaw());
         if (Clock::now() >= deadline)
-            return fail(ErrorKind::conflict, "cgroup {}: process {} does not die", path_, pids[0]);
+            return fail(ErrorKind::conflict, "cgroup {}: process {} does not die", group.path(),
+                        pids[0]);
         std::this_thread::sleep_for(pause);
     }
+}
+
+}  // namespace
+
+Result<void> Group::kill_all(int signal) const {
+    auto done = signal_until_empty(*this, signal);
+    if (!done && is_gone(directories_[0].path)) return {};
+    return done;
 }
 
 }  // namespace corten::cgroup

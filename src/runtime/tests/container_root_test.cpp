@@ -159,6 +159,16 @@ TEST_F(ContainerTest, SetsSysctlsAndLimits) {
     EXPECT_THAT(outcome.output, HasSubstr("80\n77\n64\n20\n"));
 }
 
+TEST_F(ContainerTest, GroupThatIsGoneHasNothingToKillOrThaw) {
+    const auto layout = cgroup::Layout::detect();
+    ASSERT_TRUE(layout.has_value());
+    const auto group = cgroup::Group::create(*layout, "/corten-rt-test/gone-" + random_hex(4));
+    ASSERT_TRUE(group.has_value()) << group.error().message();
+    ASSERT_TRUE(group->remove().has_value());
+    EXPECT_TRUE(group->thaw().has_value());
+    EXPECT_TRUE(group->kill_all().has_value());
+}
+
 TEST_F(ContainerTest, ShowsNoGroupButItsOwn) {
     for (const bool own_namespace : {false, true}) {
         auto config = spec({});
