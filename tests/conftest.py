@@ -1,5 +1,6 @@
 """Fixtures of the integration suite; what they are made of is in support/."""
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -158,6 +159,15 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("corten-t-runtime")
     made.chmod(0o755)
     return made
+
+
+@pytest.fixture
+def open_folder():
+    """One that the root of a user namespace, nobody on the host, can reach."""
+    made = Path(tempfile.mkdtemp(prefix="corten-t-open-", dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Which registry is asked for an image: mirrors, allowed and blocked names, and searching."""
+import base64
 import json
 import subprocess
 
 import pytest
 from support import images
+from support.clients import Client
 from support.engines import Daemon, pull
-from support.registry import FaultyRegistry, says
+from support.registry import FaultyRegistry, reply, says
 
 pytestmark = pytest.mark.corten_only
 
@@ -188,3 +190,14 @@ def test_an_index_that_talks_nonsense_is_an_error(engine, faulty, body):
     reply = engine.api.get(f"/images/search?term={faulty.address}/box")
     assert reply.status >= 400 and reply.json()["message"]
     assert engine.api.alive()
+
+
+def test_search_shows_a_registry_no_credentials_of_another(engine, faulty, tmp_path):
+    """Also when the term is no image's name."""
+    client = Client("corten", engine.client("corten").program, engine.host, tmp_path / "config")
+    auth = base64.b64encode(b"user:secret").decode()
+    (client.config / "config.json").write_text(json.dumps({"auths": {"https://index.docker.io/v1/": {"auth": auth}}}))
+    faulty.faults["/v1/search"] = lambda handler, body, kind: reply(handler, b"{}", "application/json", status=401,
+                                                                    headers={"WWW-Authenticate": 'Basic realm="here"'})
+    client.fails("search", f"{faulty.address}/NotAName", code=1)
+    assert faulty.requests and not [headers for _, _, headers in faulty.requests if headers.get("Authorization")]

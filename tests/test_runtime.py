@@ -2,16 +2,13 @@
 import json
 import os
 import re
-import shutil
-import socket
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from support import cgroups
-from support.bundles import Bundle
+from support.bundles import Bundle, descriptor_socket
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
@@ -148,15 +145,6 @@ def test_empty_cpusets_of_parents_are_filled(runtime, bundle):
                     inner.rmdir()
 
 
-@pytest.fixture
-def open_folder():
-    """One that the root of a user namespace, nobody on the host, can reach."""
-    made = Path(tempfile.mkdtemp(prefix="corten-t-open-", dir="/tmp"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
 def mapped(bundle, base):
     bundle.config["linux"]["namespaces"].append({"type": "user"})
     for kind in ("uidMappings", "gidMappings"):
@@ -283,22 +271,15 @@ def test_limits_that_the_kernel_has_not_are_told(runtime, bundle):
 def pidfd_socket(folder):
     """(path for --pidfd-socket, function that gives what came: its kind and the process's id)."""
     path = folder / "pidfd.sock"
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        listener.settimeout(10)
-
-        def received():
-            connection, _ = listener.accept()
-            with connection:
-                kind, fds, _, _ = socket.recv_fds(connection, 100, 1)
+    with descriptor_socket(path) as received:
+        def process():
+            kind, fd = received()
             try:
-                info = Path(f"/proc/self/fdinfo/{fds[0]}").read_text()
-                return kind.decode(), int(re.search(r"(?m)^Pid:\s+(-?\d+)", info)[1])
+                info = Path(f"/proc/self/fdinfo/{fd}").read_text()
+                return kind, int(re.search(r"(?m)^Pid:\s+(-?\d+)", info)[1])
             finally:
-                os.close(fds[0])
-        yield path, received
-    path.unlink()
+                os.close(fd)
+        yield path, process
 
 
 def test_pidfd_socket_gets_the_process(runtime, bundle, pidfd_socket):

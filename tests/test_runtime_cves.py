@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from support import cgroups, host
-from support.bundles import RUNTIME, Runtime, message, script_command
+from support.bundles import RUNTIME, Runtime, descriptor_socket, message, script_command
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
@@ -87,16 +87,8 @@ def leaky(runtime, canary):
 def console_socket(folder):
     """(path for --console-socket, function that returns the terminal's master once the runtime has sent it)."""
     path = folder / "console.sock"
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen()
-
-        def master() -> int:
-            peer, _ = server.accept()
-            with peer:
-                return socket.recv_fds(peer, 4096, 1)[1][0]
-        yield path, master
-    path.unlink()
+    with descriptor_socket(path) as received:
+        yield path, lambda: received()[1]
 
 
 def read_to_end(fd) -> str:

@@ -2,10 +2,8 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,12 +18,9 @@ AS_USER = ["setpriv", "--reuid", str(USER), "--regid", str(USER), "--clear-group
 
 
 @pytest.fixture
-def home():
-    """The user's folder, which every user can reach."""
-    made = Path(tempfile.mkdtemp(prefix="corten-t-rootless-", dir="/tmp"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
+def home(open_folder):
+    """The user's folder."""
+    return open_folder
 
 
 @pytest.fixture

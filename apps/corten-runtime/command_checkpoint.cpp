@@ -21,8 +21,7 @@ constexpr std::string_view log_file = "dump.log";
 
 // criu_opts of rpc.proto, those of a dump.
 constexpr int pid_field = 2, leave_running_field = 3, root_field = 13, parent_img_field = 14,
-              track_mem_field = 15, ext_mnt_field = 23, external_field = 37,
-              freeze_cgroup_field = 44;
+              track_mem_field = 15, external_field = 37, freeze_cgroup_field = 44;
 
 std::string link_of(pid_t pid, int fd) {
     char text[PATH_MAX];
@@ -64,18 +63,11 @@ Result<std::vector<std::string>> standard_streams(pid_t pid) {
     return keys;
 }
 
-void add_mount(MessageWriter& options, const std::string& key, const std::string& value) {
-    MessageWriter mount;
-    mount.text(1, key);
-    mount.text(2, value);
-    options.message(ext_mnt_field, mount);
-}
-
 /// A masked file has the host's /dev/null on it.
 void add_masked_paths(MessageWriter& options, const oci::Spec& spec, pid_t pid) {
     for (const auto& path : spec.linux_section.masked_paths) {
         const auto found = sys::stat(fmt::format("/proc/{}/root{}", pid, path));
-        if (found && !S_ISDIR(found->st_mode)) add_mount(options, path, "/dev/null");
+        if (found && !S_ISDIR(found->st_mode)) add_external_mount(options, path, "/dev/null");
     }
 }
 
@@ -95,7 +87,7 @@ Result<void> add_dump_options(MessageWriter& options, const CheckpointOptions& a
                                                  namespace_key(type)));
     if (asked.pre_dump) return {};
     for (const auto& mount : TRY(external_mounts(spec, container.record().rootfs, group)))
-        add_mount(options, mount.inside, mount.key);
+        add_external_mount(options, mount.inside, mount.key);
     add_masked_paths(options, spec, pid);
     return {};
 }
@@ -125,14 +117,8 @@ void undo_images(Rollback& undo, const std::string& images) {
 
 Result<void> dump(const CheckpointOptions& options, const Container& container,
                   const oci::Spec& spec) {
-    const auto& image_path = options.criu.image_path;
-    const auto& work_path = options.criu.work_path;
-    CriuRequest request;
-    request.images =
-        TRY(images_directory(image_path.empty() ? "checkpoint" : image_path, IfMissing::make));
-    request.work =
-        work_path.empty() ? request.images : TRY(images_directory(work_path, IfMissing::make));
-    request.log_file = log_file;
+    auto request = TRY(begin_request(options.pre_dump ? CriuAction::pre_dump : CriuAction::dump,
+                                     options.criu, IfMissing::make, log_file));
     TRY(check_parent(options, request.images));
     const auto group = TRY(container.cgroup());
     const bool was_paused = TRY(container.status()) == Status::paused;
@@ -141,8 +127,6 @@ Result<void> dump(const CheckpointOptions& options, const Container& container,
     undo.add([&] {
         if (!was_paused && group.valid()) group.thaw().ignore();  // criu froze it and is gone
     });
-    request.action = options.pre_dump ? CriuAction::pre_dump : CriuAction::dump;
-    request.options = TRY(common_options(options.criu));
     TRY(add_dump_options(request.options, options, container, spec));
     if (!options.pre_dump) {
         const auto keys = TRY(standard_streams(container.record().pid));

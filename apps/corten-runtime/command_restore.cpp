@@ -23,21 +23,14 @@ namespace {
 constexpr std::string_view log_file = "restore.log";
 
 // criu_opts of rpc.proto, those of a restore.
-constexpr int evasive_devices_field = 6, root_field = 13, ext_mnt_field = 23,
-              rst_sibling_field = 26, join_ns_field = 39;
+constexpr int evasive_devices_field = 6, root_field = 13, rst_sibling_field = 26,
+              join_ns_field = 39;
 
 struct Restored {
     sys::OwnedChild init;
     Fd console;
     cgroup::Group group;
 };
-
-void add_mount(MessageWriter& options, const std::string& key, const std::string& source) {
-    MessageWriter mount;
-    mount.text(1, key);
-    mount.text(2, source);
-    options.message(ext_mnt_field, mount);
-}
 
 /// Namespaces other than those that criu takes as given are joined by path.
 void add_joined(MessageWriter& options, const oci::Spec& spec) {
@@ -69,8 +62,9 @@ Result<void> add_restore_options(CriuRequest& request, const oci::Spec& spec,
     options.number(rst_sibling_field, 1);
     options.text(root_field, root);
     for (const auto& mount : TRY(external_mounts(spec, root, request.group)))
-        add_mount(options, mount.key, mount.source);
-    if (!spec.linux_section.masked_paths.empty()) add_mount(options, "/dev/null", "/dev/null");
+        add_external_mount(options, mount.key, mount.source);
+    if (!spec.linux_section.masked_paths.empty())
+        add_external_mount(options, "/dev/null", "/dev/null");
     add_joined(options, spec);
     return {};
 }
@@ -100,19 +94,10 @@ Result<cgroup::Group> make_group(const oci::Spec& spec, std::optional<cgroup::Gr
 /// `made.init` is killed and the group removed by whoever drops them.
 Result<void> restore_process(const RestoreOptions& options, const oci::Spec& spec,
                              const oci::State& state, const std::string& root, Restored& made) {
-    const auto& image_path = options.criu.image_path;
-    const auto& work_path = options.criu.work_path;
-    CriuRequest request;
-    request.images =
-        TRY(images_directory(image_path.empty() ? "checkpoint" : image_path, IfMissing::fail));
-    request.work =
-        work_path.empty() ? request.images : TRY(images_directory(work_path, IfMissing::make));
-    request.log_file = log_file;
-    request.action = CriuAction::restore;
+    auto request = TRY(begin_request(CriuAction::restore, options.criu, IfMissing::fail, log_file));
     request.group = made.group;
     request.root = root;
     request.pass_stdio = true;
-    request.options = TRY(common_options(options.criu));
     TRY(add_restore_options(request, spec, root));
     TRY(add_inherited(request, spec, request.images));
     const auto on_stage = [&](CriuStage stage) -> Result<void> {

@@ -268,6 +268,9 @@ Result<void> check_can_criu(const oci::Spec& spec, const CriuOptions& options) {
     return {};
 }
 
+namespace {
+
+/// The absolute path of a directory for images or the log.
 Result<std::string> images_directory(const std::string& path, IfMissing missing) {
     if (missing == IfMissing::make && ::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST)
         return fail_errno("make {}", path);
@@ -310,6 +313,30 @@ Result<MessageWriter> common_options(const CriuOptions& options) {
     out.number(empty_ns, empty);
     out.number(orphan_pts_master, 1);
     return out;
+}
+
+}  // namespace
+
+Result<CriuRequest> begin_request(CriuAction action, const CriuOptions& options, IfMissing images,
+                                  std::string_view log_file) {
+    CriuRequest request;
+    request.action = action;
+    const bool told = !options.image_path.empty();
+    request.images = TRY(images_directory(told ? options.image_path : "checkpoint", images));
+    request.work = options.work_path.empty()
+                       ? request.images
+                       : TRY(images_directory(options.work_path, IfMissing::make));
+    request.log_file = log_file;
+    request.options = TRY(common_options(options));
+    return request;
+}
+
+void add_external_mount(MessageWriter& options, const std::string& key, const std::string& value) {
+    constexpr int ext_mnt = 23;  // of criu_opts in rpc.proto
+    MessageWriter mount;
+    mount.text(1, key);
+    mount.text(2, value);
+    options.message(ext_mnt, mount);
 }
 
 Result<pid_t> run_criu(CriuRequest request, const OnStage& on_stage) {

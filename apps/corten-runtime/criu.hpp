@@ -56,9 +56,6 @@ using OnStage = std::function<Result<void>(CriuStage)>;
 /// unsupported when there is no criu, or one before 3.15.
 Result<void> check_criu();
 
-/// The options that a request of either kind has.
-Result<MessageWriter> common_options(const CriuOptions& options);
-
 /// Runs a request to its end. The pid of what was restored, 0 for a dump. The error has what criu
 /// said and names its log. A criu that fails has undone its work.
 Result<pid_t> run_criu(CriuRequest request, const OnStage& on_stage);
@@ -82,9 +79,12 @@ std::string namespace_key(std::string_view type);
 /// not_built or unsupported, with what it is: user namespaces, --lazy-pages.
 Result<void> check_can_criu(const oci::Spec& spec, const CriuOptions& options);
 
-enum class IfMissing { fail, make };
-/// The absolute path of a directory for images or the log.
-Result<std::string> images_directory(const std::string& path, IfMissing missing);
+enum class IfMissing { fail, make };  ///< a directory
+/// A request with its directories (images are in ./checkpoint unless told otherwise, the log beside
+/// them) and the options that both kinds have.
+Result<CriuRequest> begin_request(CriuAction action, const CriuOptions& options, IfMissing images,
+                                  std::string_view log_file);
+void add_external_mount(MessageWriter& options, const std::string& key, const std::string& value);
 
 /// In the images: what the container's standard streams were, as JSON: ["pipe:[5]", ...].
 inline constexpr std::string_view descriptors_file = "descriptors.json";

@@ -17,19 +17,16 @@ bool is_word(char c) {
     return is_lower_alnum(c) || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-bool looks_like_domain(std::string_view part) {
-    const bool has_upper = std::ranges::any_of(part, [](char c) { return c >= 'A' && c <= 'Z'; });
-    return part == "localhost" || part.find_first_of(".:") != part.npos || has_upper;
-}
-
 /// Labels of letters, digits and inner dashes between dots, then perhaps a port.
 bool is_domain(std::string_view text) {
     const auto [host, port] = split_once(text, ':');
     const bool has_port = text.find(':') != text.npos;
-    if (has_port && (port.empty() || port.find_first_not_of("0123456789") != port.npos)) return false;
+    if (has_port && (port.empty() || port.find_first_not_of("0123456789") != port.npos))
+        return false;
     return std::ranges::all_of(split(host, '.'), [](std::string_view label) {
         return !label.empty() && label.front() != '-' && label.back() != '-' &&
-               std::ranges::all_of(label, [](char c) { return c == '-' || (is_word(c) && c != '_'); });
+               std::ranges::all_of(label,
+                                   [](char c) { return c == '-' || (is_word(c) && c != '_'); });
     });
 }
 
@@ -73,6 +70,11 @@ bool is_digest(std::string_view digest) {
 }
 
 }  // namespace
+
+bool looks_like_domain(std::string_view part) {
+    const bool has_upper = std::ranges::any_of(part, [](char c) { return c >= 'A' && c <= 'Z'; });
+    return part == "localhost" || part.find_first_of(".:") != part.npos || has_upper;
+}
 
 std::string ImageName::familiar_repository() const {
     if (domain != default_domain) return repository();

@@ -21,6 +21,9 @@ struct ImageName {
     std::string familiar() const;
 };
 
+/// Whether what stands before the first slash of a name is a registry.
+bool looks_like_domain(std::string_view part);
+
 /// Errors are ErrorKind::invalid, "invalid reference format: ...".
 Result<ImageName> parse_image_name(std::string_view text);
 

@@ -82,7 +82,7 @@ Result<VolumeStore::Made> ensure_volume(Context& context, const PlannedMount& mo
 Result<std::string> volume_source(Context& context, const ContainerSpec& spec,
                                   const PlannedMount& mount, FdView root) {
     const auto made = TRY(ensure_volume(context, mount));
-    TRY(context.volume_mounts.acquire(mount.name, spec.id));
+    TRY(context.volume_mounts.acquire(made.volume, spec.id));
     const std::string mountpoint = context.volumes.mountpoint(mount.name);
     if (!made.volume.filled && !mount.no_copy) {
         const bool empty = TRY(sys::list_directory(mountpoint)).empty();

@@ -56,7 +56,9 @@ void on_event(Context& context, const std::shared_ptr<Container>& container, std
 /// there.
 void on_closed(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run) {
     if (context.closing || container->current_run() != run) return;
-    end_cgroup(context, cgroup_path_of(context, *container->spec()));
+    // Of the run as it was started, be it by a daemon with another parent group.
+    const std::string recorded = container->state().cgroup_path;
+    end_cgroup(context, recorded.empty() ? cgroup_path_of(context, *container->spec()) : recorded);
     proto::ExitRecord record{
         .code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
     const auto text = sys::read_file(context.runtime_directory(container->id()) + "/exit.json");

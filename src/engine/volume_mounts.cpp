@@ -49,19 +49,23 @@ Result<void> unmount_volume(const std::string& mountpoint) {
 Result<void> VolumeMounts::acquire(const std::string& volume, const std::string& user) {
     const auto record = TRY(volumes_.find(volume));
     if (!record) return fail(ErrorKind::not_found, "get {}: no such volume", volume);
-    const VolumeOptions options = TRY(parse_volume_options(record->options));
+    return acquire(*record, user);
+}
+
+Result<void> VolumeMounts::acquire(const VolumeRecord& volume, const std::string& user) {
+    const VolumeOptions options = TRY(parse_volume_options(volume.options));
     if (!options.device) return {};
-    const std::string path = volumes_.mountpoint(volume);
+    const std::string path = volumes_.mountpoint(volume.name);
     std::lock_guard lock(mutex_);
     if (!TRY(is_mounted(path))) {
         if (auto mounted = mount_device(*options.device, path); !mounted) {
             unmount_volume(path).ignore();  // half of it; the first error counts
             return std::move(mounted).error().context(
-                fmt::format("failed to mount local volume {}: mount {}:{}", volume,
+                fmt::format("failed to mount local volume {}: mount {}:{}", volume.name,
                             options.device->device, path));
         }
     }
-    users_[volume].insert(user);
+    users_[volume.name].insert(user);
     return {};
 }
 

@@ -13,6 +13,7 @@
 namespace corten::engine {
 
 class VolumeStore;
+struct VolumeRecord;
 
 /// Takes down all that is mounted on a volume's directory; nothing is fine.
 Result<void> unmount_volume(const std::string& mountpoint);
@@ -22,6 +23,8 @@ public:
     explicit VolumeMounts(const VolumeStore& volumes) : volumes_(volumes) {}
 
     /// Mounts it if need be; nothing to do for an ordinary volume. `user` leaves with release().
+    Result<void> acquire(const VolumeRecord& volume, const std::string& user);
+    /// The same for one whose record is not at hand; not_found when there is none.
     Result<void> acquire(const std::string& volume, const std::string& user);
     /// Its directory, as it is while it is used; the descriptor keeps it so.
     Result<Fd> open(const std::string& volume);

@@ -109,9 +109,13 @@ Result<void> check_digest_part(std::string_view digest) {
     return {};
 }
 
+}  // namespace
+
 bool looks_like_domain(std::string_view text) {
     return text == "localhost" || text.find_first_of(".:") != text.npos || to_lower(text) != text;
 }
+
+namespace {
 
 struct Halves {
     std::string domain;

@@ -46,11 +46,9 @@ struct Question {
     std::size_t limit;
 };
 
-/// What stands before the first slash is a registry when it looks like a host, as in references.
 Question read_term(std::string_view term, std::size_t limit) {
     const auto [first, rest] = split_once(term, '/');
-    const bool host = !rest.empty() &&
-                      (first.find_first_of(".:") != std::string_view::npos || first == "localhost");
+    const bool host = !rest.empty() && looks_like_domain(first);
     Question question{.registry = {.domain = std::string(host ? first : default_domain)},
                       .text = std::string(host ? rest : term),
                       .limit = limit};

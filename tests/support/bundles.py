@@ -1,8 +1,10 @@
 """OCI bundles and the runtimes that run them: ours, and Debian's runc and crun beside it."""
+import contextlib
 import copy
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +119,23 @@ class Runtime:
         for name in os.listdir(self.root) if self.root.exists() else []:
             if not name.startswith("."):
                 self.run("delete", "--force", name)
+
+
+@contextlib.contextmanager
+def descriptor_socket(path: Path):
+    """A unix socket that a runtime sends a descriptor to: a function that gives what came, (its name, the descriptor)."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+        server.settimeout(10 * SLOWNESS)
+
+        def received() -> tuple:
+            peer, _ = server.accept()
+            with peer:
+                name, fds, _, _ = socket.recv_fds(peer, 4096, 1)
+                return name.decode(), fds[0]
+        yield received
+    path.unlink()
 
 
 def hiding_unified() -> list:

@@ -103,10 +103,11 @@ void print_deleted(const Json& entries) {
     }
 }
 
-/// Of "[REGISTRY/]TERM".
-std::string searched_registry(const std::string& term) {
-    const auto name = parse_image_name(term);
-    return name ? name->domain : "docker.io";
+/// Of "[REGISTRY/]TERM", whatever the term is: another registry must not get the hub's credentials.
+std::string searched_registry(std::string_view term) {
+    const auto [first, rest] = split_once(term, '/');
+    const bool named = !rest.empty() && looks_like_domain(first) && first != "index.docker.io";
+    return std::string(named ? first : "docker.io");
 }
 
 Json history_row(const Json& layer, bool shorten, bool human) {

@@ -37,4 +37,8 @@ struct Reference {
 
 bool is_valid_tag(std::string_view tag);
 
+/// Whether what stands before the first slash of a name is a registry: "localhost", or something
+/// with a dot, a port or a capital letter.
+bool looks_like_domain(std::string_view text);
+
 }  // namespace corten::image
