@@ -119,42 +119,6 @@ def test_what_the_host_mounts_in_a_volume_later_is_seen_inside_but_not_the_other
 
 # --- limits of space -----------------------------------------------------------------------------
 
-@pytest.fixture(scope="module")
-def quota_disk(tmp_path_factory):
-    """A small ext4 that enforces project quotas."""
-    with disks.mounted(tmp_path_factory.mktemp("corten-t-quota"), 64, features="quota,project", options="prjquota") as point:
-        yield point
-
-
-@pytest.fixture(scope="module")
-def limited(quota_disk, box_reference):
-    daemon = Daemon("quota")
-    daemon.data = quota_disk / "data"
-    daemon.start()
-    pull(daemon, box_reference, BOX)
-    yield daemon
-    daemon.stop()
-
-
-@pytest.mark.corten_only
-def test_a_volume_takes_no_more_than_its_size(limited, quota_disk):
-    docker = limited.client("docker")
-    docker.ok("volume", "create", "-o", "size=2m", "small")
-    docker.fails("run", "--rm", "-v", "small:/d", BOX, "sh", "-c", "head -c 3000000 /dev/zero > /d/big", says="(?i)quota|no space")
-    assert os.path.getsize(quota_disk / "data/volumes/small/_data/big") <= 2 << 20
-    docker.ok("run", "--rm", "-v", "small:/d", BOX, "sh", "-c", "rm /d/big && head -c 1000000 /dev/zero > /d/fits")
-    docker.ok("run", "--rm", BOX, "sh", "-c", "head -c 3000000 /dev/zero > /elsewhere")
-    docker.ok("volume", "rm", "small")
-
-
-@pytest.mark.corten_only
-def test_a_container_takes_no_more_than_its_size(limited):
-    docker = limited.client("docker")
-    write = "head -c 3000000 /dev/zero > /big; head -c 1000 /dev/zero > /other; stat -c %s /big"
-    assert int(docker.ok("run", "--rm", "--storage-opt", "size=2m", BOX, "sh", "-c", write + " 2>/dev/null").split()[-1]) < 3000000
-    assert int(docker.ok("run", "--rm", BOX, "sh", "-c", write).split()[-1]) == 3000000
-
-
 @pytest.mark.corten_only
 @pytest.mark.parametrize("option, says", [("size=lots", "size"), ("size=0", "more than 0"), ("colour=red", "wanted size=BYTES")])
 def test_bad_storage_options(engine, option, says):
@@ -180,3 +144,40 @@ def test_a_size_is_refused_where_the_disk_keeps_no_project_quotas(engine):
         pytest.skip("this disk keeps project quotas")
     assert "project quotas" in done.err and "prjquota" in done.err
     docker.fails("volume", "inspect", "small", code=1)
+
+
+# The last of the module: its disk and daemon end before the host is looked at.
+@pytest.fixture(scope="module")
+def quota_disk(tmp_path_factory):
+    """A small ext4 that enforces project quotas."""
+    with disks.mounted(tmp_path_factory.mktemp("corten-t-quota"), 64, features="quota,project", options="prjquota") as point:
+        yield point
+
+
+@pytest.fixture(scope="module")
+def limited(quota_disk, box_reference):
+    daemon = Daemon("quota")
+    daemon.data = quota_disk / "data"
+    daemon.start()
+    pull(daemon, box_reference, BOX)
+    yield daemon
+    daemon.stop()
+
+
+@pytest.mark.corten_only
+def test_a_volume_takes_no_more_than_its_size(limited, quota_disk):
+    docker = limited.client("docker")
+    docker.ok("volume", "create", "-o", "size=2m", "small")
+    docker.fails("run", "--rm", "-v", "small:/d", BOX, "sh", "-c", "head -c 3000000 /dev/zero > /d/big", says="(?i)quota|no space|I/O error")
+    assert os.path.getsize(quota_disk / "data/volumes/small/_data/big") <= 2 << 20
+    docker.ok("run", "--rm", "-v", "small:/d", BOX, "sh", "-c", "rm /d/big && head -c 1000000 /dev/zero > /d/fits")
+    docker.ok("run", "--rm", BOX, "sh", "-c", "head -c 3000000 /dev/zero > /elsewhere")
+    docker.ok("volume", "rm", "small")
+
+
+@pytest.mark.corten_only
+def test_a_container_takes_no_more_than_its_size(limited):
+    docker = limited.client("docker")
+    write = "head -c 3000000 /dev/zero > /big; head -c 1000 /dev/zero > /other; stat -c %s /big"
+    assert int(docker.ok("run", "--rm", "--storage-opt", "size=2m", BOX, "sh", "-c", write + " 2>/dev/null").split()[-1]) < 3000000
+    assert int(docker.ok("run", "--rm", BOX, "sh", "-c", write).split()[-1]) == 3000000
