@@ -12,7 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 import pytest
-from support import cgroups, host, images
+from support import cgroups, host, images, names
 from support import registry as registries
 from support.engines import BOX
 from support.terminal import Terminal
@@ -29,6 +29,22 @@ def docker(daemon):
 
 def run(docker, name, script, *flags):
     return docker.ok("run", "-d", "--name", name, *flags, BOX, "sh", "-c", script)
+
+
+def test_names_of_a_network_are_known_again(daemon, docker):
+    docker.ok("network", "create", "net")
+    run(docker, "one", "sleep 600", "--network", "net", "--network-alias", "first")
+    run(docker, "two", "sleep 600", "--network", "net")
+    here = docker.inspect("one", "NetworkSettings.Networks.net.IPAddress")
+    daemon.kill()
+    daemon.start()
+    for name in ("one", "first"):
+        assert names.ask_in(daemon.host_pid("two"), name=name)["answers"] == [here]
+    docker.ok("network", "disconnect", "net", "one")
+    docker.ok("network", "connect", "--alias", "last", "net", "one")
+    assert names.ask_in(daemon.host_pid("two"), name="last")["answers"] == [docker.inspect("one", "NetworkSettings.Networks.net.IPAddress")]
+    docker.ok("rm", "-f", "one", "two")
+    docker.ok("network", "rm", "net")
 
 
 def test_containers_run_on_and_are_adopted(daemon, docker):

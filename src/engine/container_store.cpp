@@ -5,9 +5,15 @@
 namespace corten::engine {
 
 namespace {
-constexpr std::array<std::string_view, 1> schema = {
+constexpr std::array<std::string_view, 2> schema = {
     "CREATE TABLE container(id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, spec TEXT NOT NULL, "
-    "state TEXT NOT NULL) WITHOUT ROWID"};
+    "state TEXT NOT NULL) WITHOUT ROWID",
+    // The network of the mode was not among the endpoints, which are now all that a container has.
+    "UPDATE container SET spec = json_set(spec, '$.networking.EndpointsConfig.\"' || "
+    "json_extract(spec, '$.host.NetworkMode') || '\"', json('{}')) "
+    "WHERE json_extract(spec, '$.host.NetworkMode') NOT LIKE 'container:%' AND json_extract(spec, "
+    "'$.networking.EndpointsConfig.\"' || json_extract(spec, '$.host.NetworkMode') || '\"') IS "
+    "NULL"};
 }
 
 Result<ContainerStore> ContainerStore::open(storage::Database& db) {

@@ -3,6 +3,7 @@
 #include "limits.hpp"
 #include "mount_sources.hpp"
 #include "names.hpp"
+#include "network_attach.hpp"
 #include "signals.hpp"
 
 #include <base/ids.hpp>
@@ -28,7 +29,6 @@ void publish_container_event(Context& context, const ContainerSpec& spec, std::s
 }
 
 Containers::Containers(Context& context) : context_(context) {}
-Containers::~Containers() = default;
 
 Result<apitypes::CreateReply> Containers::create(CreateContainer request) {
     return create_container(context_, std::move(request));
@@ -79,6 +79,7 @@ Result<void> Containers::rename(std::string_view ref, std::string_view name) {
     }
     container->replace_spec(spec);
     context_.containers.release_name(old, spec.id);
+    TRY(rename_endpoints(context_, *container));
     publish_container_event(context_, spec, "rename", {{"oldName", "/" + old}});
     return {};
 }

@@ -30,35 +30,35 @@ Error invalid(fmt::format_string<Args...> format, Args&&... args) {
     return fail(ErrorKind::invalid, format, std::forward<Args>(args)...);
 }
 
-/// "default" is what clients write for "bridge", as network mode and as endpoint key.
-void normalise_network(CreateContainer& request) {
+/// The name of what a client may name by its id too; "default" is what they write for "bridge". A
+/// network that does not exist is an error of the start.
+std::string network_name(const Context& context, const std::string& reference) {
+    const auto network = context.networks->find(reference);
+    return network ? network->name : reference;
+}
+
+/// Afterwards every network of the container is named in `networking`, that of the mode too.
+void normalise_networks(const Context& context, CreateContainer& request) {
     auto& mode = request.host.network_mode;
     if (mode.empty() || mode == "default") mode = "bridge";
     auto& endpoints = request.networking.endpoints;
-    if (auto node = endpoints.extract("default")) {
-        node.key() = "bridge";
-        endpoints.insert(std::move(node));
-    }
-    if (mode == "none" || mode == "host" || is_container_mode(mode)) endpoints.clear();
-}
-
-Result<void> check_addresses(const std::string& network,
-                             const apitypes::EndpointIpamConfig& wanted) {
-    if (!wanted.link_local_ips.empty())
-        return fail(ErrorKind::not_built, "--link-local-ip is not implemented");
-    if (wanted.ipv4_address.empty() && wanted.ipv6_address.empty()) return {};
-    if (network == "bridge")
-        return invalid(
-            "invalid config for network bridge: invalid endpoint settings: user specified IP "
-            "address is supported on user defined networks only");
-    if (!wanted.ipv6_address.empty())
-        return fail(ErrorKind::not_built, "--ip6 is not implemented: networks have IPv4 addresses");
-    return {};
+    if (is_container_mode(mode)) return endpoints.clear();
+    mode = network_name(context, mode);
+    if (mode == "none" || mode == "host") endpoints.clear();
+    auto given = std::exchange(endpoints, {});
+    for (auto& [reference, settings] : given)
+        endpoints[network_name(context, reference)] = std::move(settings);
+    auto& primary = endpoints[mode];
+    // What clients write beside the networks means the network of the mode.
+    const auto& links = request.host.links;
+    if (apitypes::items(links).empty()) return;
+    if (!primary) primary.emplace();
+    if (apitypes::items(primary->links).empty()) primary->links = links;
 }
 
 /// That the network or the container of a "container:" mode exists is looked up at start, as docker
 /// does: its command takes "not found" at create for a missing image.
-Result<void> check_network(const CreateContainer& request) {
+Result<void> check_network(const Context& context, const CreateContainer& request) {
     const auto& host = request.host;
     const std::string& mode = host.network_mode;
     if (is_container_mode(mode)) {
@@ -73,8 +73,10 @@ Result<void> check_network(const CreateContainer& request) {
                 "conflicting options: port publishing and the container type network mode");
     }
     for (const auto& [network, settings] : request.networking.endpoints)
-        if (settings && settings->ipam_config)
-            TRY(check_addresses(network, *settings->ipam_config));
+        if (settings) {
+            TRY(check_endpoint(network, *settings));
+            TRY(links_of(context, &*settings));
+        }
     TRY(network::check_resolv_conf({.nameservers = apitypes::items(host.dns),
                                     .search = apitypes::items(host.dns_search),
                                     .options = apitypes::items(host.dns_options)}));
@@ -149,10 +151,6 @@ Result<void> check_namespaces(const apitypes::HostConfig& host) {
 /// What this engine does not have is said by name instead of being ignored.
 Result<void> check_built(const apitypes::HostConfig& host,
                          const apitypes::ContainerConfig& config) {
-    const auto not_built = [](std::string_view what) {
-        return fail(ErrorKind::not_built, "{} is not implemented", what);
-    };
-    if (!apitypes::items(host.links).empty()) return not_built("--link");
     if (!host.runtime.empty() && host.runtime != "runc" && host.runtime != "corten")
         return invalid("unknown or invalid runtime name: {}", host.runtime);
     if (!host.volume_driver.empty() && host.volume_driver != "local")
@@ -252,7 +250,7 @@ void fill_hostname(Context& context, ContainerSpec& spec) {
 Result<std::string> reserve_name(Context& context, const std::string& wanted,
                                  const std::string& id) {
     if (!wanted.empty()) {
-        const auto name = TRY(check_container_name(wanted));
+        auto name = TRY(check_container_name(wanted));
         TRY(context.containers.reserve_name(name, id));
         return name;
     }
@@ -280,7 +278,7 @@ Result<void> check_bind_sources(const ContainerSpec& spec) {
 }
 
 Result<ContainerSpec> plan(Context& context, CreateContainer request, const std::string& id) {
-    normalise_network(request);
+    normalise_networks(context, request);
     ContainerSpec spec;
     spec.id = id;
     spec.created = unix_nanoseconds(now());
@@ -288,7 +286,7 @@ Result<ContainerSpec> plan(Context& context, CreateContainer request, const std:
     spec.image = request.config.image;
     spec.image_id = image.record.id;
     spec.chain_id = image.record.chain_id;
-    TRY(check_network(request));
+    TRY(check_network(context, request));
     spec.config = std::move(request.config);
     spec.host = std::move(request.host);
     spec.networking = std::move(request.networking);

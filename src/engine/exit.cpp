@@ -89,7 +89,7 @@ void handle_exit(Context& context, const std::shared_ptr<Container>& container, 
     const auto before = container->state();
     if (!before.is_running()) return;  // told twice: by event and by the supervisor's end
     const auto spec = container->spec();
-    leave_networks(context, *spec, before.endpoints);
+    leave_networks(context, before.endpoints);
     context.volume_mounts.release(spec->id);
     const bool again = record_exit(context, *container, record);
     publish_exit(context, *spec, before, record);

@@ -1,6 +1,7 @@
 #include "filters.hpp"
 
 #include <base/text.hpp>
+#include <base/units.hpp>
 
 #include <algorithm>
 
@@ -11,6 +12,12 @@ bool label_matches(const apitypes::StringMap& labels, const std::string& wanted)
     const auto found = labels.find(std::string(name));
     if (found == labels.end()) return false;
     return wanted.find('=') == std::string::npos || found->second == value;
+}
+
+Result<WallTime> until_time(const std::string& text) {
+    if (const auto ago = parse_duration(text, "until")) return now() - *ago;
+    if (const auto time = parse_unix_time(text, "until")) return *time;
+    return parse_rfc3339(text);
 }
 
 bool is_true(const std::string& value) {

@@ -1,6 +1,7 @@
 #pragma once
 // What the filters of several lists have in common (the API's `filters` parameter).
 #include <apitypes/common.hpp>
+#include <base/clock.hpp>
 #include <engine/events.hpp>
 
 #include <span>
@@ -9,6 +10,9 @@ namespace corten::engine {
 
 /// "NAME" or "NAME=VALUE".
 bool label_matches(const apitypes::StringMap& labels, const std::string& wanted);
+
+/// Of the filter "until": a duration back from now, seconds since the epoch, or RFC 3339.
+Result<WallTime> until_time(const std::string& text);
 
 bool is_true(const std::string& value);
 

@@ -107,7 +107,8 @@ public:
                     out.before_ = std::min(out.before_, created(TRY(find(context, value))));
                 if (key == "since")
                     out.since_ = std::max(out.since_, created(TRY(find(context, value))));
-                if (key == "until") out.before_ = std::min(out.before_, TRY(until_time(value)));
+                if (key == "until")
+                    out.before_ = std::min(out.before_, unix_seconds(TRY(until_time(value))));
             }
         }
         return out;
@@ -150,11 +151,6 @@ private:
     static std::int64_t created(const storage::Image& image) {
         const auto document = oci::parse_image(image.config);
         return document ? unix_time(document->created) : 0;
-    }
-    static Result<std::int64_t> until_time(const std::string& text) {
-        if (const auto ago = parse_duration(text, "until")) return unix_seconds(now() - *ago);
-        if (const auto time = parse_unix_time(text, "until")) return unix_seconds(*time);
-        return unix_seconds(TRY(parse_rfc3339(text)));
     }
 
     const Filters& filters_;

@@ -1,4 +1,5 @@
 // What GET /containers/{id}/json shows.
+#include "network_attach.hpp"
 #include "rendering.hpp"
 #include "spec_builder.hpp"
 
@@ -101,12 +102,13 @@ apitypes::PortMap port_map(const ContainerSpec& spec, const ContainerState& stat
 std::map<std::string, std::optional<apitypes::EndpointSettings>> endpoint_settings(
     const Context& context, const ContainerSpec& spec, const ContainerState& state) {
     std::map<std::string, std::optional<apitypes::EndpointSettings>> out;
-    const std::string& mode = spec.host.network_mode;
-    if (!is_container_mode(mode)) out[mode].emplace();
-    for (const auto& [name, asked] : spec.networking.endpoints)
-        out[name] = asked.value_or(apitypes::EndpointSettings{});
-    for (auto& [name, settings] : out)
-        if (const auto network = context.networks->find(name)) settings->network_id = network->id;
+    for (const auto& [name, asked] : spec.networking.endpoints) {
+        auto& settings = out[name].emplace(asked.value_or(apitypes::EndpointSettings{}));
+        const auto network = context.networks->find(name);
+        if (!network) continue;
+        settings.network_id = network->id;
+        if (!network::is_predefined(name)) settings.dns_names = dns_names(spec, &settings);
+    }
     for (const auto& endpoint : state.endpoints) {
         auto& settings = out[endpoint.network_name];
         if (!settings) settings.emplace();

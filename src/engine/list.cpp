@@ -121,17 +121,11 @@ private:
         }
         if (const auto until = filters_.find("until"); until != filters_.end())
             for (const auto& text : until->second)
-                before_ = std::min(before_, TRY(until_time(text)));
+                before_ = std::min(before_, unix_nanoseconds(TRY(until_time(text))));
         return {};
     }
 
     /// A unix time, an RFC 3339 time, or a duration before now.
-    static Result<std::int64_t> until_time(const std::string& text) {
-        if (const auto ago = parse_duration(text, "until"))
-            return unix_nanoseconds(now()) - ago->count();
-        if (const auto time = parse_unix_time(text, "until")) return unix_nanoseconds(*time);
-        return unix_nanoseconds(TRY(parse_rfc3339(text)));
-    }
 
     /// Image ids that stand for the ancestors; children of an image count too.
     Result<void> read_ancestors() {

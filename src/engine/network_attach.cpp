@@ -1,12 +1,12 @@
 #include "network_attach.hpp"
 
 #include "mount_sources.hpp"
+#include "network_files.hpp"
 #include "spec_builder.hpp"
 
+#include <base/ids.hpp>
 #include <base/rollback.hpp>
 #include <base/text.hpp>
-#include <network/etc_files.hpp>
-#include <sys/file.hpp>
 
 #include <algorithm>
 #include <set>
@@ -73,44 +73,140 @@ Result<std::vector<network::PortRequest>> port_requests(const ContainerSpec& spe
     return out;
 }
 
-namespace {
-
-network::EndpointRequest endpoint_request(const ContainerSpec& spec, const std::string& network) {
-    network::EndpointRequest request;
-    request.container_id = spec.id;
-    request.network = network;
-    const auto at = spec.networking.endpoints.find(network);
-    if (at != spec.networking.endpoints.end() && at->second) {
-        request.mac = at->second->mac_address;
-        if (at->second->ipam_config) request.ip = at->second->ipam_config->ipv4_address;
-    }
-    if (request.mac.empty()) request.mac = spec.config.mac_address;
-    return request;
+bool has_name_server(const network::Endpoint& endpoint) {
+    return !network::is_predefined(endpoint.network_name);
 }
 
-Result<JoinedNetworks> enter_bridge(Context& context, const ContainerSpec& spec) {
-    const std::string& mode = spec.host.network_mode;
-    auto sandbox = TRY(context.networks->acquire(endpoint_request(spec, mode)));
-    JoinedNetworks joined{.network_namespace = std::move(sandbox.network_namespace),
+namespace {
+
+/// As many as are left to the loopback-only namespace: none.
+Result<JoinedNetworks> enter_loopback(Context& context, const ContainerSpec& spec) {
+    network::EndpointRequest request;
+    request.container_id = spec.id;
+    request.network = "none";
+    auto sandbox = TRY(context.networks->acquire(request));
+    return JoinedNetworks{.network_namespace = std::move(sandbox.network_namespace),
+                          .endpoints = {}};
+}
+
+Result<JoinedNetworks> enter_first(Context& context, const ContainerSpec& spec,
+                                   const std::string& network) {
+    auto sandbox =
+        TRY(context.networks->acquire(TRY(endpoint_request(context, spec, network, "eth0"))));
+    return JoinedNetworks{.network_namespace = std::move(sandbox.network_namespace),
                           .endpoints = std::move(sandbox.endpoints)};
+}
+
+/// The network of --network first, so that its interface is eth0.
+std::vector<std::string> networks_in_order(const ContainerSpec& spec) {
+    std::vector<std::string> order;
+    for (const auto& [name, settings] : spec.networking.endpoints)
+        if (name != "none") order.push_back(name);
+    const auto first = std::ranges::find(order, spec.host.network_mode);
+    if (first != order.end()) std::rotate(order.begin(), first, first + 1);
+    return order;
+}
+
+Result<JoinedNetworks> enter_bridges(Context& context, const ContainerSpec& spec) {
+    const auto order = networks_in_order(spec);
+    JoinedNetworks joined = order.empty() ? TRY(enter_loopback(context, spec))
+                                          : TRY(enter_first(context, spec, order.front()));
     Rollback undo;
-    undo.add([&] { leave_networks(context, spec, joined.endpoints); });
-    int interface = 1;
-    for (const auto& [name, settings] : spec.networking.endpoints) {
-        if (name == mode) continue;
-        auto request = endpoint_request(spec, name);
-        request.interface = fmt::format("eth{}", interface++);
-        joined.endpoints.push_back(
-            TRY(context.networks->connect(request, joined.network_namespace)));
-    }
-    const auto ports = TRY(port_requests(spec));
-    if (!ports.empty() && !joined.endpoints.empty())
-        TRY(context.networks->publish(joined.endpoints.front(), spec.name, ports));
+    undo.add([&] { leave_networks(context, joined.endpoints); });
+    for (std::size_t i = 1; i < order.size(); ++i)
+        joined.endpoints.push_back(TRY(context.networks->connect(
+            TRY(endpoint_request(context, spec, order[i], fmt::format("eth{}", i))),
+            joined.network_namespace)));
+    TRY(serve_names(context, spec, joined.endpoints, joined.network_namespace));
+    TRY(publish_ports(context, spec, joined.endpoints));
     undo.commit();
     return joined;
 }
 
+Result<void> check_addresses(const std::string& network,
+                             const apitypes::EndpointIpamConfig& wanted) {
+    if (!wanted.link_local_ips.empty())
+        return fail(ErrorKind::not_built, "--link-local-ip is not implemented");
+    if (wanted.ipv4_address.empty() && wanted.ipv6_address.empty()) return {};
+    if (network == "bridge")
+        return fail(ErrorKind::invalid,
+                    "invalid config for network bridge: invalid endpoint settings: user specified "
+                    "IP address is supported on user defined networks only");
+    if (!wanted.ipv6_address.empty())
+        return fail(ErrorKind::not_built, "--ip6 is not implemented: networks have IPv4 addresses");
+    return {};
+}
+
 }  // namespace
+
+const apitypes::EndpointSettings* settings_on(const ContainerSpec& spec,
+                                              const std::string& network) {
+    const auto at = spec.networking.endpoints.find(network);
+    return at != spec.networking.endpoints.end() && at->second ? &*at->second : nullptr;
+}
+
+Result<std::vector<network::PrivateName>> links_of(const Context& context,
+                                                   const apitypes::EndpointSettings* settings) {
+    std::vector<network::PrivateName> out;
+    if (!settings) return out;
+    for (const auto& text : apitypes::items(settings->links)) {
+        const auto [target, alias] = split_once(text, ':');
+        const auto other = context.containers.find(target);
+        if (!other) return fail(ErrorKind::invalid, "cannot link to {}: no such container", target);
+        out.push_back({std::string(alias.empty() ? target : alias), (*other)->id()});
+    }
+    return out;
+}
+
+Result<network::EndpointRequest> endpoint_request(const Context& context, const ContainerSpec& spec,
+                                                  const std::string& network,
+                                                  std::string interface) {
+    network::EndpointRequest request;
+    request.container_id = spec.id;
+    request.network = network;
+    request.interface = std::move(interface);
+    const auto* settings = settings_on(spec, network);
+    if (settings) {
+        request.mac = settings->mac_address;
+        if (settings->ipam_config) request.ip = settings->ipam_config->ipv4_address;
+    }
+    if (request.mac.empty() && network == spec.host.network_mode)
+        request.mac = spec.config.mac_address;
+    if (network::is_predefined(network)) return request;
+    request.names = dns_names(spec, settings);
+    request.links = TRY(links_of(context, settings));
+    return request;
+}
+
+std::vector<std::string> dns_names(const ContainerSpec& spec,
+                                   const apitypes::EndpointSettings* settings) {
+    std::vector<std::string> names{spec.name};
+    const auto add = [&](const std::string& name) {
+        if (!name.empty() && std::ranges::find(names, name) == names.end()) names.push_back(name);
+    };
+    if (settings)
+        for (const auto& alias : apitypes::items(settings->aliases)) add(alias);
+    add(std::string(short_id(spec.id)));
+    add(spec.config.hostname);
+    return names;
+}
+
+Result<void> publish_ports(Context& context, const ContainerSpec& spec,
+                           std::vector<network::Endpoint>& endpoints) {
+    const auto ports = TRY(port_requests(spec));
+    const bool published = std::ranges::any_of(
+        endpoints, [](const auto& endpoint) { return !endpoint.ports.empty(); });
+    if (ports.empty() || published || endpoints.empty()) return {};
+    return context.networks->publish(endpoints.front(), spec.name, ports);
+}
+
+Result<void> serve_names(Context& context, const ContainerSpec& spec,
+                         const std::vector<network::Endpoint>& endpoints,
+                         FdView network_namespace) {
+    if (std::ranges::none_of(endpoints, has_name_server)) return {};
+    return context.networks->serve_names(spec.id, network_namespace,
+                                         upstreams_of(context, spec, endpoints));
+}
 
 Result<JoinedNetworks> enter_networks(Context& context, const ContainerSpec& spec) {
     const std::string& mode = spec.host.network_mode;
@@ -120,73 +216,39 @@ Result<JoinedNetworks> enter_networks(Context& context, const ContainerSpec& spe
         return JoinedNetworks{.network_namespace = TRY(open_namespace(*other, "net")),
                               .endpoints = {}};
     }
-    return enter_bridge(context, spec);
+    return enter_bridges(context, spec);
 }
 
-void leave_networks(Context& context, const ContainerSpec& spec,
-                    const std::vector<network::Endpoint>& endpoints) {
-    (void)spec;
+void leave_networks(Context& context, const std::vector<network::Endpoint>& endpoints) {
     for (const auto& endpoint : endpoints) context.networks->release(endpoint);
 }
 
-namespace {
-
-Result<std::string> hosts_text(Context& context, const ContainerSpec& spec,
-                               const std::vector<network::Endpoint>& endpoints) {
-    const auto& extra = apitypes::items(spec.host.extra_hosts);
-    if (spec.host.network_mode == "host")
-        return TRY(sys::read_file("/etc/hosts")) +
-               TRY(network::extra_host_lines(extra, context.networks->host_gateway()));
-    network::HostsFile file;
-    file.hostname = spec.config.hostname;
-    file.domain = spec.config.domainname;
-    for (const auto& endpoint : endpoints) file.addresses.push_back(endpoint.ip);
-    file.extra_hosts = extra;
-    file.host_gateway = context.networks->host_gateway();
-    return network::hosts_file(file);
+Result<void> rename_endpoints(Context& context, Container& container) {
+    const auto spec = container.spec();
+    container.change_state([&](ContainerState& state) {
+        for (auto& endpoint : state.endpoints) {
+            if (!has_name_server(endpoint)) continue;
+            endpoint.names = dns_names(*spec, settings_on(*spec, endpoint.network_name));
+            context.networks->set_names(endpoint.id, endpoint.names);
+        }
+    });
+    return context.container_store.update_state(spec->id, container.state());
 }
 
-/// The user's list, else the daemon's.
-std::vector<std::string> or_default(const apitypes::StringList& user,
-                                    const std::vector<std::string>& daemon) {
-    const auto& list = apitypes::items(user);
-    return list.empty() ? daemon : list;
-}
-
-std::string resolver_text(Context& context, const ContainerSpec& spec) {
-    const auto etc =
-        sys::read_file("/etc/resolv.conf").value_or("");  // a host without one has no servers
-    const auto host_file = sys::read_file(network::host_resolv_conf_path(etc)).value_or("");
-    network::ResolvConf user;
-    user.nameservers = or_default(spec.host.dns, context.config.dns);
-    user.search = or_default(spec.host.dns_search, context.config.dns_search);
-    user.options = or_default(spec.host.dns_options, context.config.dns_options);
-    if (spec.host.network_mode == "host") return network::resolv_conf_host_network(host_file, user);
-    return network::resolv_conf(host_file, user);
-}
-
-/// Another container's network brings its files along.
-Result<void> copy_network_files(Context& context, const ContainerSpec& spec) {
-    const auto other = TRY(context.containers.find(container_of_mode(spec.host.network_mode)));
-    for (const char* name : {"/hosts", "/resolv.conf", "/hostname"}) {
-        const std::string text = TRY(sys::read_file(context.files_of(other->id()) + name));
-        TRY(sys::write_file_atomic(context.files_of(spec.id) + name, text));
-    }
-    return {};
-}
-
-}  // namespace
-
-Result<void> write_network_files(Context& context, const ContainerSpec& spec,
-                                 const std::vector<network::Endpoint>& endpoints) {
-    if (is_container_mode(spec.host.network_mode)) return copy_network_files(context, spec);
-    const std::string files = context.files_of(spec.id);
-    TRY(sys::write_file_atomic(files + "/hostname", spec.config.hostname + "\n"));
-    TRY(sys::write_file_atomic(files + "/hosts", TRY(hosts_text(context, spec, endpoints))));
-    // Written once: what somebody changed in it since is kept.
-    if (!sys::exists(files + "/resolv.conf"))
-        TRY(sys::write_file_atomic(files + "/resolv.conf", resolver_text(context, spec)));
-    return {};
+Result<void> check_endpoint(const std::string& network, const apitypes::EndpointSettings& wanted) {
+    if (network::is_predefined(network) && !apitypes::items(wanted.links).empty())
+        return fail(ErrorKind::not_built,
+                    "links on network {} are not implemented: use a network of your own", network);
+    if (network::is_predefined(network) && !apitypes::items(wanted.aliases).empty())
+        return fail(ErrorKind::invalid,
+                    "network-scoped alias is supported only for containers in user defined "
+                    "networks");
+    for (const auto& [name, value] : apitypes::items(wanted.driver_opts))
+        return fail(ErrorKind::not_built, "the endpoint's driver option {} is not implemented",
+                    name);
+    if (wanted.gw_priority != 0)
+        return fail(ErrorKind::not_built, "gw-priority is not implemented");
+    return wanted.ipam_config ? check_addresses(network, *wanted.ipam_config) : Result<void>();
 }
 
 }  // namespace corten::engine

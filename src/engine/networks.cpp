@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::array filter_keys = {"dangling", "driver", "id", "label", "name", "scope", "type"};
 
-bool is_predefined(const network::Network& network) {
-    return network.name == "bridge" || network.name == "host" || network.name == "none";
-}
-
 /// The containers that are on a network now.
 std::map<std::string, apitypes::NetworkContainer> members(const Context& context,
                                                           const std::string& network_id) {
@@ -61,8 +57,9 @@ bool matches_one(const network::Network& network, bool used, const std::string& 
     if (key == "driver") return network.driver == value;
     if (key == "scope") return value == "local";
     if (key == "label") return label_matches(network.labels, value);
-    if (key == "type") return value == (is_predefined(network) ? "builtin" : "custom");
-    return is_true(value) == (!used && !is_predefined(network));  // dangling
+    if (key == "type")
+        return value == (network::is_predefined(network.name) ? "builtin" : "custom");
+    return is_true(value) == (!used && !network::is_predefined(network.name));  // dangling
 }
 
 bool matches(const network::Network& network, bool used, const Filters& filters) {
@@ -100,13 +97,34 @@ Result<apitypes::NetworkInspect> Networks::inspect(std::string_view ref) const {
     return out;
 }
 
-Result<apitypes::NetworkCreateReply> Networks::create(
-    const apitypes::NetworkCreateRequest& request) {
-    if (request.enable_ipv6.value_or(false))
-        return fail(ErrorKind::not_built, "IPv6 networks are not implemented");
+namespace {
+
+/// What is asked for and not built is refused with its name.
+Result<void> check_built(const apitypes::NetworkCreateRequest& request) {
+    const auto unbuilt = [](std::string_view what) {
+        return fail(ErrorKind::not_built, "{} not implemented", what);
+    };
+    if (request.enable_ipv6.value_or(false)) return unbuilt("IPv6 networks are");
+    if (!request.enable_ipv4.value_or(true)) return unbuilt("networks without IPv4 are");
     if (!request.driver.empty() && request.driver != "bridge" && request.driver != "default")
         return fail(ErrorKind::not_built, "network driver \"{}\" is not implemented: bridge is",
                     request.driver);
+    if (!request.scope.empty() && request.scope != "local") return unbuilt("swarm networks are");
+    if (request.ingress) return unbuilt("ingress networks are");
+    if (request.config_only || (request.config_from && !request.config_from->network.empty()))
+        return unbuilt("networks of configuration only are");
+    if (!request.ipam) return {};
+    const auto& ipam = *request.ipam;
+    if (!ipam.driver.empty() && ipam.driver != "default") return unbuilt("other IPAM drivers are");
+    if (!apitypes::items(ipam.options).empty()) return unbuilt("IPAM options are");
+    if (ipam.config && ipam.config->size() > 1)
+        return unbuilt("several subnets in a bridge network are");
+    if (ipam.config && !ipam.config->empty() && !ipam.config->front().aux_addresses.empty())
+        return unbuilt("auxiliary addresses are");
+    return {};
+}
+
+network::Network wanted_network(const apitypes::NetworkCreateRequest& request) {
     network::Network wanted;
     wanted.name = request.name;
     wanted.driver = "bridge";
@@ -120,7 +138,15 @@ Result<apitypes::NetworkCreateReply> Networks::create(
         wanted.gateway = pool.gateway;
         wanted.ip_range = pool.ip_range;
     }
-    const auto made = TRY(context_.networks->create_network(std::move(wanted)));
+    return wanted;
+}
+
+}  // namespace
+
+Result<apitypes::NetworkCreateReply> Networks::create(
+    const apitypes::NetworkCreateRequest& request) {
+    TRY(check_built(request));
+    const auto made = TRY(context_.networks->create_network(wanted_network(request)));
     if (const auto kept = context_.network_store.put(made); !kept) {
         context_.networks->remove_network(made.id).ignore();  // the first error counts
         return kept.error();
@@ -137,75 +163,52 @@ Result<void> Networks::remove(std::string_view ref) {
     return {};
 }
 
-Result<void> Networks::connect(std::string_view ref,
-                               const apitypes::NetworkConnectRequest& request) {
-    const auto network = TRY(context_.networks->find(ref));
-    const auto container = TRY(context_.containers.find(request.container));
-    std::lock_guard operation(container->operation());
-    ContainerSpec spec = *container->spec();
-    if (spec.networking.endpoints.contains(network.name) || spec.host.network_mode == network.name)
-        return fail(ErrorKind::forbidden, "endpoint with name {} already exists in network {}",
-                    spec.name, network.name);
-    spec.networking.endpoints[network.name] = request.endpoint_config;
-    if (container->state().is_running()) {
-        network::EndpointRequest wanted{
-            .container_id = spec.id, .network = network.id, .ip = {}, .mac = {}, .interface = {}};
-        if (request.endpoint_config && request.endpoint_config->ipam_config)
-            wanted.ip = request.endpoint_config->ipam_config->ipv4_address;
-        wanted.interface = fmt::format("eth{}", container->state().endpoints.size());
-        const Fd inside = TRY(open_namespace(*container, "net"));
-        const auto endpoint = TRY(context_.networks->connect(wanted, inside));
-        container->change_state(
-            [&](ContainerState& state) { state.endpoints.push_back(endpoint); });
-        TRY(context_.container_store.update_state(spec.id, container->state()));
-    }
-    TRY(context_.container_store.update_spec(spec));
-    container->replace_spec(std::move(spec));
-    context_.events.publish(make_event(
-        "network", "connect", network.id,
-        {{"container", container->id()}, {"name", network.name}, {"type", network.driver}}));
-    return {};
-}
+namespace {
 
-Result<void> Networks::disconnect(std::string_view ref,
-                                  const apitypes::NetworkDisconnectRequest& request) {
-    const auto network = TRY(context_.networks->find(ref));
-    const auto container = TRY(context_.containers.find(request.container));
-    std::lock_guard operation(container->operation());
-    ContainerSpec spec = *container->spec();
-    if (spec.networking.endpoints.erase(network.name) == 0)
-        return fail(ErrorKind::forbidden, "container {} is not connected to network {}", spec.id,
-                    network.name);
-    if (spec.host.network_mode == network.name) spec.host.network_mode = "none";
-    for (const auto& endpoint : container->state().endpoints)
-        if (endpoint.network_id == network.id) context_.networks->release(endpoint);
-    container->change_state([&](ContainerState& state) {
-        std::erase_if(state.endpoints,
-                      [&](const auto& endpoint) { return endpoint.network_id == network.id; });
-    });
-    TRY(context_.container_store.update_state(spec.id, container->state()));
-    TRY(context_.container_store.update_spec(spec));
-    container->replace_spec(std::move(spec));
-    context_.events.publish(make_event(
-        "network", "disconnect", network.id,
-        {{"container", container->id()}, {"name", network.name}, {"type", network.driver}}));
-    return {};
-}
+/// Which networks a prune may take, unless they are in use.
+class Prunable {
+public:
+    static Result<Prunable> from(const Filters& filters) {
+        constexpr std::array known = {"label", "label!", "until"};
+        TRY(check_filter_keys(filters, known));
+        Prunable out(filters);
+        for (const auto& text : values(filters, "until"))
+            out.before_ = std::min(out.before_.value_or(WallTime::max()), TRY(until_time(text)));
+        return out;
+    }
+
+    bool includes(const network::Network& network) const {
+        const auto has = [&](const std::string& label) {
+            return label_matches(network.labels, label);
+        };
+        if (network::is_predefined(network.name)) return false;
+        if (!std::ranges::all_of(values(filters_, "label"), has)) return false;
+        if (std::ranges::any_of(values(filters_, "label!"), has)) return false;
+        if (!before_) return true;
+        const auto created = parse_rfc3339(network.created);
+        return created && *created < *before_;
+    }
+
+private:
+    explicit Prunable(const Filters& filters) : filters_(filters) {}
+    static std::vector<std::string> values(const Filters& filters, const std::string& key) {
+        const auto found = filters.find(key);
+        return found == filters.end() ? std::vector<std::string>() : found->second;
+    }
+
+    const Filters& filters_;
+    std::optional<WallTime> before_;
+};
+
+}  // namespace
 
 Result<apitypes::NetworksPruned> Networks::prune(const Filters& filters) {
-    constexpr std::array known = {"label", "label!", "until"};
-    TRY(check_filter_keys(filters, known));
+    const auto prunable = TRY(Prunable::from(filters));
     std::unique_lock prune(context_.prune, std::try_to_lock);
     if (!prune) return fail(ErrorKind::conflict, "a prune operation is already running");
     apitypes::NetworksPruned pruned;
     for (const auto& network : context_.networks->list()) {
-        if (is_predefined(network)) continue;
-        const auto labels = filters.find("label");
-        if (labels != filters.end() && !std::ranges::all_of(labels->second, [&](const auto& l) {
-                return label_matches(network.labels, l);
-            }))
-            continue;
-        if (!remove(network.id)) continue;  // in use
+        if (!prunable.includes(network) || !remove(network.id)) continue;  // in use
         if (!pruned.networks_deleted) pruned.networks_deleted.emplace();
         pruned.networks_deleted->push_back(network.name);
     }

@@ -93,6 +93,9 @@ Result<void> adopt(Context& context, const Found& found) {
         TRY(context.networks->adopt(endpoint,
                                     network_namespace ? std::move(*network_namespace) : Fd()));
     }
+    if (const auto network_namespace = open_namespace(container, "net"))
+        TRY(serve_names(context, *container.spec(), container.state().endpoints,
+                        *network_namespace));
     for (const auto& mount : container.spec()->mounts)
         if (mount.type == "volume") TRY(context.volume_mounts.acquire(mount.name, container.id()));
     adopt_execs(context, container, *found.state);

@@ -3,6 +3,7 @@
 #include "lifecycle.hpp"
 #include "mount_sources.hpp"
 #include "network_attach.hpp"
+#include "network_files.hpp"
 #include "security.hpp"
 #include "spec_builder.hpp"
 
@@ -58,7 +59,7 @@ public:
         const auto client = TRY(ensure_supervisor(context_, container_));
         undo.add([this] { release_supervisor(context_, *container_); });
         phases_.note("supervisor");
-        undo.add([this] { leave_networks(context_, *spec_, endpoints_); });
+        undo.add([this] { leave_networks(context_, endpoints_); });
         TRY(join_networks());
         phases_.note("network");
         TRY(write_network_files(context_, *spec_, endpoints_));

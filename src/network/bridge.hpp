@@ -20,8 +20,8 @@ struct Bridge {
 /// made overlaps an address or route of another interface.
 Result<Bridge> ensure_bridge(Rtnl& rtnl, const std::string& name, const Subnet& address,
                              std::uint32_t mtu);
-/// Only when it is ours and nothing hangs on it; interfaces whose namespace has just ended are waited
-/// for.
+/// Only when it is ours and nothing hangs on it; interfaces whose namespace has just ended are
+/// waited for.
 Result<void> remove_bridge(Rtnl& rtnl, const std::string& name);
 
 /// Settings in /proc/sys/net for a bridge: published ports on 127.0.0.1 (route_localnet), no router

@@ -50,6 +50,7 @@ std::vector<Element> elements_in(const Set& set, std::span<const Mapping> mappin
 
 std::vector<Element> interface_elements(const std::vector<std::string>& names) {
     std::vector<Element> out;
+    out.reserve(names.size());
     for (const auto& name : names) out.push_back({Value().interface(name), {}, {}});
     return out;
 }

@@ -41,15 +41,36 @@ Result<std::string> extra_host_line(const std::string& entry, std::string_view h
     return fmt::format("{}\t{}\n", address, name);
 }
 
-/// "name.domain name": also when the name came with its domain in it.
-std::string own_names(const HostsFile& input) {
+std::string host_line(std::string_view address, std::string_view names) {
+    return fmt::format("{}\t{}\n", address, names);
+}
+
+}  // namespace
+
+// Also when the name came with its domain in it.
+std::string own_host_names(std::string_view hostname, std::string_view domain) {
     const std::string full =
-        input.domain.empty() ? input.hostname : fmt::format("{}.{}", input.hostname, input.domain);
+        domain.empty() ? std::string(hostname) : fmt::format("{}.{}", hostname, domain);
     const auto [first, rest] = split_once(full, '.');
     return rest.empty() ? full : fmt::format("{} {}", full, first);
 }
 
-}  // namespace
+std::string with_host(std::string text, std::string_view address, std::string_view names) {
+    if (!text.empty() && !text.ends_with('\n')) text += '\n';
+    return text + host_line(address, names);
+}
+
+std::string without_host(std::string_view text, std::string_view address, std::string_view names) {
+    const auto unwanted = host_line(address, names);
+    std::string out;
+    while (!text.empty()) {
+        const auto line = text.substr(0, text.find('\n') + 1);  // all of it after the last newline
+        const auto taken = line.empty() ? text : line;
+        if (taken != unwanted) out += taken;
+        text.remove_prefix(taken.size());
+    }
+    return out;
+}
 
 bool valid_host_name(std::string_view name) {
     return !name.empty() && std::ranges::none_of(name, [](char c) {
@@ -68,12 +89,12 @@ Result<std::string> hosts_file(const HostsFile& input) {
     std::string text(ipv4_lines);
     if (input.ipv6) text += ipv6_lines;
     text += TRY(extra_host_lines(input.extra_hosts, input.host_gateway));
-    const std::string names = own_names(input);
+    const std::string names = own_host_names(input.hostname, input.domain);
     const bool usable =
         valid_host_name(input.hostname) && (input.domain.empty() || valid_host_name(input.domain));
     if (!input.addresses.empty() && !usable)
         return fail(ErrorKind::invalid, "invalid hostname \"{}\"", input.hostname);
-    for (const auto& address : input.addresses) text += fmt::format("{}\t{}\n", address, names);
+    for (const auto& address : input.addresses) text += host_line(address, names);
     return text;
 }
 

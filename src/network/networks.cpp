@@ -28,10 +28,6 @@ Network predefined(std::string name, std::string driver, const std::vector<Netwo
     return out;
 }
 
-bool is_predefined_name(std::string_view name) {
-    return name == "bridge" || name == "host" || name == "none";
-}
-
 /// The default network's record follows the options of this start.
 Network default_network(const Options& options, const Subnet& bip, Network record) {
     record.subnet = bip.network().text();
@@ -64,7 +60,7 @@ Result<std::unique_ptr<Networks>> Networks::create(Options options, std::vector<
     s.default_id = bridge.id;
     TRY(s.add_network(std::move(bridge)));
     for (auto& network : recorded)
-        if (!is_predefined_name(network.name)) TRY(s.add_network(network));
+        if (!is_predefined(network.name)) TRY(s.add_network(network));
     s.registry.with([&](Registry& registry) {
         registry.passive = {predefined("host", "host", recorded),
                             predefined("none", "null", recorded)};
@@ -93,6 +89,7 @@ Result<void> Networks::State::add_network(Network record) {
 std::vector<FilteredNetwork> Networks::State::filtered() const {
     return registry.with([](const Registry& r) {
         std::vector<FilteredNetwork> out;
+        out.reserve(r.active.size());
         for (const auto& [id, network] : r.active)
             out.push_back({network.bridge.name, network.bridge.address, network.record.internal,
                            network.record.inter_container, network.record.masquerade});
@@ -174,13 +171,15 @@ Result<Pool::Item> Networks::State::make_loopback() {
     return Pool::Item{{}, TRY(make_sandbox(std::nullopt, options.sysctls))};
 }
 
-Endpoint Networks::State::register_endpoint(const Network& network, std::string_view container_id,
+Endpoint Networks::State::register_endpoint(const Network& network, const EndpointRequest& request,
                                             const Plug& plug, const std::string& host_interface) {
     Endpoint out;
     out.id = random_id();
     out.network_id = network.id;
     out.network_name = network.name;
-    out.container_id = container_id;
+    out.names = request.names;
+    out.links = request.links;
+    out.container_id = request.container_id;
     out.bridge = network.bridge;
     out.host_interface = host_interface;
     out.interface = plug.interface;
@@ -189,7 +188,13 @@ Endpoint Networks::State::register_endpoint(const Network& network, std::string_
     if (!network.internal) out.gateway = network.gateway;
     out.mac = plug.mac.text();
     registry.with([&](Registry& r) {
-        r.endpoints[out.id] = {network.id, out.container_id, host_interface, plug.ip};
+        r.endpoints[out.id] = {.network_id = network.id,
+                               .container_id = out.container_id,
+                               .host_interface = host_interface,
+                               .ip = plug.ip,
+                               .interface = plug.interface,
+                               .names = in_lower_case(out.names),
+                               .links = out.links};
     });
     return out;
 }
@@ -234,8 +239,8 @@ Result<Sandbox> Networks::acquire(const EndpointRequest& request) {
         ready = wanted.ip.is_any() ? s.bridge_pool.take() : s.bridge_pool.take(wanted.ip);
     const bool from_pool = ready.has_value();
     if (!from_pool) ready = TRY(s.make_plugged(network.id, wanted.ip, wanted.mac));
-    Endpoint endpoint = s.register_endpoint(network, request.container_id, ready->plug,
-                                            ready->sandbox.host_interface);
+    Endpoint endpoint =
+        s.register_endpoint(network, request, ready->plug, ready->sandbox.host_interface);
     if (from_pool && wanted.mac) {
         auto changed = change_mac(*ready, *wanted.mac);
         if (!changed) release(endpoint);
@@ -269,9 +274,11 @@ Result<Endpoint> Networks::connect(const EndpointRequest& request, FdView networ
     plug.interface = request.interface;
     if (wanted.mac) plug.mac = *wanted.mac;
     if (s.has_default_route(request.container_id)) plug.gateway.reset();
+    if (!s.inside_of(request.container_id))
+        s.keep_inside(request.container_id, TRY(Rtnl::open_in(network_namespace)));
     auto plugged = plug_in(plug, network_namespace);
     if (!plugged) s.give_back(network.id, plug.ip);
-    return s.register_endpoint(network, request.container_id, plug, TRY(std::move(plugged)));
+    return s.register_endpoint(network, request, plug, TRY(std::move(plugged)));
 }
 
 bool Networks::State::has_default_route(const std::string& container_id) const {
@@ -285,13 +292,45 @@ bool Networks::State::has_default_route(const std::string& container_id) const {
     });
 }
 
+void Networks::State::reroute(const std::string& container_id) {
+    struct Way {
+        std::string interface;
+        std::string gateway;
+    };
+    std::optional<Way> way;
+    registry.with([&](const Registry& r) {
+        for (const auto& [id, known] : r.endpoints) {
+            const auto network = r.active.find(known.network_id);
+            if (known.container_id != container_id || network == r.active.end()) continue;
+            const auto& record = network->second.record;
+            if (record.internal || (way && way->interface < known.interface)) continue;
+            way = Way{known.interface, record.gateway};
+        }
+    });
+    const Inside inside = inside_of(container_id);
+    if (!way || !inside) return;
+    auto done = inside->with([&](Rtnl& rtnl) -> Result<void> {
+        RtnlBatch batch;
+        batch.replace_default_route(TRY(Ipv4::parse(way->gateway)),
+                                    TRY(rtnl.index_of(way->interface)));
+        return rtnl.execute(std::move(batch));
+    });
+    if (!done)
+        log::warning("default route of {}: {}, ignoring", container_id, done.error().message());
+}
+
 Result<void> Networks::adopt(const Endpoint& endpoint, Fd network_namespace) {
     State& s = *state_;
     const Ipv4 ip = TRY(Ipv4::parse(endpoint.ip));
     TRY(s.reserve(endpoint.network_id, ip).context("adopt " + endpoint.id));
     s.registry.with([&](Registry& r) {
-        r.endpoints[endpoint.id] = {endpoint.network_id, endpoint.container_id,
-                                    endpoint.host_interface, ip};
+        r.endpoints[endpoint.id] = {.network_id = endpoint.network_id,
+                                    .container_id = endpoint.container_id,
+                                    .host_interface = endpoint.host_interface,
+                                    .ip = ip,
+                                    .interface = endpoint.interface,
+                                    .names = in_lower_case(endpoint.names),
+                                    .links = endpoint.links};
     });
     if (network_namespace.valid())
         s.keep_inside(endpoint.container_id, TRY(Rtnl::open_in(network_namespace)));
@@ -382,7 +421,13 @@ void Networks::release(const Endpoint& endpoint) {
         s.forget_flows(std::move(*done));
     else
         log::warning("unpublish {}: {}, ignoring", endpoint.id, done.error().message());
-    if (auto remains = s.forget(endpoint)) s.reaper.add(std::move(*remains));
+    auto remains = s.forget(endpoint);
+    if (!remains) return;
+    if (remains->inside)
+        s.name_server.stop(endpoint.container_id);
+    else
+        s.reroute(endpoint.container_id);
+    s.reaper.add(std::move(*remains));
 }
 
 std::optional<Remains> Networks::State::forget(const Endpoint& endpoint) {

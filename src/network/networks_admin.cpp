@@ -5,6 +5,9 @@
 #include <base/ids.hpp>
 #include <base/text.hpp>
 
+#include <algorithm>
+#include <array>
+
 namespace corten::network {
 
 namespace {
@@ -24,8 +27,10 @@ std::vector<Subnet> subnet_pool() {
 
 /// What the host can already reach without a default route.
 Result<std::vector<Subnet>> occupied(Rtnl& rtnl) {
+    const auto addresses = TRY(rtnl.addresses());
     std::vector<Subnet> out;
-    for (const auto& address : TRY(rtnl.addresses())) out.push_back(address.address);
+    out.reserve(addresses.size());
+    for (const auto& address : addresses) out.push_back(address.address);
     for (const auto& route : TRY(rtnl.routes()))
         if (route.destination.prefix > 0) out.push_back(route.destination);
     return out;
@@ -58,7 +63,21 @@ Result<bool> flag(const Network& network, const std::string& name, bool otherwis
     return fail(ErrorKind::invalid, "option {}: \"{}\" is neither true nor false", name, text);
 }
 
+/// Docker's options that mean something here; of others' drivers any is kept and shown.
+Result<void> check_options(const Network& network) {
+    constexpr std::string_view docker = "com.docker.network.";
+    constexpr std::array<std::string_view, 4> known = {
+        "bridge.enable_icc", "bridge.enable_ip_masquerade", "bridge.name", "driver.mtu"};
+    for (const auto& [name, value] : network.options) {
+        if (!name.starts_with(docker)) continue;
+        if (std::ranges::find(known, std::string_view(name).substr(docker.size())) == known.end())
+            return fail(ErrorKind::not_built, "the network option {} is not implemented", name);
+    }
+    return {};
+}
+
 Result<void> read_options(Network& network) {
+    TRY(check_options(network));
     const std::string prefix = "com.docker.network.bridge.";
     network.inter_container = TRY(flag(network, prefix + "enable_icc", network.inter_container));
     network.masquerade = TRY(flag(network, prefix + "enable_ip_masquerade", network.masquerade));
@@ -102,6 +121,16 @@ Result<void> settle_addresses(Network& network) {
     return {};
 }
 
+/// It is part of the names that the name server knows.
+bool is_network_name(std::string_view name) {
+    const auto is_alnum = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    };
+    return !name.empty() && is_alnum(name[0]) && std::ranges::all_of(name, [&](char c) {
+        return is_alnum(c) || c == '_' || c == '.' || c == '-';
+    });
+}
+
 Result<Network> match(const std::vector<Network>& all, std::string_view wanted) {
     for (const auto& network : all)
         if (network.name == wanted || network.id == wanted) return network;
@@ -120,6 +149,7 @@ Result<Network> match(const std::vector<Network>& all, std::string_view wanted) 
 std::vector<Network> Networks::list() const {
     return state_->registry.with([](const Registry& r) {
         std::vector<Network> out;
+        out.reserve(r.active.size() + r.passive.size());
         for (const auto& [id, network] : r.active) out.push_back(network.record);
         out.insert(out.end(), r.passive.begin(), r.passive.end());
         return out;
@@ -142,6 +172,14 @@ Result<Network> Networks::create_network(Network wanted) {
         return fail(ErrorKind::not_found,
                     "could not find plugin {} in v1 plugin registry: plugin not found",
                     wanted.driver);
+    if (is_predefined(wanted.name))
+        return fail(ErrorKind::forbidden, "operation is not permitted on predefined {} network",
+                    wanted.name);
+    if (!is_network_name(wanted.name))
+        return fail(ErrorKind::invalid,
+                    "invalid network name \"{}\": only letters, digits, '_', '.' and '-' are "
+                    "allowed, and it begins with a letter or a digit",
+                    wanted.name);
     for (const auto& network : list())
         if (network.name == wanted.name)
             return fail(ErrorKind::conflict, "network with name {} already exists", wanted.name);

@@ -3,6 +3,7 @@
 // and endpoints, `rules` for ports and the nft table.
 #include "bridge.hpp"
 #include "firewall.hpp"
+#include "name_server.hpp"
 #include "pool.hpp"
 #include "ports.hpp"
 
@@ -28,6 +29,9 @@ struct KnownEndpoint {
     std::string container_id;
     std::string host_interface;
     Ipv4 ip;
+    std::string interface;           ///< inside
+    std::vector<std::string> names;  ///< lower case; the first is the container's
+    std::vector<PrivateName> links;
 };
 
 /// A container's namespace, seen through the socket that was opened in it.
@@ -54,7 +58,10 @@ struct Networks::State {
         : options(std::move(given)),
           rules(std::move(initial)),
           bridge_pool([this] { return make_plugged(default_id, {}, {}); }),
-          loopback_pool([this] { return make_loopback(); }) {}
+          loopback_pool([this] { return make_loopback(); }),
+          name_server([this](const std::string& asker, const DnsQuestion& question) {
+              return look_up(asker, question);
+          }) {}
 
     Options options;
     std::string default_id;  ///< of the network "bridge"
@@ -65,6 +72,7 @@ struct Networks::State {
     Reaper reaper;
     Pool bridge_pool;
     Pool loopback_pool;
+    NameServer name_server;
 
     /// Makes the bridge interface and takes the network in; no rules yet.
     Result<void> add_network(Network record);
@@ -83,7 +91,7 @@ struct Networks::State {
     Result<Sandbox> acquire_loopback();
 
     /// The record of a new endpoint, which is known from now on.
-    Endpoint register_endpoint(const Network& network, std::string_view container_id,
+    Endpoint register_endpoint(const Network& network, const EndpointRequest& request,
                                const Plug& plug, const std::string& host_interface);
     /// Takes the endpoint out; its address is given back when its interface is gone.
     std::optional<Remains> forget(const Endpoint& endpoint);
@@ -92,7 +100,16 @@ struct Networks::State {
     void keep_inside(const std::string& container_id, Rtnl inside);
     Inside inside_of(std::string_view container_id) const;
     bool has_default_route(const std::string& container_id) const;
+
+    /// Leads the default route through a network that the container still has.
+    void reroute(const std::string& container_id);
+
+    /// What a container may know of the names and addresses on its networks.
+    NameAnswer look_up(const std::string& asker, const DnsQuestion& question) const;
 };
+
+/// Names are compared without regard to case.
+std::vector<std::string> in_lower_case(const std::vector<std::string>& names);
 
 /// What publishing these ports means in the table.
 Result<std::vector<Mapping>> mappings_of(const Endpoint& endpoint,

@@ -11,7 +11,6 @@ namespace {
 constexpr std::string_view etc_path = "/etc/resolv.conf";
 constexpr std::string_view resolved_path = "/run/systemd/resolve/resolv.conf";
 constexpr std::string_view resolved_stub = "127.0.0.53";
-constexpr std::string_view our_server = "127.0.0.11";
 
 /// resolv.conf(5), as far as it matters here. Comments are not kept.
 struct Parsed {
@@ -120,12 +119,16 @@ std::string resolv_conf_host_network(std::string_view host_file, const ResolvCon
 std::string resolv_conf_internal_server(std::string_view host_file, const ResolvConf& user) {
     Parsed file = parse(host_file);
     apply(file, user);
-    file.nameservers = {std::string(our_server)};
+    file.nameservers = {name_server_address};
     // A single word is asked as it is: container names have no dot.
     const bool has_ndots = std::ranges::any_of(
         file.options, [](const auto& option) { return option.starts_with("ndots:"); });
     if (!has_ndots) file.options.push_back("ndots:0");
     return print(file);
+}
+
+std::vector<std::string> nameservers_in(std::string_view resolv_conf) {
+    return parse(resolv_conf).nameservers;
 }
 
 std::string host_resolv_conf_path(std::string_view etc_resolv_conf) {

@@ -204,8 +204,15 @@ void RtnlBatch::delete_address(int index, const Subnet& address) {
 }
 
 void RtnlBatch::add_default_route(Ipv4 gateway, int index) {
-    request_.begin(RTM_NEWROUTE, create_new,
-                   fmt::format("add default route via {}", gateway.text()));
+    default_route(gateway, index, create_new);
+}
+
+void RtnlBatch::replace_default_route(Ipv4 gateway, int index) {
+    default_route(gateway, index, NLM_F_CREATE | NLM_F_REPLACE);
+}
+
+void RtnlBatch::default_route(Ipv4 gateway, int index, std::uint16_t flags) {
+    request_.begin(RTM_NEWROUTE, flags, fmt::format("add default route via {}", gateway.text()));
     rtmsg head{};
     head.rtm_family = AF_INET;
     head.rtm_table = RT_TABLE_MAIN;

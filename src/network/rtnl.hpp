@@ -66,10 +66,13 @@ public:
     void add_address(int index, const Subnet& address);
     void delete_address(int index, const Subnet& address);
     void add_default_route(Ipv4 gateway, int index);
+    /// In the place of another, or as the first.
+    void replace_default_route(Ipv4 gateway, int index);
 
 private:
     friend class Rtnl;
     void begin_link(std::uint16_t type, int index, std::string what, std::uint16_t flags = 0);
+    void default_route(Ipv4 gateway, int index, std::uint16_t flags);
     void port_flag(int index, std::uint16_t attribute, std::string_view what);
 
     sys::NetlinkRequest request_;

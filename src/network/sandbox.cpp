@@ -30,7 +30,7 @@ private:
 Result<std::string> create_veth(Rtnl& host, const Plug& plug, FdView network_namespace) {
     Result<void> made = fail(ErrorKind::internal, "no veth name was tried");
     for (int attempt = 0; attempt < name_attempts; ++attempt) {
-        const std::string name = "veth" + random_hex(4).substr(0, 7);
+        std::string name = "veth" + random_hex(4).substr(0, 7);
         RtnlBatch batch;
         batch.create_veth(
             {name, plug.bridge, plug.interface, network_namespace, plug.mac, plug.mtu});

@@ -44,15 +44,15 @@ iovec part_of(std::string_view bytes) {
 
 }  // namespace
 
-Client::Client(Loop& loop, Fd socket, proto::AttachOptions options, ClientHooks hooks)
+Client::Client(sys::Loop& loop, Fd socket, proto::AttachOptions options, ClientHooks hooks)
     : loop_(loop),
       socket_(std::move(socket)),
       options_(std::move(options)),
       hooks_(std::move(hooks)),
       matcher_(options_.detach_keys) {}
 
-Result<std::unique_ptr<Client>> Client::create(Loop& loop, Fd socket, proto::AttachOptions options,
-                                               ClientHooks hooks) {
+Result<std::unique_ptr<Client>> Client::create(sys::Loop& loop, Fd socket,
+                                               proto::AttachOptions options, ClientHooks hooks) {
     std::unique_ptr<Client> client(
         new Client(loop, std::move(socket), std::move(options), std::move(hooks)));
     Client* raw = client.get();

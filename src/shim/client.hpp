@@ -1,12 +1,12 @@
 #pragma once
 // One attached connection: output towards it with a bounded queue, input from it with the detach
 // keys taken out. Owned by a Session, which is told by the hooks.
-#include "loop.hpp"
 
 #include <base/fd.hpp>
 #include <base/result.hpp>
 #include <proto/detach_keys.hpp>
 #include <proto/shim_messages.hpp>
+#include <sys/loop.hpp>
 
 #include <logfile/codec.hpp>
 
@@ -37,7 +37,7 @@ struct ClientHooks {
 
 class Client {
 public:
-    static Result<std::unique_ptr<Client>> create(Loop& loop, Fd socket,
+    static Result<std::unique_ptr<Client>> create(sys::Loop& loop, Fd socket,
                                                   proto::AttachOptions options, ClientHooks hooks);
 
     bool wants(Stream stream) const {
@@ -66,7 +66,7 @@ private:
         closed,
     };
 
-    Client(Loop& loop, Fd socket, proto::AttachOptions options, ClientHooks hooks);
+    Client(sys::Loop& loop, Fd socket, proto::AttachOptions options, ClientHooks hooks);
     std::size_t queued() const { return queue_.size() - sent_; }
     void on_ready(std::uint32_t events);
     /// False when there was nothing.
@@ -80,14 +80,14 @@ private:
     void update_watch();
     void expect_progress();
 
-    Loop& loop_;
+    sys::Loop& loop_;
     Fd socket_;
     proto::AttachOptions options_;
     ClientHooks hooks_;
     proto::DetachMatcher matcher_;
-    Loop::Watch watch_;
-    Loop::Timer deadline_;  // of flushing and lingering
-    Loop::Timer closing_;   // defers on_closed
+    sys::Loop::Watch watch_;
+    sys::Loop::Timer deadline_;  // of flushing and lingering
+    sys::Loop::Timer closing_;   // defers on_closed
     State state_ = State::open;
     std::string queue_;
     std::size_t sent_ = 0;  // of the queue

@@ -54,7 +54,7 @@ void Control::answer(Connection& connection, proto::Received& request) {
     if (connection.broken) drop_broken();
 }
 
-void Control::send_to_all(proto::Envelope envelope) {
+void Control::send_to_all(const proto::Envelope& envelope) {
     for (auto& connection : connections_)
         if (!proto::send(connection.socket, envelope)) connection.broken = true;
     drop_broken();

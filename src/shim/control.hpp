@@ -2,11 +2,11 @@
 // The supervisor's control sockets: any number of connections, requests answered in the order in
 // which they come, events sent to all. A daemon that does not read loses its connection rather
 // than holds the container up; it connects again and asks for the state.
-#include "loop.hpp"
 
 #include <base/fd.hpp>
 #include <base/result.hpp>
 #include <proto/channel.hpp>
+#include <sys/loop.hpp>
 
 #include <functional>
 #include <list>
@@ -20,7 +20,7 @@ public:
     /// Gives the reply's body.
     using Handler = std::function<Result<Json>(proto::Received& request)>;
 
-    Control(Loop& loop, std::function<void()> on_disconnect)
+    Control(sys::Loop& loop, std::function<void()> on_disconnect)
         : loop_(loop), on_disconnect_(std::move(on_disconnect)) {}
 
     Result<void> listen(const std::string& path);
@@ -46,22 +46,22 @@ public:
 private:
     struct Connection {
         Fd socket;
-        Loop::Watch watch;
+        sys::Loop::Watch watch;
         bool broken = false;
     };
 
     void on_readable(Connection& connection);
     void answer(Connection& connection, proto::Received& request);
-    void send_to_all(proto::Envelope envelope);
+    void send_to_all(const proto::Envelope& envelope);
     void drop_broken();
 
-    Loop& loop_;
+    sys::Loop& loop_;
     std::function<void()> on_disconnect_;
     std::map<std::string, Handler> handlers_;
     std::list<Connection> connections_;
     Fd listener_;
-    Loop::Watch listener_watch_;
-    Loop::Timer sweep_;
+    sys::Loop::Watch listener_watch_;
+    sys::Loop::Timer sweep_;
     std::string step_;
 };
 

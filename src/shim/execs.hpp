@@ -1,13 +1,13 @@
 #pragma once
 // The processes that were executed in a running container, each with a session of its own.
 #include "control.hpp"
-#include "loop.hpp"
 #include "session.hpp"
 
 #include <base/result.hpp>
 #include <oci/runtime_spec.hpp>
 #include <proto/shim_messages.hpp>
 #include <runtime/exec.hpp>
+#include <sys/loop.hpp>
 
 #include <cgroup/group.hpp>
 
@@ -33,7 +33,7 @@ struct ExecTarget {
 
 class Execs {
 public:
-    Execs(Loop& loop, Control& control, std::function<void()> on_client_closed)
+    Execs(sys::Loop& loop, Control& control, std::function<void()> on_client_closed)
         : loop_(loop), control_(control), on_client_closed_(std::move(on_client_closed)) {}
 
     Result<proto::ExecReply> start(const ExecTarget& target, proto::ExecRequest request,
@@ -51,7 +51,7 @@ private:
     struct Exec {
         std::unique_ptr<Session> session;
         sys::OwnedChild child;
-        Loop::Watch watch;
+        sys::Loop::Watch watch;
         pid_t pid = 0;
         std::optional<std::int32_t> code;
         bool drained = false;
@@ -64,12 +64,12 @@ private:
     void on_drained(const std::string& exec_id);
     void sweep();
 
-    Loop& loop_;
+    sys::Loop& loop_;
     Control& control_;
     std::function<void()> on_client_closed_;
     std::map<std::string, Exec> execs_;
     std::deque<proto::ExecState> ended_;
-    Loop::Timer sweep_;
+    sys::Loop::Timer sweep_;
 };
 
 }  // namespace corten::shim

@@ -4,11 +4,11 @@
 //
 //   created ──prepare()──► child's ends exist ──begin()──► pumped ──process_exited()──► drained
 #include "client.hpp"
-#include "loop.hpp"
 
 #include <base/fd.hpp>
 #include <base/result.hpp>
 #include <proto/shim_messages.hpp>
+#include <sys/loop.hpp>
 
 #include <logfile/writer.hpp>
 
@@ -48,7 +48,7 @@ struct ChildStdio {
 
 class Session {
 public:
-    Session(Loop& loop, SessionHooks hooks) : loop_(loop), hooks_(std::move(hooks)) {}
+    Session(sys::Loop& loop, SessionHooks hooks) : loop_(loop), hooks_(std::move(hooks)) {}
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
 
@@ -78,8 +78,8 @@ private:
     struct Output {
         Stream stream = Stream::out;
         Fd fd;
-        Loop::Watch watch;
-        Loop::Timer retry;
+        sys::Loop::Watch watch;
+        sys::Loop::Timer retry;
         bool held = false;  // a client is behind
     };
 
@@ -105,14 +105,14 @@ private:
     void sweep_clients();
     void give_memory_back();
 
-    Loop& loop_;
+    sys::Loop& loop_;
     SessionHooks hooks_;
     SessionOptions options_;
     proto::ConsoleSize size_;
     std::list<std::unique_ptr<Client>> clients_;
     std::array<Output, 2> outputs_{Output{.stream = Stream::out}, Output{.stream = Stream::err}};
     Fd stdin_;  // our end of the pipe, or a second descriptor of the terminal
-    Loop::Watch stdin_watch_;
+    sys::Loop::Watch stdin_watch_;
     std::string input_;
     bool input_ends_ = false;     // close stdin once input_ is written
     bool input_refused_ = false;  // nobody reads it
@@ -123,9 +123,9 @@ private:
     bool taking_the_rest_ = false;  // in drain_available()
     std::uint64_t bytes_read_ = 0;
     std::uint64_t bytes_seen_by_timer_ = 0;
-    Loop::Timer quiet_;
-    Loop::Timer deadline_;
-    Loop::Timer idle_;
+    sys::Loop::Timer quiet_;
+    sys::Loop::Timer deadline_;
+    sys::Loop::Timer idle_;
     std::string captured_;
 };
 

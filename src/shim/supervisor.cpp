@@ -45,6 +45,7 @@ std::map<std::string, Fd> take_all(proto::Received& received, std::string_view p
 
 std::vector<proto::Phase> to_phases(const std::vector<runtime::Timing>& timings) {
     std::vector<proto::Phase> out;
+    out.reserve(timings.size());
     for (const auto& timing : timings)
         out.push_back(
             {timing.phase,
@@ -54,7 +55,7 @@ std::vector<proto::Phase> to_phases(const std::vector<runtime::Timing>& timings)
 
 }  // namespace
 
-Supervisor::Supervisor(Loop& loop, std::string directory, std::string cgroup_path)
+Supervisor::Supervisor(sys::Loop& loop, std::string directory, std::string cgroup_path)
     : loop_(loop),
       directory_(std::move(directory)),
       cgroup_path_(std::move(cgroup_path)),
@@ -400,7 +401,7 @@ Result<void> supervise(const std::string& runtime_directory, const std::string& 
                        Fd control) {
     limit_memory();
     survive_signals();
-    auto loop = TRY(Loop::create());
+    auto loop = TRY(sys::Loop::create());
     Supervisor supervisor(*loop, runtime_directory, cgroup_path);
     TRY(supervisor.open(std::move(control)));
     return loop->run();

@@ -1,7 +1,6 @@
 #pragma once
 #include "control.hpp"
 #include "execs.hpp"
-#include "loop.hpp"
 #include "session.hpp"
 
 #include <base/fd.hpp>
@@ -10,6 +9,7 @@
 #include <proto/shim_messages.hpp>
 #include <runtime/container.hpp>
 #include <shim/supervisor.hpp>
+#include <sys/loop.hpp>
 
 #include <logfile/writer.hpp>
 
@@ -22,7 +22,7 @@ class Supervisor {
 public:
     /// `directory` is the container's runtime directory.
     /// `cgroup_path` is where its group will be, "" when that is not known yet.
-    Supervisor(Loop& loop, std::string directory, std::string cgroup_path);
+    Supervisor(sys::Loop& loop, std::string directory, std::string cgroup_path);
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
 
@@ -64,7 +64,7 @@ private:
     void consider_leaving();
     void leave_unasked();
 
-    Loop& loop_;
+    sys::Loop& loop_;
     std::string directory_;
     std::string cgroup_path_;
     std::string id_;
@@ -74,15 +74,15 @@ private:
     Session session_;  // uses log_
     Execs execs_;
     std::optional<cgroup::Group> early_group_;  // until a container owns it
-    Loop::Timer early_;
+    sys::Loop::Timer early_;
     std::optional<runtime::Created> created_;
     std::optional<oci::LinuxSeccomp> seccomp_;  // for execs
     Fd seccomp_program_;
-    Loop::Watch init_watch_;
+    sys::Loop::Watch init_watch_;
     Fd oom_;
-    Loop::Watch oom_watch_;
-    Loop::Timer leaving_;
-    Loop::Timer rest_;
+    sys::Loop::Watch oom_watch_;
+    sys::Loop::Timer leaving_;
+    sys::Loop::Timer rest_;
     std::uint64_t oom_kills_ = 0;
     std::int64_t pid_ = 0;
     std::int64_t started_at_ = 0;  // nanoseconds since the epoch

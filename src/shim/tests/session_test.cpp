@@ -1,10 +1,9 @@
 #include "session.hpp"
 
-#include "loop.hpp"
-
 #include <base/text.hpp>
 #include <sys/file.hpp>
 #include <sys/ioctl.h>
+#include <sys/loop.hpp>
 #include <sys/socket.h>
 #include <sys/socket.hpp>
 
@@ -48,7 +47,7 @@ protected:
     void SetUp() override {
         char name[] = "/tmp/corten-session-XXXXXX";
         directory_ = ::mkdtemp(name);
-        loop_ = std::move(Loop::create()).value();
+        loop_ = std::move(sys::Loop::create()).value();
         log_.emplace(logfile::Writer::open({.path = log_path()}).value());
         session_ = std::make_unique<Session>(
             *loop_, SessionHooks{.on_drained = [this] { ++drained_; },
@@ -96,7 +95,7 @@ protected:
     }
 
     std::string directory_;
-    std::unique_ptr<Loop> loop_;
+    std::unique_ptr<sys::Loop> loop_;
     std::optional<logfile::Writer> log_;
     std::unique_ptr<Session> session_;
     ChildStdio child_;

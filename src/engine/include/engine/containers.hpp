@@ -142,7 +142,6 @@ struct PutArchive {
 class Containers {
 public:
     explicit Containers(Context& context);
-    ~Containers();
 
     Result<apitypes::CreateReply> create(CreateContainer request);
     Result<ContainerBrief> find(std::string_view ref) const;

@@ -20,9 +20,17 @@ struct HostsFile {
 };
 /// invalid when an extra host is malformed, or is host-gateway without one.
 Result<std::string> hosts_file(const HostsFile& input);
+/// "name.domain name", as the container's own lines have it.
+std::string own_host_names(std::string_view hostname, std::string_view domain);
+/// A hosts file with one more own line, or without one.
+std::string with_host(std::string text, std::string_view address, std::string_view names);
+std::string without_host(std::string_view text, std::string_view address, std::string_view names);
 /// The lines that extra hosts add, for a copy of the host's own file (--network host).
 Result<std::string> extra_host_lines(const std::vector<std::string>& extra_hosts,
                                      std::string_view host_gateway);
+
+/// Where a container on a user-defined network finds its name server.
+inline constexpr const char* name_server_address = "127.0.0.11";
 
 struct ResolvConf {
     std::vector<std::string> nameservers;  ///< --dns; replace the host's
@@ -41,6 +49,9 @@ std::string resolv_conf_internal_server(std::string_view host_file, const Resolv
 /// Which of the host's resolver files to read: /etc/resolv.conf, or systemd-resolved's list of the
 /// real servers when that names only its stub (127.0.0.53).
 std::string host_resolv_conf_path(std::string_view etc_resolv_conf);
+
+/// The servers that such a file names, in order.
+std::vector<std::string> nameservers_in(std::string_view resolv_conf);
 
 /// Fit for a hosts line: one word that begins no comment.
 bool valid_host_name(std::string_view name);

@@ -41,6 +41,14 @@ struct EndpointRequest {
     std::string ip;                  ///< empty: the lowest free one
     std::string mac;                 ///< empty: made from the address
     std::string interface = "eth0";
+    std::vector<std::string> names;  ///< what others on the network shall find it by
+    std::vector<PrivateName> links;  ///< what it finds others by, besides their names
+};
+
+/// Who answers what no container's name does.
+struct Upstreams {
+    std::vector<std::string> servers;  ///< addresses, asked in order
+    bool from_inside = false;          ///< asked from the container's network, not the host's
 };
 
 /// A network namespace ready for a container. The descriptor is the caller's: pass it on to the
@@ -76,6 +84,14 @@ public:
     Result<Sandbox> acquire(const EndpointRequest& request);
     /// A further endpoint in a namespace that exists (network connect).
     Result<Endpoint> connect(const EndpointRequest& request, FdView network_namespace);
+
+    /// Opens the container's name server, 127.0.0.11 in its namespace, until its last endpoint is
+    /// released. It knows the names of the endpoints that share a user-defined network with one of
+    /// the container's.
+    Result<void> serve_names(const std::string& container_id, FdView network_namespace,
+                             Upstreams upstreams);
+    /// From now on the endpoint is found by these names.
+    void set_names(const std::string& endpoint_id, std::vector<std::string> names);
 
     /// Publishes all or none. The error is docker's: "driver failed programming external
     /// connectivity on endpoint NAME (ID): Bind for 0.0.0.0:8080 failed: port is already

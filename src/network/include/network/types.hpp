@@ -41,6 +41,11 @@ struct Network {
     }
 };
 
+/// Networks that are there without being made. Only on others are containers found by their names.
+inline bool is_predefined(std::string_view network) {
+    return network == "bridge" || network == "host" || network == "none";
+}
+
 /// What `-p` asks for. host_port 0 stands for an ephemeral port; first..last for any of a range.
 struct PortRequest {
     std::string protocol = "tcp";  ///< "tcp", "udp" or "sctp"
@@ -65,6 +70,17 @@ struct PublishedPort {
     }
 };
 
+/// A name that only one container knows for another (--link).
+struct PrivateName {
+    std::string alias;
+    std::string container_id;
+
+    static constexpr void fields(auto visit) {
+        visit(field("Alias", &PrivateName::alias),
+              field("ContainerId", &PrivateName::container_id));
+    }
+};
+
 /// One container's place on one network.
 struct Endpoint {
     std::string id;  ///< 64 hex digits
@@ -79,6 +95,8 @@ struct Endpoint {
     std::string gateway;  ///< empty on internal networks
     std::string mac;
     std::vector<PublishedPort> ports;
+    std::vector<std::string> names;  ///< what others on the network find it by
+    std::vector<PrivateName> links;  ///< names of others for it alone
 
     static constexpr void fields(auto visit) {
         visit(field("Id", &Endpoint::id), field("NetworkId", &Endpoint::network_id),
@@ -87,7 +105,8 @@ struct Endpoint {
               field("HostInterface", &Endpoint::host_interface),
               field("Interface", &Endpoint::interface), field("Ip", &Endpoint::ip),
               field("Prefix", &Endpoint::prefix), field("Gateway", &Endpoint::gateway),
-              field("Mac", &Endpoint::mac), field("Ports", &Endpoint::ports));
+              field("Mac", &Endpoint::mac), field("Ports", &Endpoint::ports),
+              field("Names", &Endpoint::names), field("Links", &Endpoint::links));
     }
 };
 

@@ -1,6 +1,6 @@
 #pragma once
-// The supervisor's only thread of control: epoll and timers. A handler may remove any watch or
-// timer, its own included: what is called is kept alive until it returns.
+// One thread's flow of control: epoll and timers, for that thread alone. A handler may remove any
+// watch or timer, its own included: what is called is kept alive until it returns.
 #include <base/fd.hpp>
 #include <base/result.hpp>
 
@@ -11,7 +11,7 @@
 #include <memory>
 #include <vector>
 
-namespace corten::shim {
+namespace corten::sys {
 
 class Loop {
 public:
@@ -83,4 +83,4 @@ private:
     bool stopped_ = false;
 };
 
-}  // namespace corten::shim
+}  // namespace corten::sys

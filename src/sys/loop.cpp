@@ -1,12 +1,11 @@
-#include "loop.hpp"
-
 #include <sys/epoll.h>
+#include <sys/loop.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 
-namespace corten::shim {
+namespace corten::sys {
 
 Result<std::unique_ptr<Loop>> Loop::create() {
     Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
@@ -127,4 +126,4 @@ Result<void> Loop::run() {
     return {};
 }
 
-}  // namespace corten::shim
+}  // namespace corten::sys
