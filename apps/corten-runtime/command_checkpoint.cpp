@@ -135,7 +135,7 @@ Result<void> dump(const CheckpointOptions& options, const Container& container,
         TRY(sys::write_file_atomic(fmt::format("{}/{}", request.images, descriptors_file),
                                    Json(keys).dump(), 0600));
     }
-    TRY(run_criu(std::move(request), [](CriuStage) { return Result<void>(); }));
+    TRY(run_criu(std::move(request), [](const CriuStage&) { return Result<void>(); }));
     undo.commit();
     return {};
 }

@@ -143,7 +143,7 @@ void let_go(runtime::Created& created) {
 
 Result<int> run_attended(const CreateOptions& options, Made made) {
     Fd master = std::move(made.created.console_master);
-    const auto code = attend(std::move(made.created.init), master);
+    auto code = attend(std::move(made.created.init), master);
     if (!code) remove_pid_file(options.pid_file);
     if (!options.keep)
         TRY(made.container.destroy(made.spec.hooks ? made.spec.hooks->poststop

@@ -169,7 +169,7 @@ Result<int> restore(const Global& global, const RestoreOptions& options) {
         log_debug(fmt::format("process {} goes on without us", made.init.detach().pid()));
         return 0;
     }
-    const auto code = attend(std::move(made.init), made.console);
+    auto code = attend(std::move(made.init), made.console);
     if (!code) remove_pid_file(options.pid_file);
     TRY(container.destroy(spec.hooks ? spec.hooks->poststop : std::vector<oci::Hook>()));
     return code;

@@ -39,7 +39,7 @@ Result<std::string> find_criu() {
     const char* path = ::getenv("PATH");
     const std::string places = path != nullptr ? path : "";
     for (const auto& place : split(places + ":/usr/sbin:/usr/local/sbin:/sbin", ':')) {
-        const auto program = place + "/criu";
+        auto program = place + "/criu";
         if (place.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
     }
     return fail(ErrorKind::unsupported, "there is no criu in the PATH: install the package criu");

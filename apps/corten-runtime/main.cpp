@@ -23,7 +23,7 @@ struct Program {
     Global global;
     Action action;
 
-    CLI::App* command(const char* name, const char* help, Action run) {
+    CLI::App* command(const char* name, const char* help, const Action& run) {
         CLI::App* sub = app.add_subcommand(name, help);
         sub->callback([this, run] { action = run; });
         return sub;

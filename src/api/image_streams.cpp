@@ -15,7 +15,7 @@ namespace {
 
 /// fromImage and tag as one reference; the tag may be a digest.
 std::string pulled_reference(const Call& call) {
-    const auto image = call.text("fromImage");
+    auto image = call.text("fromImage");
     const auto tag = call.text("tag");
     if (tag.empty()) return image;
     return image + (tag.find(':') != std::string::npos ? "@" : ":") + tag;

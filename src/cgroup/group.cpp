@@ -189,6 +189,7 @@ Result<Group> Group::open(const Layout& layout, std::string_view path) {
 
 std::vector<std::string> Group::directories() const {
     std::vector<std::string> paths;
+    paths.reserve(directories_.size());
     for (const auto& directory : directories_) paths.push_back(directory.path);
     return paths;
 }

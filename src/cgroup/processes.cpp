@@ -28,7 +28,7 @@ constexpr auto freeze_patience = std::chrono::seconds(10);
 constexpr auto kill_patience = std::chrono::seconds(2);
 
 Result<void> collect(const std::string& directory, std::set<pid_t>& pids) {
-    const auto content = read_control(directory, "cgroup.procs");
+    auto content = read_control(directory, "cgroup.procs");
     if (!content && content.error().number() == ENOENT) return {};  // removed meanwhile
     for (const auto& line : split(TRY(std::move(content)), '\n'))
         if (const auto pid = to_number(line)) pids.insert(static_cast<pid_t>(*pid));

@@ -50,7 +50,7 @@ std::string host_of(std::string_view server) {
 Result<std::string> find_in_path(const std::string& program) {
     const char* path = std::getenv("PATH");
     for (const auto& folder : split(path ? path : "", ':')) {
-        const std::string file = std::string(folder) + "/" + program;
+        std::string file = std::string(folder) + "/" + program;
         if (!folder.empty() && ::access(file.c_str(), X_OK) == 0) return file;
     }
     return fail(ErrorKind::unavailable,
@@ -81,7 +81,7 @@ Result<std::string> ask_helper(const std::string& name, const std::string& word,
                                  .argv0 = program})
                          .context(program));
     end.reset();
-    const std::string reply(trim(TRY(sys::read_all(output, longest_reply).context(program))));
+    std::string reply(trim(TRY(sys::read_all(output, longest_reply).context(program))));
     const auto status = TRY(child.wait());
     if (status.code != 0)
         return fail(reply == nothing_kept ? ErrorKind::not_found : ErrorKind::unavailable,

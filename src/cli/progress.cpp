@@ -27,8 +27,7 @@ std::string progress_bar(std::int64_t current, std::int64_t total, unsigned widt
     constexpr int cells = 50;
     constexpr unsigned width_for_bar = 110;
     const auto filled = static_cast<std::size_t>(current * cells / total);
-    const std::string numbers =
-        fmt::format("{:>8}/{}", done, human_size(static_cast<double>(total)));
+    std::string numbers = fmt::format("{:>8}/{}", done, human_size(static_cast<double>(total)));
     if (width < width_for_bar) return numbers;
     return fmt::format("[{}>{}] {}", std::string(filled, '='), std::string(cells - filled, ' '),
                        numbers);
@@ -39,7 +38,7 @@ Result<std::string> Progress::take(const Json& line) {
         return Error(ErrorKind::internal, text_of(*detail, "message"));
     if (const std::string error = text_of(line, "error"); !error.empty())
         return Error(ErrorKind::internal, error);
-    if (const std::string stream = text_of(line, "stream"); !stream.empty()) return stream;
+    if (std::string stream = text_of(line, "stream"); !stream.empty()) return stream;
     const std::string status = text_of(line, "status");
     const std::string id = text_of(line, "id");
     if (status.empty()) return std::string();

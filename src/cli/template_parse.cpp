@@ -102,7 +102,7 @@ private:
 
     /// One {{...}}; gives "end" or "else" when it ends the list.
     Result<std::string> read_action(List& list) {
-        const std::string word = peek_word();
+        std::string word = peek_word();
         if (word == "end" || word == "else") {
             at_ += word.size();
             if (word == "end") TRY(close());

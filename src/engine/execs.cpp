@@ -64,7 +64,7 @@ Result<std::string> Execs::create(std::string_view container_ref,
     record.container_id = container->id();
     record.console_size = config.console_size;
     record.config = std::move(config);
-    const std::string id = record.id;
+    std::string id = record.id;
     const std::string line = join(record.config.cmd.values(), " ");
     context_.execs.insert(std::move(record));
     container->add_exec(id);

@@ -226,7 +226,7 @@ Result<oci::LinuxResources> linux_resources(const apitypes::Resources& limits) {
     oci::LinuxResources resources;
     resources.memory = memory_of(limits);
     resources.cpu = cpu_of(limits);
-    if (limits.pids_limit) resources.pids = oci::LinuxPids{.limit = *limits.pids_limit};
+    if (limits.pids_limit) resources.pids = oci::LinuxPids{.limit = limits.pids_limit};
     resources.block_io = TRY(block_io_of(limits));
     return resources;
 }

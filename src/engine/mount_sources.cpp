@@ -83,7 +83,7 @@ Result<std::string> volume_source(Context& context, const ContainerSpec& spec,
                                   const PlannedMount& mount, FdView root) {
     const auto made = TRY(ensure_volume(context, mount));
     TRY(context.volume_mounts.acquire(made.volume, spec.id));
-    const std::string mountpoint = context.volumes.mountpoint(mount.name);
+    std::string mountpoint = context.volumes.mountpoint(mount.name);
     if (!made.volume.filled && !mount.no_copy) {
         const bool empty = TRY(sys::list_directory(mountpoint)).empty();
         if (empty) TRY(fill_volume(context, mount, root).context("fill volume " + mount.name));
@@ -161,7 +161,7 @@ Result<std::string> shared_memory_source(Context& context, const ContainerSpec& 
         return shared_memory_directory(context, other->id());
     }
     if (spec.host.ipc_mode != "shareable") return std::string();
-    const std::string directory = shared_memory_directory(context, spec.id);
+    std::string directory = shared_memory_directory(context, spec.id);
     drop_shared_memory(context, spec.id);
     TRY(sys::make_directories(directory, 0700));
     const std::string options = fmt::format("mode=1777,size={}", spec.host.shm_size);

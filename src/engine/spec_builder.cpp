@@ -106,6 +106,7 @@ oci::Mount user_mount(const ResolvedMount& resolved) {
 std::vector<oci::Mount> merge_mounts(std::vector<oci::Mount> defaults,
                                      const std::vector<ResolvedMount>& user) {
     std::vector<oci::Mount> own;
+    own.reserve(user.size());
     for (const auto& resolved : user) own.push_back(user_mount(resolved));
     std::ranges::sort(own, {}, [](const oci::Mount& m) {
         return std::pair(std::ranges::count(m.destination, '/'), std::string_view(m.destination));

@@ -52,6 +52,7 @@ apitypes::MemoryStats memory_of(const cgroup::MemoryStats& memory, std::int64_t 
 
 apitypes::BlkioEntries entries_of(const std::vector<cgroup::BlockIoEntry>& entries) {
     std::vector<apitypes::BlkioEntry> out;
+    out.reserve(entries.size());
     for (const auto& entry : entries)
         out.push_back(
             {.major = entry.major, .minor = entry.minor, .op = entry.op, .value = entry.value});

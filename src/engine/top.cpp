@@ -30,11 +30,12 @@ std::string user_name(std::uint32_t uid) {
 /// "10:42" for today's, "Nov24" for older ones.
 std::string start_text(std::int64_t started) {
     const std::time_t then = started;
+    constexpr std::time_t day = 86400;  // seconds
     const std::time_t today = std::time(nullptr);
     std::tm tm{};
     ::localtime_r(&then, &tm);
     char text[16];
-    std::strftime(text, sizeof text, today - then < 24 * 3600 ? "%H:%M" : "%b%d", &tm);
+    std::strftime(text, sizeof text, today - then < day ? "%H:%M" : "%b%d", &tm);
     return text;
 }
 

@@ -67,7 +67,7 @@ std::string proxy_for(const Url& url,
         for (char& c : name) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
         return lookup(name);
     };
-    const std::string proxy = value(url.scheme == "https" ? "https_proxy" : "http_proxy");
+    std::string proxy = value(url.scheme == "https" ? "https_proxy" : "http_proxy");
     // Go never asks a proxy for the machine itself, and daemons are configured with that in mind.
     if (proxy.empty() || is_loopback(url)) return "";
     for (const auto& entry : split(value("no_proxy"), ','))

@@ -86,13 +86,14 @@ Result<void> start_thread(const std::string& name, std::size_t stack_bytes,
     ::pthread_attr_init(&attributes);
     ::pthread_attr_setstacksize(&attributes, stack_bytes);
     ::pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    auto start = std::make_unique<Start>(name.substr(0, 15), std::move(work));
+    auto* start =
+        new Start(name.substr(0, 15), std::move(work));  // the thread's, once there is one
     pthread_t thread;
-    const int failed = ::pthread_create(&thread, &attributes, run_thread, start.get());
+    const int failed = ::pthread_create(&thread, &attributes, run_thread, start);
     ::pthread_attr_destroy(&attributes);
-    if (failed != 0) return Error::from_errno(failed, "start a thread");
-    (void)start.release();
-    return {};
+    if (failed == 0) return {};
+    delete start;
+    return Error::from_errno(failed, "start a thread");
 }
 
 }  // namespace corten::http

@@ -64,8 +64,8 @@ void serve_socket(const std::shared_ptr<Server::Shared>& shared, Server::Shared:
 
 }  // namespace
 
-Result<void> ServerConnection::launch(std::shared_ptr<Server::Shared> shared, Fd socket,
-                                      std::shared_ptr<const TlsAcceptor> tls) {
+Result<void> ServerConnection::launch(const std::shared_ptr<Server::Shared>& shared, Fd socket,
+                                      const std::shared_ptr<const TlsAcceptor>& tls) {
     const auto id = shared->enter(socket);
     auto held = std::make_shared<Fd>(std::move(socket));
     auto started = start_thread("http", shared->options.stack_bytes, [shared, id, held, tls] {

@@ -8,8 +8,8 @@ namespace corten::http {
 class ServerConnection {
 public:
     /// Starts a thread that serves the socket and enters it in the registry.
-    static Result<void> launch(std::shared_ptr<Server::Shared> shared, Fd socket,
-                               std::shared_ptr<const TlsAcceptor> tls);
+    static Result<void> launch(const std::shared_ptr<Server::Shared>& shared, Fd socket,
+                               const std::shared_ptr<const TlsAcceptor>& tls);
 
     ServerConnection(std::shared_ptr<Server::Shared> shared, Server::Shared::Id id,
                      std::unique_ptr<Stream> stream, std::string peer);

@@ -52,9 +52,9 @@ Result<std::string> store_image(storage::Store& store, storage::Source& archive,
     auto change = TRY(store.db().begin());
     auto records = TRY(Records::open(store.db()));
     TRY(records.set_tar_size(diff_id, tar.count()));
-    const auto id = TRY(store.images().put({.config = dump_json(to_json(image)),
-                                            .parent = image.parent,
-                                            .chain_id = chain_of(image)}));
+    auto id = TRY(store.images().put({.config = dump_json(to_json(image)),
+                                      .parent = image.parent,
+                                      .chain_id = chain_of(image)}));
     for (const auto& reference : references) TRY(store.images().tag(reference, id));
     TRY(change.commit());
     return id;

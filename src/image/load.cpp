@@ -113,7 +113,7 @@ public:
             TRY(apply(found.layers[i], parent, diff_id, lease).context("layer " + found.layers[i]));
         }
         auto change = TRY(store_.db().begin());
-        const auto id = TRY(store_.images().put({.config = found.config, .chain_id = chain}));
+        auto id = TRY(store_.images().put({.config = found.config, .chain_id = chain}));
         std::vector<std::string> lines;
         for (const auto& reference : found.references) TRY(tag(reference, id, lines));
         TRY(change.commit());

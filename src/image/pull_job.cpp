@@ -238,6 +238,7 @@ Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
                 cancel_.set();
     };
     std::vector<std::thread> threads;
+    threads.reserve(workers);
     for (std::size_t i = 0; i < workers; ++i) threads.emplace_back(work);
     const auto commit_all = [&]() -> Result<std::string> {
         std::string parent = plan.present > 0 ? plan.chain_ids[plan.present - 1] : std::string();

@@ -58,6 +58,7 @@ TransportOptions transport_options(const PullOptions& options, FdView cancel) {
 
 std::vector<Session*> Resolved::session_list() const {
     std::vector<Session*> list;
+    list.reserve(sessions.size());
     for (const auto& session : sessions) list.push_back(session.get());
     return list;
 }

@@ -101,7 +101,7 @@ Result<UploadedBlob> Uploader::stream_once(const BlobMaker& make) {
     auto answer = TRY(session_.request(call));
     if (answer.status() != 202) return plain_error(read_refusal(answer));
     const http::Url location = TRY(location_of(answer));
-    const UploadedBlob blob = body.blob();
+    UploadedBlob blob = body.blob();
     TRY(finish(location, blob.digest, ""));
     return blob;
 }

@@ -13,8 +13,7 @@ namespace {
 constexpr std::array<bool, 256> make_plain_table() {
     std::array<bool, 256> plain{};
     for (std::size_t byte = 0x20; byte < 0x80; ++byte) plain[byte] = true;
-    for (const char special : {'"', '\\', '<', '>', '&'})
-        plain[static_cast<std::size_t>(special)] = false;
+    for (const unsigned char special : {'"', '\\', '<', '>', '&'}) plain[special] = false;
     return plain;
 }
 constexpr auto is_plain = make_plain_table();

@@ -101,9 +101,9 @@ Error to_error(const ErrorBody& body) {
     ErrorKind kind = ErrorKind::internal;
     for (const auto candidate : all_kinds)
         if (to_string(candidate) == body.kind) kind = candidate;
-    Error error(kind, body.message);
-    if (!body.step.empty()) (void)std::move(error).context(body.step);
-    return std::move(error).with_number(body.number);
+    Error error = Error(kind, body.message).with_number(body.number);
+    if (body.step.empty()) return error;
+    return std::move(error).context(body.step);
 }
 
 }  // namespace corten::proto

@@ -31,7 +31,7 @@ void ShimClient::close() {
 }
 
 /// A supervisor is busy for moments only: waits for room in its buffer rather than failing.
-Result<void> ShimClient::send_within(Envelope envelope, const std::vector<RoleFd>& fds,
+Result<void> ShimClient::send_within(const Envelope& envelope, const std::vector<RoleFd>& fds,
                                      sys::Milliseconds timeout) {
     const auto deadline = std::chrono::steady_clock::now() + timeout;
     for (;;) {

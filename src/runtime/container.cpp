@@ -254,7 +254,7 @@ Result<void> Launcher::converse(FdView channel) {
                 if (!message.fds.empty()) created_.console_master = std::move(message.fds[0]);
                 return {};
             default:
-                TRY(answer(channel, std::move(message)));
+                TRY(answer(channel, message));
         }
     }
 }

@@ -75,7 +75,7 @@ Result<void> BlobWriter::write(std::string_view bytes) {
 
 Result<std::string> BlobWriter::commit(std::optional<std::string> expected_digest,
                                        std::optional<std::uint64_t> expected_size) {
-    const std::string found = digest();
+    std::string found = digest();
     if (expected_size && *expected_size != size_)
         return fail(ErrorKind::corrupt, "blob {}: wanted {} bytes, found {}",
                     expected_digest.value_or(found), *expected_size, size_);

@@ -23,7 +23,7 @@ std::string names_of(const Json& names, bool shorten) {
 }
 
 std::string image_of(const Json& container, bool shorten) {
-    const std::string image = container.value("Image", "");
+    std::string image = container.value("Image", "");
     if (image.empty()) return "<no image>";
     const bool is_id = image.starts_with("sha256:");
     if (!shorten) return image;
@@ -33,8 +33,7 @@ std::string image_of(const Json& container, bool shorten) {
 }
 
 std::string size_of(const Json& container) {
-    const auto written =
-        human_size(static_cast<double>(container.value("SizeRw", std::int64_t{0})), 3);
+    auto written = human_size(static_cast<double>(container.value("SizeRw", std::int64_t{0})), 3);
     const auto whole = container.value("SizeRootFs", std::int64_t{0});
     if (whole <= 0) return written;
     return fmt::format("{} (virtual {})", written, human_size(static_cast<double>(whole), 3));

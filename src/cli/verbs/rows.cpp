@@ -40,7 +40,7 @@ struct PortRun {
             return length == 1 ? std::to_string(start)
                                : fmt::format("{}-{}", start, start + length - 1);
         };
-        const std::string inner = range(first.inside) + "/" + first.protocol;
+        std::string inner = range(first.inside) + "/" + first.protocol;
         if (first.outside == 0) return inner;
         const bool v6 = first.ip.find(':') != first.ip.npos;
         const std::string host = v6 ? "[" + first.ip + "]" : first.ip;
@@ -73,6 +73,7 @@ std::string ports_text(const Json& ports) {
             runs.push_back({port});
     }
     std::vector<std::string> texts;
+    texts.reserve(runs.size());
     for (const PortRun& run : runs) texts.push_back(run.text());
     return join(texts, ", ");
 }

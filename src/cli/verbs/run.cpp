@@ -69,7 +69,7 @@ Result<std::string> create_container(Context& context, const FlagValues& flags,
     if (!reply) return std::move(reply).error();
     for (const auto& warning : reply->value("Warnings", Json::array()))
         print_error(fmt::format("WARNING: {}", warning.get<std::string>()));
-    const std::string id = reply->value("Id", "");
+    std::string id = reply->value("Id", "");
     if (!id_file.empty()) TRY(sys::write_file_atomic(id_file, id, 0644));
     return id;
 }

@@ -21,7 +21,8 @@ bool names_no_tag(std::string_view text) {
 }
 
 ByteSource source_of(std::shared_ptr<Fd> file) {
-    return [file](std::span<char> buffer) { return sys::read_some(*file, buffer); };
+    return
+        [file = std::move(file)](std::span<char> buffer) { return sys::read_some(*file, buffer); };
 }
 
 /// A file to read, or standard input for "" and "-".

@@ -87,7 +87,7 @@ private:
     Result<std::uint64_t> post(std::string_view type, Json body, const std::vector<RoleFd>& fds,
                                sys::Milliseconds timeout);
     Result<Json> await(std::uint64_t sequence, std::string_view type, sys::Milliseconds timeout);
-    Result<void> send_within(Envelope envelope, const std::vector<RoleFd>& fds,
+    Result<void> send_within(const Envelope& envelope, const std::vector<RoleFd>& fds,
                              sys::Milliseconds timeout);
     void resolve(Envelope envelope);
 
