@@ -96,7 +96,7 @@ const XattrPrefix* prefix_of(std::string_view name) {
 /// A version, and entries of eight bytes. False for another version than the kernel's, which a file
 /// system has no support for.
 Result<bool> is_acl(std::string_view value) {
-    constexpr std::string_view version("\2\0\0", 4);
+    constexpr std::string_view version("\2\0\0\0", 4);
     if (value.size() < version.size()) return Error::from_errno(EINVAL, "an ACL");
     if (!value.starts_with(version)) return false;
     if (value.size() % 8 != version.size()) return Error::from_errno(EINVAL, "an ACL");

@@ -468,6 +468,7 @@ Result<void> ErofsTarget::finish() {
     TRY(number_directories());
     TRY(write_directories());
     std::vector<ErofsImage::Links> links;
+    links.reserve(linked_.size());
     for (const Node* node : linked_) links.push_back({node->number, node->links});
     return image_.finish(top_->directory->inode, erofs_directory_content(items_of(top_)), links);
 }

@@ -54,7 +54,7 @@ Result<void> add_details(Database& db, Image& image) {
 }  // namespace
 
 Result<std::string> ImageStore::put(const NewImage& image) {
-    const std::string id = sha256_digest(image.config);
+    std::string id = sha256_digest(image.config);
     Transaction change = TRY(db_.begin());
     if (!image.chain_id.empty()) TRY(layers_.get(image.chain_id));
     // A second pull of the same config may come with another manifest; a build has none to give.
@@ -115,7 +115,7 @@ Result<std::vector<std::string>> ImageStore::children(const std::string& id) {
 
 Result<std::string> ImageStore::tag(const std::string& reference, const std::string& id) {
     Transaction change = TRY(db_.begin());
-    const std::string before = TRY(image_of(reference)).value_or("");
+    std::string before = TRY(image_of(reference)).value_or("");
     TRY(get(id));
     TRY(
         db_.execute("INSERT INTO reference(name, image) VALUES(?1, ?2) "

@@ -133,7 +133,7 @@ public:
             paths.work = path_of(plan.snapshot, "work");
         }
         paths.read_only = plan.access == Access::read_only || plan.snapshot.empty();
-        return mount_overlay(std::move(paths));
+        return mount_overlay(paths);
     }
 
     Result<Usage> usage(const std::string& id) override {
@@ -226,7 +226,7 @@ private:
     /// Path of the init layer over `layers`, which lies in the topmost one's directory.
     Result<std::string> init_layer(const std::vector<std::string>& layers, OverlayPaths lower) {
         const std::string owner = layers.empty() ? empty_name : layers.front();
-        const std::string finished = path_of(owner, "init");
+        std::string finished = path_of(owner, "init");
         std::lock_guard lock(making_init_);
         if (sys::exists(finished)) return finished;
         const std::string work = path_of(owner, "init.work");
@@ -242,7 +242,7 @@ private:
         lower.work = work;
         lower.no_sync = true;  // else the first container waits for all that the pull has written
         {
-            const Fd root = TRY(mount_overlay(std::move(lower)));
+            const Fd root = TRY(mount_overlay(lower));
             TRY(fill_init_layer(root));
         }
         TRY(sys::rename(made, finished));
@@ -343,9 +343,9 @@ namespace {
 
 /// A kernel says EINVAL to most of what it does not know, but a full disk is none of its faults.
 Error needs_newer_kernel(Error error) {
-    if (error.kind() != ErrorKind::no_space)
-        (void)std::move(error).with_kind(ErrorKind::unsupported);
-    return std::move(error).context(
+    const auto kind =
+        error.kind() == ErrorKind::no_space ? ErrorKind::no_space : ErrorKind::unsupported;
+    return std::move(error).with_kind(kind).context(
         "the storage driver erofs needs Linux 6.15 with EROFS and its mounts of files");
 }
 

@@ -53,11 +53,14 @@ bool is_zero(const char* block) {
     return block[0] == 0 && std::memcmp(block, block + 1, block_size - 1) == 0;
 }
 
+/// The eight bytes of the checksum itself count as spaces.
+constexpr std::uint16_t counted_spaces = 8U * ' ';
+
 std::uint64_t computed_checksum(const char* block) {
     std::uint64_t sum = 0;
     for (std::size_t i = 0; i < block_size; ++i) sum += static_cast<std::uint8_t>(block[i]);
     for (const char c : bytes_of(block, header::checksum)) sum -= static_cast<std::uint8_t>(c);
-    return sum + 8 * ' ';
+    return sum + counted_spaces;
 }
 
 bool checksum_matches(const char* block) {
@@ -68,7 +71,7 @@ bool checksum_matches(const char* block) {
     std::int64_t sum = 0;
     for (std::size_t i = 0; i < block_size; ++i) sum += static_cast<signed char>(block[i]);
     for (const char c : bytes_of(block, header::checksum)) sum -= static_cast<signed char>(c);
-    return *stored == sum + 8 * ' ';
+    return *stored == sum + counted_spaces;
 }
 
 std::optional<std::string_view> Extensions::find(std::string_view key) const {
