@@ -93,6 +93,20 @@ def test_create_container_hook_starts_in_the_root(runtime, bundle):
     assert (bundle.root / "tmp" / "here").exists()
 
 
+def test_a_failing_hook_of_start_or_delete_is_a_warning_and_the_rest_run(runtime, bundle, folder):
+    """config.md: the runtime logs a warning, and the remaining hooks and the lifecycle go on."""
+    def after_a_failure(kind):
+        return [{"path": "/bin/false"}, {"path": "/bin/sh", "args": ["sh", "-c", f"echo {kind} >> {folder}/ran"]}]
+    bundle.config["hooks"] = {kind: after_a_failure(kind) for kind in ("poststart", "poststop")}
+    runtime.create("warned", bundle.save("true"))
+    started = runtime.run("start", "warned")
+    eventually(lambda: runtime.state("warned")["status"] == "stopped", "the end of true")
+    deleted = runtime.run("delete", "warned")
+    for done, kind in ((started, "poststart"), (deleted, "poststop")):
+        assert done.code == 0 and f"level=warning msg=\"{kind} hook #0 (/bin/false): exit status 1" in done.err, repr(done)
+    assert (folder / "ran").read_text() == "poststart\npoststop\n"
+
+
 def test_without_pivot_no_unmasked_procfs_can_be_had(runtime, bundle):
     """The kernel mounts a new procfs in a user namespace only where another without masks is in view."""
     for names in bundle.config["process"]["capabilities"].values():

@@ -96,8 +96,8 @@ Result<void> check_terminal(const oci::Spec& spec, const std::string& console_so
 void poststart(const Container& container, const oci::Spec& spec) {
     if (!spec.hooks) return;
     const auto state = container.state_as(Status::running);
-    auto result = runtime::run_hooks(spec.hooks->poststart, "poststart", state);
-    if (!result) log_warning(result.error().message());
+    for (const auto& error : runtime::run_every_hook(spec.hooks->poststart, "poststart", state))
+        log_warning(error.message());
 }
 
 }  // namespace corten::runtime_cli

@@ -31,7 +31,7 @@ Result<void> check_terminal(const oci::Spec& spec, const std::string& console_so
                             bool detached);
 /// The record without what only the process has: pid, start time and cgroup.
 Record record_of(const oci::Spec& spec, const std::string& id, const std::string& bundle);
-/// Runs the hooks; one that fails is logged.
+/// Runs all of the hooks; those that fail are logged.
 void poststart(const Container& container, const oci::Spec& spec);
 
 }  // namespace corten::runtime_cli

@@ -194,10 +194,9 @@ Result<void> Container::destroy(const std::vector<oci::Hook>& poststop) const {
     TRY(sys::remove_file(start_socket()));
     TRY(sys::remove_file(directory_ + "/config.json"));
     TRY(sys::remove_tree(directory_));
-    if (poststop.empty()) return {};
-    auto hooks = runtime::run_hooks(poststop, "poststop", state_as(Status::stopped));
-    // The specification: an error of these is logged and the deletion goes on.
-    if (!hooks) log_warning(hooks.error().message());
+    for (const auto& error :
+         runtime::run_every_hook(poststop, "poststop", state_as(Status::stopped)))
+        log_warning(error.message());
     return {};
 }
 

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <functional>
 
 namespace corten::runtime {
 namespace {
@@ -60,16 +61,40 @@ Result<void> run_hook(const oci::Hook& hook, const std::string& state) {
     return fail(ErrorKind::io, "exit status {}, {}", status.code, output_of(out));
 }
 
+/// Runs them in order until `failed`, which is given each one's error, wants no more.
+void run_until(const std::vector<oci::Hook>& hooks, std::string_view kind, const oci::State& state,
+               const std::function<bool(Error)>& failed) {
+    if (hooks.empty()) return;
+    const auto text = dump_json(to_json(state));
+    for (std::size_t i = 0; i < hooks.size(); ++i) {
+        auto result = run_hook(hooks[i], text);
+        if (result) continue;
+        if (failed(std::move(result).error().context(
+                fmt::format("{} hook #{} ({})", kind, i, hooks[i].path))))
+            return;
+    }
+}
+
 }  // namespace
 
 Result<void> run_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind,
                        const oci::State& state) {
-    if (hooks.empty()) return {};
-    const auto text = dump_json(to_json(state));
-    for (std::size_t i = 0; i < hooks.size(); ++i)
-        TRY(run_hook(hooks[i], text)
-                .context(fmt::format("{} hook #{} ({})", kind, i, hooks[i].path)));
-    return {};
+    Result<void> result;
+    run_until(hooks, kind, state, [&](Error error) {
+        result = std::move(error);
+        return true;
+    });
+    return result;
+}
+
+std::vector<Error> run_every_hook(const std::vector<oci::Hook>& hooks, std::string_view kind,
+                                  const oci::State& state) {
+    std::vector<Error> errors;
+    run_until(hooks, kind, state, [&](Error error) {
+        errors.push_back(std::move(error));
+        return false;
+    });
+    return errors;
 }
 
 }  // namespace corten::runtime

@@ -14,4 +14,9 @@ namespace corten::runtime {
 Result<void> run_hooks(const std::vector<oci::Hook>& hooks, std::string_view kind,
                        const oci::State& state);
 
+/// As the specification wants it of poststart and poststop, where a hook that fails neither ends
+/// the lifecycle nor keeps the hooks after it from running. What failed, in the order of the list.
+std::vector<Error> run_every_hook(const std::vector<oci::Hook>& hooks, std::string_view kind,
+                                  const oci::State& state);
+
 }  // namespace corten::runtime
