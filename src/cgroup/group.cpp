@@ -81,9 +81,11 @@ Result<void> refuse_if_in_use(const std::string& directory) {
         return fail_errno("take over cgroup {}", directory);
     const auto frozen = read_control(directory, "freezer.state").value_or("");
     if (frozen == "FROZEN" || read_number(directory, "cgroup.freeze").value_or(0) == 1)
-        return fail(ErrorKind::conflict, "cgroup {} is frozen: thaw it first", directory);
+        return fail(ErrorKind::conflict, "container's cgroup unexpectedly frozen: thaw {} first",
+                    directory);
     if (!TRY(read_control(directory, "cgroup.procs")).empty())
-        return fail(ErrorKind::conflict, "cgroup {} is in use: processes are in it", directory);
+        return fail(ErrorKind::conflict, "container's cgroup is not empty: processes are in {}",
+                    directory);
     return {};
 }
 

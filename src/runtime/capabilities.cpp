@@ -53,6 +53,13 @@ private:
     std::set<std::string> refused_;
 };
 
+std::vector<std::string> names_of(std::uint64_t set) {
+    std::vector<std::string> names;
+    for (std::size_t n = 0; n < oci::capability_names().size(); ++n)
+        if ((set >> n & 1) != 0) names.push_back(oci::capability_names()[n]);
+    return names;
+}
+
 Result<void> clear_ambient_set() {
     if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 && errno != EINVAL)
         return fail_errno("clear the ambient capabilities");
@@ -73,6 +80,11 @@ CapabilitySets resolve_capabilities(const oci::LinuxCapabilities& wanted,
     for (const auto& name : resolver.refused())
         warnings.push_back(
             fmt::format("process.capabilities: {} cannot be granted here, ignoring", name));
+    // The kernel's own rule (capabilities(7)).
+    for (const auto& name : names_of(sets.ambient & ~(sets.permitted & sets.inheritable)))
+        warnings.push_back(fmt::format(
+            "can't raise ambient capability {}: it is not both permitted and inheritable", name));
+    sets.ambient &= sets.permitted & sets.inheritable;
     return sets;
 }
 
@@ -104,8 +116,7 @@ Result<void> set_capabilities(const CapabilitySets& sets) {
     TRY(clear_ambient_set());
     for (unsigned long n = 0; n < 64; ++n)
         if ((sets.ambient >> n & 1) != 0 &&
-            ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, n, 0, 0) < 0 && errno != EPERM)
-            // EPERM: it is not permitted or not inheritable, then it has no ambient effect either.
+            ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, n, 0, 0) < 0)
             return fail_errno("raise {} in the ambient set", oci::capability_names()[n]);
     return {};
 }

@@ -65,6 +65,18 @@ TEST(Capabilities, KnowTheirNumbers) {
     EXPECT_THAT(warnings[0], HasSubstr("CAP_NOPE"));
 }
 
+TEST(Capabilities, AreAmbientOnlyWherePermittedAndInheritable) {
+    std::vector<std::string> warnings;
+    const auto sets = resolve_capabilities({.bounding = {"CAP_KILL", "CAP_CHOWN"},
+                                            .inheritable = {"CAP_KILL"},
+                                            .permitted = {"CAP_KILL", "CAP_CHOWN"},
+                                            .ambient = {"CAP_KILL", "CAP_CHOWN"}},
+                                           warnings);
+    EXPECT_EQ(sets.ambient, 1ULL << *capability_number("CAP_KILL"));
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_THAT(warnings[0], HasSubstr("can't raise ambient capability CAP_CHOWN: "));
+}
+
 TEST(Channel, ErrorsKeepTheirKindAndNumber) {
     const auto back = unpack(pack(Error::from_errno(ENOENT, "open x")));
     EXPECT_EQ(back.kind(), ErrorKind::not_found);
