@@ -103,8 +103,70 @@ def test_a_failing_hook_of_start_or_delete_is_a_warning_and_the_rest_run(runtime
     eventually(lambda: runtime.state("warned")["status"] == "stopped", "the end of true")
     deleted = runtime.run("delete", "warned")
     for done, kind in ((started, "poststart"), (deleted, "poststop")):
-        assert done.code == 0 and f"level=warning msg=\"{kind} hook #0 (/bin/false): exit status 1" in done.err, repr(done)
+        assert done.code == 0 and f"level=warning msg=\"error running {kind} hook #0: /bin/false: exit status 1" in done.err, repr(done)
     assert (folder / "ran").read_text() == "poststart\npoststop\n"
+
+
+def test_start_container_hook_without_environment_has_that_of_the_process(runtime, bundle):
+    bundle.config["process"]["env"] = ["PATH=/bin", "COLOUR=green"]
+    bundle.config["hooks"] = {"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "env > /tmp/seen"]},
+                                                 {"path": "/bin/sh", "args": ["sh", "-c", "busybox env > /tmp/own"], "env": ["PATH=/bin"]}]}
+    runtime.ok("run", "--bundle", bundle.save("true").path, "hooked")
+    seen, own = ((bundle.root / "tmp" / name).read_text() for name in ("seen", "own"))
+    assert "COLOUR=green\n" in seen and "HOME=/root\n" in seen
+    assert "COLOUR" not in own
+
+
+def test_a_variable_that_is_given_twice_has_its_last_value_once(runtime, bundle):
+    bundle.config["process"]["env"] += ["COLOUR=green", "SHAPE=round", "COLOUR=", "HOME=", "HOME=/tmp"]
+    lines = runtime.output("vars", bundle.save("env")).splitlines()
+    assert sorted(lines) == ["COLOUR=", "HOME=/tmp", "PATH=/bin", "SHAPE=round", "TERM=xterm"]
+
+
+@pytest.mark.parametrize("user_namespace", [False, True], ids=["", "userns"])
+def test_bind_of_a_place_in_the_root_takes_the_mounts_before_it_along(runtime, open_folder, user_namespace):
+    bundle = Bundle(open_folder / "bundle")
+    if user_namespace:
+        bundle.config["linux"]["namespaces"].append({"type": "user"})
+        bundle.config["linux"].update({f"{kind}Mappings": [{"containerID": 0, "hostID": 100000, "size": 65536}] for kind in ("uid", "gid")})
+        subprocess.run(["chown", "-R", "100000:100000", str(bundle.root)], check=True)
+    (open_folder / "given").mkdir()
+    (open_folder / "given" / "file").write_text("below")
+    bundle.mount("/first", open_folder / "given")
+    bundle.mount("/second", bundle.root / "first", options=("rbind",))
+    assert runtime.output("order", bundle.save("cat", "/second/file")) == "below"
+
+
+def test_a_path_that_is_masked_twice_is_masked_once(runtime, bundle):
+    (bundle.root / "etc" / "secret").mkdir()
+    bundle.config["linux"]["maskedPaths"] += ["/etc/secret", "/etc/secret/", "/etc//secret"]
+    mounts = runtime.output("masked", bundle.save("cat", "/proc/self/mounts"))
+    assert [line.split()[1] for line in mounts.splitlines()].count("/etc/secret") == 1
+
+
+@pytest.mark.parametrize("signal", ["HUP", "INT", "QUIT", "TERM"])
+def test_signal_ends_a_container_that_was_not_started(runtime, bundle, signal):
+    runtime.create("waiting", bundle.save("sleep", "1000"))
+    runtime.ok("kill", "waiting", signal)
+    eventually(lambda: runtime.state("waiting")["status"] == "stopped", "its end")
+
+
+def test_exec_runs_under_the_memory_policy_of_the_container(runtime, bundle):
+    if not Path("/proc/self/numa_maps").exists():
+        pytest.skip("this kernel has no CONFIG_NUMA")
+    bundle.config["linux"]["memoryPolicy"] = {"mode": "MPOL_PREFERRED", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]}
+    runtime.start("numa", bundle.save("sleep", "1000"))
+    assert "prefer=static:0" in runtime.ok("exec", "numa", "cat", "/proc/self/numa_maps")
+
+
+def test_list_says_when_the_root_it_was_given_is_not_there(runtime, folder):
+    runtime.fails("list", says=f"--root: {folder}/state does not exist")
+
+
+def test_help_of_a_command_that_does_not_exist_is_an_error(runtime):
+    for words in (("foo",), ("foo", "-h")):
+        runtime.fails(*words, says="'foo': there is no such command")
+    assert "checkpoint" in runtime.ok("--help")
 
 
 def test_without_pivot_no_unmasked_procfs_can_be_had(runtime, bundle):

@@ -96,6 +96,19 @@ Result<void> check_terminal(const oci::Process& process, const ExecOptions& opti
     return {};
 }
 
+Result<cgroup::Group> sub_group(const Container& container, const std::string& path) {
+    if (path.find(':') != std::string::npos)
+        return fail(ErrorKind::not_built, "--cgroup: {}: a group per controller is not built",
+                    path);
+    const auto parts = split(path, '/');
+    if (std::ranges::find(parts, "..") != parts.end())
+        return fail(ErrorKind::invalid,
+                    "--cgroup: bad sub cgroup path: {} is not a sub cgroup path", path);
+    const auto layout = TRY(cgroup::Layout::detect());
+    return cgroup::Group::open(layout, container.record().cgroup_path + "/" + path)
+        .context("--cgroup");
+}
+
 Result<runtime::ExecRequest> request_for(const Global& global, const ExecOptions& options,
                                          const Container& container) {
     const auto spec = TRY(container.spec());
@@ -104,13 +117,10 @@ Result<runtime::ExecRequest> request_for(const Global& global, const ExecOptions
     TRY(check_terminal(request.process, options));
     request.container = TRY(container.process());
     request.cgroup = TRY(container.cgroup());
-    if (!options.cgroup.empty()) {
-        const auto layout = TRY(cgroup::Layout::detect());
-        const auto path = container.record().cgroup_path + "/" + options.cgroup;
-        request.cgroup = TRY(cgroup::Group::open(layout, path).context("--cgroup"));
-    }
+    if (!options.cgroup.empty()) request.cgroup = TRY(sub_group(container, options.cgroup));
     request.seccomp = spec.linux_section.seccomp;
     request.personality = spec.linux_section.personality;
+    request.memory_policy = spec.linux_section.memory_policy;
     if (request.seccomp) request.seccomp_program = cached_filter(global, *request.seccomp);
     request.stdio = {FdView(STDIN_FILENO), FdView(STDOUT_FILENO), FdView(STDERR_FILENO)};
     request.stdio.keep_line_ends = options.console_socket.empty();  // ours shows them

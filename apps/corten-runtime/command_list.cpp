@@ -107,6 +107,9 @@ Result<int> state(const Global& global, const std::string& id) {
 Result<int> list(const Global& global, const std::string& format, bool quiet) {
     if (format != "table" && format != "json")
         return fail(ErrorKind::invalid, "invalid format option");
+    // The usual one is made with the first container; another that is missing is a mistyped name.
+    if (global.root != default_root() && !sys::exists(global.root))
+        return fail(ErrorKind::not_found, "--root: {} does not exist", global.root);
     std::vector<Shown> all;
     for (const auto& id : TRY(Container::ids(global))) {
         auto shown = load_and_show(global, id);

@@ -260,8 +260,9 @@ std::string_view command_of(int argc, char** argv) {
     return "";
 }
 
-/// Only what can be called: describing all commands takes longer than most of them.
-void add_commands(Program& program, std::string_view name) {
+/// Only what can be called: describing all commands takes longer than most of them. Without a name
+/// (the program's own help) it is all of them.
+Result<void> add_commands(Program& program, std::string_view name) {
     const std::pair<std::string_view, void (*)(Program&)> groups[] = {
         {"create run", add_create_and_run},
         {"start pause resume state delete kill", add_lifecycle},
@@ -272,14 +273,17 @@ void add_commands(Program& program, std::string_view name) {
         {"checkpoint restore", add_criu}};
     const bool known = std::ranges::any_of(
         groups, [&](const auto& group) { return lists_word(group.first, name); });
+    if (!known && !name.empty())
+        return fail(ErrorKind::invalid, "No help topic for '{}': there is no such command", name);
     for (const auto& [names, add] : groups)
         if (!known || lists_word(names, name)) add(program);
+    return {};
 }
 
 Result<int> run_program(int argc, char** argv) {
     Program program;
     add_globals(program);
-    add_commands(program, command_of(argc, argv));
+    TRY(add_commands(program, command_of(argc, argv)));
     program.app.set_version_flag("-v,--version",
                                  fmt::format("corten-runtime version {}\nspec: {}", CORTEN_VERSION,
                                              oci::runtime_spec_version));

@@ -40,6 +40,7 @@ struct ExecPlan {
     Fd root;             ///< the container's root when it shares the caller's mount namespace
     bool die_with_parent = false;
     std::optional<oci::LinuxPersonality> personality;
+    std::optional<oci::LinuxMemoryPolicy> memory_policy;
 };
 
 constexpr std::array<std::string_view, 8> all_types{"user", "pid",    "network", "mount",
@@ -127,6 +128,7 @@ Result<void> ExecChild::prepare() {
     TRY(new_session_keyring(plan_.process.container_id));
     TRY(take_terminal());
     if (plan_.personality) TRY(apply_personality(*plan_.personality));
+    if (plan_.memory_policy) TRY(apply_memory_policy(*plan_.memory_policy));
     TRY(apply_scheduling(plan_.process.process));
     TRY(enter_cwd(plan_.process));
     complete_environment(plan_.process);
@@ -189,6 +191,7 @@ Result<ExecPlan> make_exec_plan(ExecRequest& request) {
     plan.cgroup = std::move(request.cgroup);
     plan.die_with_parent = request.die_with_parent;
     plan.personality = std::move(request.personality);
+    plan.memory_policy = std::move(request.memory_policy);
     const auto pid = plan.container.pid();
     plan.namespaces = TRY(namespaces_to_join(pid));
     if ((plan.namespaces & CLONE_NEWNS) == 0)

@@ -70,7 +70,7 @@ void run_until(const std::vector<oci::Hook>& hooks, std::string_view kind, const
         auto result = run_hook(hooks[i], text);
         if (result) continue;
         if (failed(std::move(result).error().context(
-                fmt::format("{} hook #{} ({})", kind, i, hooks[i].path))))
+                fmt::format("error running {} hook #{}: {}", kind, i, hooks[i].path))))
             return;
     }
 }

@@ -258,7 +258,17 @@ Result<void> Init::report_ready() {
     return {};
 }
 
+/// The first process of a pid namespace gets only signals that it handles, but until the program is
+/// there, these shall end it. The handlers are gone with execve.
+void end_at_signals() {
+    struct ::sigaction action{};
+    action.sa_handler = [](int signal) { ::_exit(128 + signal); };
+    for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM})
+        ::sigaction(signal, &action, nullptr);
+}
+
 Result<void> Init::wait_for_start() {
+    end_at_signals();
     if (!plan_.start_listener) {
         const auto order = TRY(receive(control_));
         if (order.closed || order.signal != Signal::start)
@@ -282,6 +292,15 @@ Result<void> Init::wait_for_starter() {
     return {};
 }
 
+/// As in runc, the hooks that run in the container and name no environment have that of the
+/// process.
+std::vector<oci::Hook> with_environment(std::vector<oci::Hook> hooks,
+                                        const std::vector<std::string>& environment) {
+    for (auto& hook : hooks)
+        if (hook.env.empty()) hook.env = environment;
+    return hooks;
+}
+
 Result<void> Init::wait_and_enter() {
     TRY(wait_for_start());
     TRY(apply_rlimits(plan_.process.rlimits));
@@ -294,7 +313,9 @@ Result<void> Init::wait_and_enter() {
                                .pid = ::getpid(),
                                .bundle = plan_.bundle,
                                .annotations = plan_.spec.annotations};
-        TRY(run_hooks(plan_.spec.hooks->start_container, "startContainer", state));
+        TRY(run_hooks(
+            with_environment(plan_.spec.hooks->start_container, plan_.process.process.env),
+            "startContainer", state));
     }
     // A change of user clears it.
     if (plan_.die_with_parent && !plan_.start_listener) ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

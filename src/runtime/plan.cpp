@@ -81,19 +81,46 @@ Result<NamespacePlan> plan_namespaces(LaunchRequest& request) {
 
 }  // namespace
 
-Result<void> open_bind_source(MountPlan& plan, const std::string& bundle) {
-    // Relative sources are relative to the bundle.
+namespace {
+
+/// A relative source is relative to the bundle.
+Result<Fd> open_source(const MountPlan& plan, const std::string& bundle) {
     const auto source =
         plan.source.starts_with('/') ? plan.source : fmt::format("{}/{}", bundle, plan.source);
     const int follow = plan.options.src_no_follow || plan.options.copy_symlink ? O_NOFOLLOW : 0;
-    const Fd at = plan.source_object ? std::move(plan.source_object)
-                                     : TRY(sys::open(source, O_PATH | follow));
+    return sys::open(source, O_PATH | follow);
+}
+
+/// By which path the kernel knows what is open.
+Result<std::string> path_of(FdView open) {
+    char path[PATH_MAX];
+    const ssize_t n =
+        ::readlink(fmt::format("/proc/self/fd/{}", open.raw()).c_str(), path, sizeof path);
+    if (n < 0) return fail_errno("path of a descriptor");
+    return std::string(path, static_cast<std::size_t>(n));
+}
+
+/// Whether the source is in the directory that is to become the root.
+Result<bool> is_in_root(const MountPlan& mount, const LaunchPlan& launch) {
+    if (launch.root_mount || mount.source_object) return false;
+    const auto source = open_source(mount, launch.bundle);
+    const auto root = sys::open(launch.root_path, O_PATH | O_DIRECTORY);
+    if (!source || !root) return false;  // whoever needs them says what is wrong with them
+    const auto inside = TRY(path_of(*root));
+    return (TRY(path_of(*source)) + "/").starts_with(inside + "/");
+}
+
+}  // namespace
+
+Result<void> open_bind_source(MountPlan& plan, const std::string& bundle) {
+    const Fd at =
+        plan.source_object ? std::move(plan.source_object) : TRY(open_source(plan, bundle));
     struct ::stat info{};
-    if (::fstat(at.raw(), &info) < 0) return fail_errno("{}", source);
+    if (::fstat(at.raw(), &info) < 0) return fail_errno("{}", plan.source);
     if (plan.options.copy_symlink && S_ISLNK(info.st_mode)) {
         char target[PATH_MAX];
         const ssize_t n = ::readlinkat(at.raw(), "", target, sizeof target);
-        if (n < 0) return fail_errno("read link {}", source);
+        if (n < 0) return fail_errno("read link {}", plan.source);
         plan.link.assign(target, static_cast<std::size_t>(n));
         return {};
     }
@@ -141,6 +168,8 @@ Result<MountPlan> plan_mount(const oci::Mount& mount, std::size_t index, const L
     }
     // An ordinary user may copy mounts only in a namespace of its own: the new process does it.
     if (!plan.options.bind || ::geteuid() != 0) return plan;
+    // The mounts before this one are part of it: the new process opens it in its turn.
+    if (TRY(is_in_root(plan, launch))) return plan;
     auto opened = open_bind_source(plan, launch.bundle);
     // It may come with a mount before this one: then the new process finds it.
     if (!opened && opened.error().number() == ENOENT) return plan;

@@ -17,6 +17,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ranges>
+#include <set>
 
 namespace corten::runtime {
 namespace {
@@ -99,6 +101,13 @@ Error exec_error(const std::string& name, int number, std::string_view detail) {
 
 Error exec_error(const std::string& name, int number) {
     return exec_error(name, number, lower(std::strerror(number)));
+}
+
+/// The kernel's answer, where the program itself was found (an interpreter may be missing).
+Error execve_error(const std::string& name, int number) {
+    const auto kind = Error::from_errno(number, "").kind();
+    return Error(kind, fmt::format("exec {}: {}", name, lower(std::strerror(number))))
+        .with_number(number);
 }
 
 /// 0 when it can be executed.
@@ -224,8 +233,20 @@ Result<void> enter_cwd(ProcessPlan& plan) {
     return {};
 }
 
+/// A name that stands twice would have one value in a shell and the other in a program that takes
+/// the first.
+void keep_last_of_each_name(std::vector<std::string>& env) {
+    std::set<std::string> seen;
+    std::vector<std::string> kept;
+    for (auto& entry : std::views::reverse(env))
+        if (seen.emplace(split_once(entry, '=').first).second) kept.push_back(std::move(entry));
+    std::ranges::reverse(kept);
+    env = std::move(kept);
+}
+
 void complete_environment(ProcessPlan& plan) {
     auto& env = plan.process.env;
+    keep_last_of_each_name(env);
     const auto* home = find_variable(env, "HOME");
     if (home != nullptr && home->size() > 5) return;
     std::erase_if(env, [](const std::string& entry) { return entry.starts_with("HOME="); });
@@ -264,7 +285,7 @@ Error execute(const ProcessPlan& plan) {
     const auto arguments = pointers(plan.process.args);
     const auto environment = pointers(plan.process.env);
     ::execve(plan.program.c_str(), arguments.data(), environment.data());
-    return exec_error(plan.process.args[0], errno);
+    return execve_error(plan.process.args[0], errno);
 }
 
 }  // namespace corten::runtime

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <set>
 
 namespace corten::runtime {
 namespace {
@@ -126,7 +127,9 @@ Result<void> protect_paths(FdView root, LaunchPlan& plan) {
         if (at) TRY(make_read_only(at).context(fmt::format("linux.readonlyPaths: {}", path)));
     }
     Mask mask(std::move(plan.null_mount));
+    std::set<std::string> masked;
     for (const auto& path : plan.spec.linux_section.masked_paths) {
+        if (!masked.insert(clean_path(path)).second) continue;
         const Fd at = TRY(finder.find(path).context("linux.maskedPaths"));
         if (at) TRY(mask.hide(at).context(fmt::format("linux.maskedPaths: {}", path)));
     }

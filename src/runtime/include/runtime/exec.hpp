@@ -23,7 +23,8 @@ struct ExecRequest {
     /// The container's seccomp section, or a compiled program of it. Both empty: no filter.
     std::optional<oci::LinuxSeccomp> seccomp;
     Fd seccomp_program;
-    std::optional<oci::LinuxPersonality> personality;  ///< the container's
+    std::optional<oci::LinuxPersonality> personality;     ///< the container's
+    std::optional<oci::LinuxMemoryPolicy> memory_policy;  ///< the container's
     Stdio stdio;
     int preserve_fds = 0;
     bool die_with_parent = false;
