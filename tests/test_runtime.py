@@ -117,6 +117,14 @@ def test_start_container_hook_without_environment_has_that_of_the_process(runtim
     assert "COLOUR" not in own
 
 
+def test_hook_on_the_host_without_environment_has_that_of_the_runtime(runtime, bundle, folder):
+    bundle.config["hooks"] = {kind: [{"path": "/bin/sh", "args": ["sh", "-c", f"echo {kind} $COLOUR >> {folder}/seen"], **more}]
+                              for kind, more in (("createRuntime", {}), ("createContainer", {}), ("poststart", {"env": ["SHAPE=round"]}),
+                                                 ("poststop", {}))}
+    runtime.ok("run", "--bundle", bundle.save("true").path, "hooked", env={**os.environ, "COLOUR": "green"})
+    assert (folder / "seen").read_text().splitlines() == ["createRuntime green", "createContainer green", "poststart", "poststop green"]
+
+
 def test_a_variable_that_is_given_twice_has_its_last_value_once(runtime, bundle):
     bundle.config["process"]["env"] += ["COLOUR=green", "SHAPE=round", "COLOUR=", "HOME=", "HOME=/tmp"]
     lines = runtime.output("vars", bundle.save("env")).splitlines()
@@ -135,6 +143,25 @@ def test_bind_of_a_place_in_the_root_takes_the_mounts_before_it_along(runtime, o
     bundle.mount("/first", open_folder / "given")
     bundle.mount("/second", bundle.root / "first", options=("rbind",))
     assert runtime.output("order", bundle.save("cat", "/second/file")) == "below"
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["deleted", "not-created"])
+def test_without_a_mount_namespace_the_mounts_go_with_the_container(runtime, bundle, folder, fails):
+    """What is left would be the host's: who removed the bundle would remove the files behind a bind."""
+    (folder / "given").mkdir()
+    bundle.config["linux"]["namespaces"].remove({"type": "mount"})
+    bundle.config["linux"].update(maskedPaths=[], readonlyPaths=[])
+    bundle.config["mounts"] = [{"destination": "/proc", "type": "proc", "source": "proc"}]
+    bundle.mount("/given", folder / "given")
+    if fails:
+        bundle.config["hooks"] = {"createContainer": [{"path": "/bin/false"}]}
+    bundle.save("sleep", "1000")
+    create, delete = (" ".join(runtime.argv(*words)) for words in (("create", "--bundle", bundle.path, "bare"), ("delete", "-f", "bare")))
+    count = f"grep -c ' {bundle.root}' /proc/self/mountinfo"
+    # In a mount namespace that stands for the host's.
+    script = f"{create} > /dev/null 2>&1 < /dev/null; {count}; {delete}; {count}"
+    done = subprocess.run(["unshare", "-m", "--propagation", "private", "sh", "-c", script], stdout=subprocess.PIPE, text=True, timeout=60)
+    assert done.stdout.split() == ["0" if fails else "3", "0"]
 
 
 def test_a_path_that_is_masked_twice_is_masked_once(runtime, bundle):
@@ -157,6 +184,20 @@ def test_exec_runs_under_the_memory_policy_of_the_container(runtime, bundle):
     bundle.config["linux"]["memoryPolicy"] = {"mode": "MPOL_PREFERRED", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]}
     runtime.start("numa", bundle.save("sleep", "1000"))
     assert "prefer=static:0" in runtime.ok("exec", "numa", "cat", "/proc/self/numa_maps")
+
+
+def test_exec_enters_groups_below_the_containers(runtime, bundle):
+    runtime.start("groups", bundle.save("sleep", "1000"))
+    found = cgroups.paths(runtime.state("groups")["pid"])
+    if cgroups.is_v2():
+        pytest.skip("cgroup v2 has one hierarchy for all controllers")
+    for controller in ("memory", "pids"):
+        (found[controller] / "sub").mkdir()
+    output = runtime.ok("exec", "--cgroup", "memory:sub", "--cgroup", "pids:/sub", "groups", "cat", "/proc/self/cgroup")
+    assert {line.split(":")[1] for line in output.splitlines() if line.endswith("/sub")} == {"memory", "pids"}
+    for asked, says in ((["sub"], "adding pid to cgroup"), (["what:sub"], "unknown controller what"),
+                        (["sub", "pids:sub"], "needs its controllers")):
+        runtime.fails("exec", *[word for entry in asked for word in ("--cgroup", entry)], "groups", "true", says=says, code=255)
 
 
 def test_list_says_when_the_root_it_was_given_is_not_there(runtime, folder):

@@ -108,6 +108,8 @@ INVALID = [
     ("linux.sysctl.kernel.core_pattern", {"linux.sysctl": {"kernel.core_pattern": CORE_PATTERN}}),
     ("linux.sysctl.net/../kernel/core_pattern", {"linux.sysctl": {"net/../kernel/core_pattern": CORE_PATTERN}}),
     ("linux.sysctl./proc/sys/kernel/core_pattern", {"linux.sysctl": {"/proc/sys/kernel/core_pattern": CORE_PATTERN}}),
+    ("linux.sysctl.kernel.hostname", {"linux.sysctl": {"kernel.hostname": "other"}}),
+    ("linux.sysctl.kernel.domainname", {"linux.sysctl": {"kernel.domainname": "other"}, "domainname": "one"}),
     ("linux.sysctl.net.ipv4.no_such", {"linux.sysctl": {"net.ipv4.no_such": "1"}}),
     ("linux.sysctl.net.ipv4.ip_forward", {"linux.sysctl": {"net.ipv4.ip_forward": "many"}}),
     ("linux.sysctl.net.ipv4.ip_default_ttl",

@@ -43,6 +43,7 @@ Result<Record> record_of_created(const runtime::Created& created, const oci::Spe
     record.pid = created.init.process().pid();
     record.pid_start_time = TRY(process_start_time(record.pid));
     record.cgroup_path = created.cgroup.valid() ? created.cgroup.path() : "";
+    record.mounts_on_host = created.mounts_on_host;
     return record;
 }
 
@@ -108,6 +109,8 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
     undo.add([&] {
         created.init = sys::OwnedChild();  // reaped before its group goes
         created.cgroup.remove().ignore();
+        if (created.mounts_on_host)
+            take_mounts_away(record_of(spec, options.id, bundle).rootfs).ignore();
     });
     log_debug(fmt::format("container {}: process {}, control group \"{}\"", options.id,
                           created.init.process().pid(), created.cgroup.path()));

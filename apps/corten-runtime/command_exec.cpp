@@ -96,17 +96,20 @@ Result<void> check_terminal(const oci::Process& process, const ExecOptions& opti
     return {};
 }
 
-Result<cgroup::Group> sub_group(const Container& container, const std::string& path) {
-    if (path.find(':') != std::string::npos)
-        return fail(ErrorKind::not_built, "--cgroup: {}: a group per controller is not built",
-                    path);
-    const auto parts = split(path, '/');
-    if (std::ranges::find(parts, "..") != parts.end())
-        return fail(ErrorKind::invalid,
-                    "--cgroup: bad sub cgroup path: {} is not a sub cgroup path", path);
-    const auto layout = TRY(cgroup::Layout::detect());
-    return cgroup::Group::open(layout, container.record().cgroup_path + "/" + path)
-        .context("--cgroup");
+/// The container's group, or what was asked for below it.
+Result<cgroup::Group> group_for(const Container& container, const std::vector<std::string>& asked) {
+    auto group = TRY(container.cgroup());
+    for (const auto& entry : asked) {
+        const bool for_all = entry.find(':') == std::string::npos;
+        if (for_all && asked.size() > 1)
+            return fail(ErrorKind::invalid,
+                        "--cgroup: {}: one of several needs its controllers and a colon before it",
+                        entry);
+        const auto [controllers, path] = split_once(entry, ':');
+        group = TRY((for_all ? group.below({}, entry) : group.below(split(controllers, ','), path))
+                        .context("--cgroup"));
+    }
+    return group;
 }
 
 Result<runtime::ExecRequest> request_for(const Global& global, const ExecOptions& options,
@@ -116,8 +119,7 @@ Result<runtime::ExecRequest> request_for(const Global& global, const ExecOptions
     request.process = TRY(process_from(options, spec));
     TRY(check_terminal(request.process, options));
     request.container = TRY(container.process());
-    request.cgroup = TRY(container.cgroup());
-    if (!options.cgroup.empty()) request.cgroup = TRY(sub_group(container, options.cgroup));
+    request.cgroup = TRY(group_for(container, options.cgroups));
     request.seccomp = spec.linux_section.seccomp;
     request.personality = spec.linux_section.personality;
     request.memory_policy = spec.linux_section.memory_policy;

@@ -134,7 +134,8 @@ void add_exec(Program& program) {
     sub->add_flag("--no-new-privs", options->no_new_privs);
     sub->add_option("-c,--cap", options->capabilities)->allow_extra_args(false);
     sub->add_option("--preserve-fds", options->preserve_fds)->check(CLI::Range(0, 4096));
-    sub->add_option("--cgroup", options->cgroup);
+    sub->add_option("--cgroup", options->cgroups, "[controller,...:]path below the container's")
+        ->allow_extra_args(false);
     sub->add_flag("--ignore-paused", options->ignore_paused);
     add_id(sub, options->id);
 }

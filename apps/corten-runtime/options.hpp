@@ -52,7 +52,7 @@ struct ExecOptions {
     bool no_new_privs = false;
     std::vector<std::string> capabilities;
     int preserve_fds = 0;
-    std::string cgroup;
+    std::vector<std::string> cgroups;  ///< "PATH" or "CONTROLLER[,CONTROLLER…]:PATH"
     bool ignore_paused = false;
 };
 

@@ -8,6 +8,8 @@
 #include <runtime/hooks.hpp>
 #include <runtime/rights.hpp>
 #include <sys/file.hpp>
+#include <sys/mount.h>
+#include <sys/mount.hpp>
 #include <sys/socket.hpp>
 #include <sys/stat.h>
 
@@ -183,6 +185,13 @@ Result<void> Container::destroy() const {
     return destroy(hooks ? configuration->hooks->poststop : std::vector<oci::Hook>());
 }
 
+Result<void> take_mounts_away(const std::string& root) {
+    const auto gone = sys::unmount_at(root, MNT_DETACH | UMOUNT_NOFOLLOW);
+    // EINVAL: somebody did it by hand, or it is of another mount namespace than ours.
+    if (gone || gone.error().number() == EINVAL || gone.error().number() == ENOENT) return {};
+    return gone.error();
+}
+
 Result<void> Container::destroy(const std::vector<oci::Hook>& poststop) const {
     const auto group = TRY(cgroup());
     if (group.valid()) {
@@ -190,6 +199,7 @@ Result<void> Container::destroy(const std::vector<oci::Hook>& poststop) const {
         if (!record_.systemd_unit.empty()) TRY(stop_scope(record_.systemd_unit));
         TRY(group.remove());
     }
+    if (record_.mounts_on_host) TRY(take_mounts_away(record_.rootfs));
     // The record last: what is left after a failure can be deleted again.
     TRY(sys::remove_file(start_socket()));
     TRY(sys::remove_file(directory_ + "/config.json"));

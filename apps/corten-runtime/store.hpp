@@ -30,6 +30,7 @@ struct Record {
     std::string cgroup_path;
     std::string systemd_unit;  ///< the scope that the cgroup is of, if systemd made it
     bool rootless = false;
+    bool mounts_on_host = false;  ///< a mount on rootfs that is to go with the container
     std::map<std::string, std::string> annotations;
     static constexpr void fields(auto visit) {
         visit(field("ociVersion", &Record::oci_version), field("id", &Record::id),
@@ -38,7 +39,9 @@ struct Record {
               field("created", &Record::created), field("owner", &Record::owner),
               field("cgroupPath", &Record::cgroup_path),
               omit_empty("systemdUnit", &Record::systemd_unit),
-              field("rootless", &Record::rootless), field("annotations", &Record::annotations));
+              field("rootless", &Record::rootless),
+              omit_empty("mountsOnHost", &Record::mounts_on_host),
+              field("annotations", &Record::annotations));
     }
 };
 
@@ -49,6 +52,8 @@ std::string_view to_string(Status status);
 Result<void> check_id(std::string_view id);
 
 std::string default_root();
+/// The mount on a container's root, and all below it, of one without a mount namespace.
+Result<void> take_mounts_away(const std::string& root);
 
 class Container {
 public:

@@ -189,6 +189,27 @@ Result<Group> Group::open(const Layout& layout, std::string_view path) {
     return group;
 }
 
+Result<Group> Group::below(const std::vector<std::string>& controllers,
+                           std::string_view path) const {
+    const auto parts = split(path, '/');
+    if (std::ranges::find(parts, "..") != parts.end())
+        return fail(ErrorKind::invalid, "bad sub cgroup path: {} is not a sub cgroup path", path);
+    for (const auto& controller : controllers)
+        if (unified_ || directory(controller).empty())
+            return fail(ErrorKind::invalid, "unknown controller {}", controller);
+    Group group = *this;
+    group.path_ += "/" + std::string(path);
+    for (auto& place : group.directories_) {
+        if (!controllers.empty() &&
+            std::ranges::find_first_of(place.controllers, controllers) == place.controllers.end())
+            continue;
+        place.path += "/" + std::string(path);
+        if (::access(place.path.c_str(), F_OK) < 0)
+            return fail_errno("adding pid to cgroup {}", place.path);
+    }
+    return group;
+}
+
 std::vector<std::string> Group::directories() const {
     std::vector<std::string> paths;
     paths.reserve(directories_.size());

@@ -252,6 +252,12 @@ Result<void> check_sysctl(const Spec& spec) {
         TRY(no_nul(value, field));
         TRY(expect(dotted.find("..") == dotted.npos && !dotted.starts_with('.'), field,
                    "is not a sysctl"));
+        // As runc and crun have it: one name, one place to give it.
+        TRY(expect(dotted != "kernel.hostname", field,
+                   "is not allowed as it conflicts with the OCI \"hostname\" field"));
+        TRY(expect(
+            dotted != "kernel.domainname" || spec.domainname.empty() || spec.domainname == value,
+            field, "conflicts with the OCI \"domainname\" field"));
         const char* type = sysctl_namespace(dotted);
         TRY(expect(type != nullptr, field, "is not in a namespace: it would change the host's"));
         TRY(expect(find_namespace(spec, type) != nullptr, field,

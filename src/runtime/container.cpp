@@ -127,6 +127,7 @@ public:
         watch_.lap("wait for init");
         TRY(keep_namespaces());
         undo_.commit();
+        created_.mounts_on_host = plan_.mounts_on_host();
         created_.warnings = std::move(plan_.warnings);
         return std::move(ours);
     }

@@ -16,6 +16,15 @@ namespace {
 
 constexpr std::size_t most_output = 4096;  // of what a hook wrote, in the error
 
+/// A hook that names none has the runtime's, as runc and crun give it: it may look for programs.
+std::vector<std::string> environment_of(const oci::Hook& hook) {
+    if (!hook.env.empty()) return hook.env;
+    std::vector<std::string> own;
+    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry)
+        own.emplace_back(*entry);
+    return own;
+}
+
 sys::SpawnRequest request_for(const oci::Hook& hook, FdView in, FdView out) {
     sys::SpawnRequest request;
     request.program = hook.path;
@@ -23,7 +32,7 @@ sys::SpawnRequest request_for(const oci::Hook& hook, FdView in, FdView out) {
         request.argv0 = hook.args[0];
         request.arguments.assign(hook.args.begin() + 1, hook.args.end());
     }
-    request.environment = hook.env;
+    request.environment = environment_of(hook);
     request.fds = {{in, STDIN_FILENO}, {out, STDOUT_FILENO}, {out, STDERR_FILENO}};
     return request;
 }

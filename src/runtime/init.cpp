@@ -205,11 +205,11 @@ Result<void> Init::build_tree() {
     return {};
 }
 
-/// After a failure. A mount namespace of our own ends with us, one that was joined keeps what is in
-/// it. The error before this one is the one to tell.
+/// After a failure. A mount namespace of our own ends with us; one that was joined, and the host's,
+/// keep what is in them. The error before this one is the one to tell.
 void Init::take_root_away() const {
-    const bool joined = plan_.namespaces.joins(CLONE_NEWNS) != nullptr;
-    if (!joined || !root_ || root_changed_) return;
+    const bool stays = plan_.namespaces.joins(CLONE_NEWNS) != nullptr || plan_.mounts_on_host();
+    if (!stays || !root_ || root_changed_) return;
     if (::fchdir(root_.raw()) == 0) sys::unmount_at(".", MNT_DETACH).ignore();
 }
 
@@ -292,8 +292,8 @@ Result<void> Init::wait_for_starter() {
     return {};
 }
 
-/// As in runc, the hooks that run in the container and name no environment have that of the
-/// process.
+/// The hooks that are programs of the image have, as in runc, the process' environment where they
+/// name none: the runtime's is none of their business.
 std::vector<oci::Hook> with_environment(std::vector<oci::Hook> hooks,
                                         const std::vector<std::string>& environment) {
     for (auto& hook : hooks)

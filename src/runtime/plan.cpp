@@ -234,6 +234,10 @@ bool LaunchPlan::has_hooks_before_pivot() const {
     return spec.hooks && !(spec.hooks->prestart.empty() && spec.hooks->create_runtime.empty());
 }
 
+bool LaunchPlan::mounts_on_host() const {
+    return !namespaces.own(CLONE_NEWNS) && !mounts.empty() && clean_path(root_path) != "/";
+}
+
 Result<LaunchPlan> make_plan(LaunchRequest request) {
     TRY(leave_out_own_namespaces(request.spec.linux_section.namespaces));
     TRY(oci::validate(request.spec));

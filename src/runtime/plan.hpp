@@ -68,6 +68,8 @@ struct LaunchPlan {
     std::vector<std::string> warnings;
 
     bool has_hooks_before_pivot() const;
+    /// There is something to mount and only the caller's namespace to do it in.
+    bool mounts_on_host() const;
 };
 
 Result<LaunchPlan> make_plan(LaunchRequest request);

@@ -98,11 +98,11 @@ Result<void> move_to_root(FdView root, const std::string& root_path) {
 }  // namespace
 
 Result<Fd> attach_root(LaunchPlan& plan) {
-    if (!plan.namespaces.own(CLONE_NEWNS)) {
-        // Without a mount namespace nothing may be mounted: the directory itself, by chroot.
+    const bool isolated = plan.namespaces.own(CLONE_NEWNS);
+    // The directory itself, by chroot.
+    if (!isolated && !plan.mounts_on_host())
         return sys::open(plan.root_path, O_PATH | O_DIRECTORY).context("root.path");
-    }
-    TRY(cut_propagation(plan));
+    if (isolated) TRY(cut_propagation(plan));
     Fd root = TRY(detached_root(plan).context(fmt::format("root.path: {}", plan.root_path)));
     // pivot_root refuses a shared root, and mounts below it must not propagate while we work.
     TRY(sys::set_mount_attributes(root, {.propagation = MS_PRIVATE}, sys::Depth::recursive));

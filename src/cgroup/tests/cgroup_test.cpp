@@ -107,6 +107,20 @@ TEST_F(FakeTree, WritesV1Limits) {
     EXPECT_EQ(text("/blkio/c/blkio.throttle.read_bps_device"), "8:0 1000");
 }
 
+TEST_F(FakeTree, FindsGroupsBelowByController) {
+    for (const char* name : {"cpu", "memory", "pids", "blkio"})
+        file(fmt::format("/{}/c/x", name), "");
+    file("/memory/c/sub/x", "");
+    const auto group = Group::open(v1(), "/c");
+    const auto below = group->below({"memory"}, "sub");
+    ASSERT_TRUE(below.has_value()) << below.error().message();
+    EXPECT_EQ(below->directory("memory"), root_ + "/memory/c/sub");
+    EXPECT_EQ(below->directory("cpu"), root_ + "/cpu/c");
+    EXPECT_EQ(group->below({}, "sub").error().kind(), ErrorKind::not_found);
+    EXPECT_EQ(group->below({"hugetlb"}, "sub").error().kind(), ErrorKind::invalid);
+    EXPECT_EQ(group->below({"memory"}, "sub/../..").error().kind(), ErrorKind::invalid);
+}
+
 TEST_F(FakeTree, NamesTheKernelOptionOfWhatIsMissing) {
     file("/memory/c/memory.limit_in_bytes", "");
     const auto group = Group::open(v1(), "/c");

@@ -32,6 +32,11 @@ public:
     /// Names a group that exists, in whichever hierarchies have it (a daemon's adoption, `update`).
     static Result<Group> open(const Layout& layout, std::string_view path);
 
+    /// The group at `path` below this one, in the hierarchies of these v1 controllers or, without
+    /// any, in all; in the others it stays this one. invalid when the path leads out or there is no
+    /// such controller, not_found when a hierarchy has nothing there.
+    Result<Group> below(const std::vector<std::string>& controllers, std::string_view path) const;
+
     bool valid() const { return !directories_.empty(); }
     /// As it was given.
     const std::string& path() const { return path_; }

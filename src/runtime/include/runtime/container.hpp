@@ -81,11 +81,15 @@ public:
     Fd mount_ns;
     Fd net_ns;
     cgroup::Group cgroup;
+    /// Without a mount namespace the mounts are in the caller's, all below one that lies on the
+    /// root's directory. The caller takes that away after the container's end.
+    bool mounts_on_host = false;
     std::vector<Timing> timings;
     std::vector<std::string> warnings;
 
     /// Lets the process execve, and returns once it has. The error of execve keeps its errno in
-    /// number() (ENOENT, EACCES, ENOEXEC, ...) and its text begins with: exec: "name": .
+    /// number() (ENOENT, EACCES, ENOEXEC, ...) and its text begins with: exec: "name": , or where
+    /// the kernel refuses a program that is there: exec name: .
     /// Must not be called when start_listener was given.
     Result<void> start();
 
