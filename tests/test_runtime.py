@@ -142,7 +142,9 @@ def test_bind_of_a_place_in_the_root_takes_the_mounts_before_it_along(runtime, o
     (open_folder / "given" / "file").write_text("below")
     bundle.mount("/first", open_folder / "given")
     bundle.mount("/second", bundle.root / "first", options=("rbind",))
-    assert runtime.output("order", bundle.save("cat", "/second/file")) == "below"
+    bundle.mount(str(bundle.root / "third"), bundle.root / "second", options=("rbind",))  # runc's other way to say /third
+    bundle.save("cat", "/second/file", "/third/file")
+    assert runtime.output("order", bundle) == "belowbelow"
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["deleted", "not-created"])

@@ -141,6 +141,16 @@ Result<void> apply_id_map(MountPlan& mount) {
 
 namespace {
 
+/// As runc has it, one that names the host's path of the root means what is below that.
+std::string destination_of(const oci::Mount& mount, const LaunchPlan& launch) {
+    const auto& given = mount.destination;
+    const auto below = clean_path(launch.root_path) + "/";
+    const auto path = clean_path(given);
+    if (!launch.root_mount && below != "//" && path.starts_with(below))
+        return path.substr(below.size() - 1);
+    return given.starts_with('/') ? given : "/" + given;
+}
+
 Result<MountPlan> plan_mount(const oci::Mount& mount, std::size_t index, const LaunchPlan& launch,
                              std::map<std::string, Fd>& sources) {
     MountPlan plan;
@@ -149,8 +159,7 @@ Result<MountPlan> plan_mount(const oci::Mount& mount, std::size_t index, const L
     plan.field = fmt::format("mounts[{}]", index);
     plan.type = mount.type;
     plan.source = mount.source;
-    plan.destination =
-        mount.destination.starts_with('/') ? mount.destination : "/" + mount.destination;
+    plan.destination = destination_of(mount, launch);
     plan.options = TRY(parse_mount_options(mount, plan.field));
     plan.read_only_later = clean_path(plan.destination) == "/dev" &&
                            (plan.options.set & MOUNT_ATTR_RDONLY) != 0 && !plan.options.bind;
