@@ -1,6 +1,6 @@
 #!/bin/bash
 # A small machine of Debian 12's own packages, for what the host may not have: pure cgroup v2, Linux
-# 6.1, systemd, and a kernel that CRIU can work with. As root. It is emulated, 10 to 20 times slower
+# 6.1, systemd, AppArmor, and a kernel that CRIU can work with. As root. It is emulated, 10 to 20 times slower
 # than the host, unless --accel kvm is given.
 #
 #   packaging/vm.sh [--work DIR] [--preset NAME] [--accel kvm] [test [PYTEST ARGUMENT…]]
@@ -29,7 +29,8 @@ while [ $# -gt 0 ]; do
     esac
 done
 runtime_tests=(tests/test_runtime.py tests/test_runtime_config.py tests/test_runtime_cves.py tests/test_runtime_criu.py
-    tests/test_runtime_systemd.py tests/test_run_flags.py tests/test_lifecycle.py tests/test_default_container.py)
+    tests/test_runtime_systemd.py tests/test_security_modules.py tests/test_run_flags.py tests/test_lifecycle.py
+    tests/test_default_container.py)
 
 # Runs in mmdebstrap with the new root as its argument: how to get in, and nothing that disturbs.
 customize() {

@@ -41,6 +41,13 @@ Result<void> no_nul(std::string_view text, std::string_view field) {
     return expect(text.find('\0') == text.npos, field, "contains a NUL byte");
 }
 
+/// Text for a file of a security module, which takes a line.
+Result<void> check_label(std::string_view label, std::string_view field) {
+    const bool printable = std::ranges::all_of(
+        label, [](char c) { return static_cast<unsigned char>(c) >= ' ' && c != '\x7f'; });
+    return expect(printable, field, "contains a control character");
+}
+
 bool has_dotdot(std::string_view path) {
     return path == ".." || path.starts_with("../") || path.ends_with("/..") ||
            path.find("/../") != path.npos;
@@ -313,6 +320,9 @@ Result<void> check_linux(const Spec& spec) {
     TRY(check_paths(section.readonly_paths, "linux.readonlyPaths"));
     TRY(expect(listed(propagations, section.rootfs_propagation), "linux.rootfsPropagation",
                fmt::format("\"{}\" is not a propagation", section.rootfs_propagation)));
+    TRY(check_label(section.mount_label, "linux.mountLabel"));
+    // It stands in quotes among a mount's options.
+    TRY(expect(!section.mount_label.contains('"'), "linux.mountLabel", "contains a quote"));
     TRY(no_nul(section.cgroups_path, "linux.cgroupsPath"));
     TRY(expect(!has_dotdot(section.cgroups_path), "linux.cgroupsPath", "contains \"..\""));
     if (section.personality)
@@ -341,6 +351,8 @@ Result<void> validate(const Process& process) {
     const auto adjust = process.oom_score_adj.value_or(0);
     TRY(expect(adjust >= -1000 && adjust <= 1000, "process.oomScoreAdj",
                "is not between -1000 and 1000"));
+    TRY(check_label(process.apparmor_profile, "process.apparmorProfile"));
+    TRY(check_label(process.selinux_label, "process.selinuxLabel"));
     return check_scheduling(process);
 }
 

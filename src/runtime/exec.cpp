@@ -81,14 +81,24 @@ public:
 
 private:
     Result<void> prepare();
+    Result<void> open_proc();
     Result<void> join();
     Result<void> take_terminal();
     Result<void> enter();
 
     ExecPlan& plan_;
     Fd control_;
+    Fd proc_;  ///< only where labels are to be written
     Console console_;
 };
+
+/// In the container's pid namespace and not yet among its mounts: its own /proc is what it makes of
+/// it.
+Result<void> ExecChild::open_proc() {
+    if (plan_.process.labels.empty()) return {};
+    proc_ = TRY(private_proc().context("private procfs"));
+    return {};
+}
 
 /// The groups while the host's files are visible; then all namespaces in one step, which the kernel
 /// does in the right order and, if it cannot, not at all.
@@ -124,15 +134,19 @@ Result<void> ExecChild::prepare() {
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return fail_errno("clear dumpable");
     sys::reset_signals();
     if (::setsid() < 0 && errno != EPERM) return fail_errno("setsid");
+    TRY(open_proc());
     TRY(join());
-    TRY(new_session_keyring(plan_.process.container_id));
+    TRY(labelled_session_keyring(proc_, plan_.process.labels, plan_.process.container_id));
     TRY(take_terminal());
     if (plan_.personality) TRY(apply_personality(*plan_.personality));
     if (plan_.memory_policy) TRY(apply_memory_policy(*plan_.memory_policy));
     TRY(apply_scheduling(plan_.process.process));
     TRY(enter_cwd(plan_.process));
     complete_environment(plan_.process);
-    return find_program(plan_.process);
+    TRY(find_program(plan_.process));
+    TRY(label_next_program(proc_, plan_.process.labels));
+    proc_.reset();
+    return {};
 }
 
 Result<void> ExecChild::enter() {

@@ -153,8 +153,9 @@ Result<void> Init::enter_namespaces() {
     if (plan_.namespaces.makes(CLONE_NEWCGROUP))
         TRY(sys::unshare_namespaces(CLONE_NEWCGROUP).context("new cgroup namespace"));
     if (plan_.namespaces.makes(CLONE_NEWNET)) TRY(bring_up_loopback());
+    proc_ = TRY(private_proc().context("private procfs"));
     if (plan_.no_new_keyring) return {};
-    return new_session_keyring(plan_.id);
+    return labelled_session_keyring(proc_, plan_.process.labels, plan_.id);
 }
 
 Result<void> Init::perform_mounts() {
@@ -197,7 +198,6 @@ Result<void> Init::build_tree() {
     TRY(open_or_make(root_, plan_.process.process.cwd, Target::directory)
             .context(fmt::format("process.cwd: {}", plan_.process.process.cwd)));
     if (plan_.process.seccomp) TRY(connect_listener(*plan_.process.seccomp));
-    proc_ = TRY(private_proc().context("private procfs"));
     TRY(hooks_before_pivot());
     TRY(change_root(root_, plan_));
     root_changed_ = true;
@@ -232,6 +232,9 @@ Result<void> Init::settle_in_root() {
     TRY(enter_cwd(plan_.process));
     complete_environment(plan_.process);
     TRY(find_program(plan_.process));
+    // The last thing that needs the procfs, which is not kept while the container waits. No program
+    // runs between here and the container's but its startContainer hooks, which are its own.
+    TRY(label_next_program(proc_, plan_.process.labels));
     lap("program");
     return {};
 }

@@ -96,16 +96,27 @@ Result<Fd> private_proc() {
     return proc;
 }
 
-Result<void> write_proc(FdView proc, const std::string& path, std::string_view value) {
+Result<Fd> open_proc_file(FdView proc, std::string_view path) {
+    const std::string name(path);
     struct open_how how{};
     how.flags = O_WRONLY | O_CLOEXEC;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-    const Fd file(
-        static_cast<int>(::syscall(SYS_openat2, proc.raw(), path.c_str(), &how, sizeof how)));
+    Fd file(static_cast<int>(::syscall(SYS_openat2, proc.raw(), name.c_str(), &how, sizeof how)));
     if (!file) return fail_errno("open /proc/{}", path);
-    if (::write(file.raw(), value.data(), value.size()) < 0)
-        return fail_errno("write \"{}\" to /proc/{}", value, path);
+    return file;
+}
+
+Result<void> write_proc_file(FdView file, std::string_view value) {
+    const ssize_t n = ::write(file.raw(), value.data(), value.size());
+    if (n < 0) return fail_errno("write \"{}\"", value);
+    if (static_cast<std::size_t>(n) != value.size())
+        return fail(ErrorKind::invalid, "\"{}\" is longer than the kernel takes", value);
     return {};
+}
+
+Result<void> write_proc(FdView proc, std::string_view path, std::string_view value) {
+    const Fd file = TRY(open_proc_file(proc, path));
+    return write_proc_file(file, value).context(fmt::format("/proc/{}", path));
 }
 
 Result<void> apply_sysctl(FdView proc, const std::map<std::string, std::string>& values) {

@@ -9,8 +9,12 @@ namespace corten::runtime {
 /// its files (CVE-2019-19921, CVE-2025-52881). Falls back to the one at /proc of the host,
 /// verified, when a user namespace may not make one.
 Result<Fd> private_proc();
-/// Writes to a file of it; the path may not leave it nor cross into a mount.
-Result<void> write_proc(FdView proc, const std::string& path, std::string_view value);
+/// A file of it, for writing; the path may not leave it nor cross into a mount.
+Result<Fd> open_proc_file(FdView proc, std::string_view path);
+/// In one write(2), which takes all of it or fails.
+Result<void> write_proc_file(FdView file, std::string_view value);
+/// Both.
+Result<void> write_proc(FdView proc, std::string_view path, std::string_view value);
 
 /// All the processors that the cgroup allows: which ones the caller keeps to is its own business.
 void forget_affinity();

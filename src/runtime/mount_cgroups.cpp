@@ -47,10 +47,11 @@ Result<Fd> v2_tree(const MountPlan& mount, const LaunchPlan& plan) {
     return group_tree(directory.empty() ? host->mount_point : directory, mount);
 }
 
-Result<Fd> v1_tmpfs(const MountPlan& mount) {
+Result<Fd> v1_tmpfs(const MountPlan& mount, const std::string& label) {
     const auto context = TRY(sys::FileSystemContext::open("tmpfs"));
     TRY(context.set("source", "tmpfs"));
     TRY(context.set("mode", "755"));
+    TRY(label_file_system(context, label));
     // Read-only comes last: directories are made in it first.
     return context.mount(attributes_of(mount) & ~static_cast<unsigned>(MOUNT_ATTR_RDONLY));
 }
@@ -80,7 +81,7 @@ Result<void> mount_hierarchy(FdView tmpfs, const cgroup::Hierarchy& hierarchy,
 }
 
 Result<void> mount_v1(FdView target, const MountPlan& mount, const LaunchPlan& plan) {
-    const Fd tmpfs = TRY(v1_tmpfs(mount));
+    const Fd tmpfs = TRY(v1_tmpfs(mount, plan.spec.linux_section.mount_label));
     TRY(sys::attach_mount(tmpfs, target));
     for (const auto& hierarchy : plan.cgroup_layout.v1)
         TRY(mount_hierarchy(tmpfs, hierarchy, mount, plan).context(hierarchy.mount_point));

@@ -101,7 +101,17 @@ Result<std::string> inherited_mode(FdView root, const MountPlan& mount) {
     return fmt::format("{:o}", info.st_mode & 07777);
 }
 
-Result<Fd> new_file_system(FdView root, const MountPlan& mount) {
+/// As runc has it: the kernel takes no context for procfs and sysfs, and for message queues only
+/// afterwards. A context in the mount's own options goes before.
+bool takes_context(const MountPlan& mount) {
+    if (mount.type == "proc" || mount.type == "sysfs" || mount.type == "mqueue") return false;
+    return std::ranges::none_of(mount.options.data, [](const auto& entry) {
+        return entry.first == "context" || entry.first == "fscontext" ||
+               entry.first == "defcontext" || entry.first == "rootcontext";
+    });
+}
+
+Result<Fd> new_file_system(FdView root, const MountPlan& mount, const std::string& label) {
     const auto context = TRY(sys::FileSystemContext::open(mount.type));
     if (!mount.source.empty()) TRY(context.set("source", mount.source));
     for (const auto& [key, value] : mount.options.data) {
@@ -112,6 +122,7 @@ Result<Fd> new_file_system(FdView root, const MountPlan& mount) {
     for (const auto& flag : mount.options.super_flags) TRY(context.set_flag(flag));
     const auto mode = TRY(inherited_mode(root, mount));
     if (!mode.empty()) TRY(context.set("mode", mode));
+    if (takes_context(mount)) TRY(label_file_system(context, label));
     return context.mount(static_cast<unsigned>(mount.options.set));
 }
 
@@ -154,10 +165,13 @@ Result<void> make_link(FdView root, const MountPlan& mount) {
 }
 
 /// On an older kernel, or with a data string the descriptor calls do not take.
-Result<void> mount_by_path(const MountPlan& mount, FdView target) {
+Result<void> mount_by_path(const MountPlan& mount, FdView target, const std::string& label) {
     std::string data;
     for (const auto& [key, value] : mount.options.data)
         data += (data.empty() ? "" : ",") + key + (value.empty() ? "" : "=" + value);
+    // In quotes, for the commas of its categories; a label has no quotes itself.
+    if (!label.empty() && takes_context(mount))
+        data += fmt::format("{}context=\"{}\"", data.empty() ? "" : ",", label);
     unsigned long flags = 0;
     for (const auto& flag : mount.options.super_flags) {
         if (flag == "sync") flags |= MS_SYNCHRONOUS;
@@ -169,10 +183,10 @@ Result<void> mount_by_path(const MountPlan& mount, FdView target) {
                          fmt::format("/proc/self/fd/{}", target.raw()), mount.type, flags, data);
 }
 
-Result<void> mount_other(FdView root, const MountPlan& mount) {
+Result<void> mount_other(FdView root, const MountPlan& mount, const std::string& label) {
     const Fd target = TRY(open_target(root, mount));
     TRY(check_target(mount, target, FdView()));
-    TRY(mount_by_path(mount, target));
+    TRY(mount_by_path(mount, target, label));
     // The descriptor names what is below the new mount; looked up again, it is the mount.
     const Fd mounted = TRY(sys::open_in_root(root, mount.destination, O_PATH));
     if (mount.options.set != 0 || mount.options.clear != 0)
@@ -203,10 +217,11 @@ Result<Fd> host_sysfs(const MountPlan& mount) {
     return tree;
 }
 
-Result<void> mount_new(FdView root, const MountPlan& mount) {
-    auto made = new_file_system(root, mount);
+Result<void> mount_new(FdView root, const MountPlan& mount, const std::string& label) {
+    auto made = new_file_system(root, mount, label);
     if (!made && mount.type == "sysfs" && made.error().number() == EPERM) made = host_sysfs(mount);
     const Fd tree = TRY(std::move(made));
+    if (mount.type == "mqueue") TRY(label_object(tree, label));
     const Fd target = TRY(open_target(root, mount));
     TRY(check_target(mount, target, FdView()));
     if (mount.options.copy_up) TRY(copy_tree(target, tree).context("tmpcopyup"));
@@ -217,6 +232,7 @@ Result<void> mount_new(FdView root, const MountPlan& mount) {
 }  // namespace
 
 Result<void> perform_mount(FdView root, MountPlan& mount, const LaunchPlan& plan) {
+    const auto& label = plan.spec.linux_section.mount_label;
     const auto perform = [&]() -> Result<void> {
         TRY(check_name(mount));
         TRY(refuse_symlink(root, mount));
@@ -224,8 +240,8 @@ Result<void> perform_mount(FdView root, MountPlan& mount, const LaunchPlan& plan
         if (mount.type == "cgroup" || mount.type == "cgroup2")
             return mount_cgroups(root, mount, plan);
         if (std::ranges::find(by_descriptor, mount.type) != by_descriptor.end())
-            return mount_new(root, mount);
-        return mount_other(root, mount);
+            return mount_new(root, mount, label);
+        return mount_other(root, mount, label);
     };
     return perform().context(fmt::format("mount {} ({}) to {}", mount.source,
                                          mount.options.bind ? "bind" : mount.type,

@@ -250,7 +250,7 @@ bool LaunchPlan::mounts_on_host() const {
 Result<LaunchPlan> make_plan(LaunchRequest request) {
     TRY(leave_out_own_namespaces(request.spec.linux_section.namespaces));
     TRY(oci::validate(request.spec));
-    TRY(refuse_label("linux.mountLabel", request.spec.linux_section.mount_label));
+    TRY(check_mount_label(request.spec.linux_section.mount_label));
     LaunchPlan plan;
     plan.namespaces = TRY(plan_namespaces(request));
     plan.process =

@@ -79,20 +79,12 @@ Result<std::optional<SeccompPlan>> plan_seccomp(const std::optional<oci::LinuxSe
 
 }  // namespace
 
-Result<void> refuse_label(std::string_view field, const std::string& label) {
-    if (label.empty()) return {};
-    return fail(ErrorKind::unsupported,
-                "{}: \"{}\" cannot be set: this runtime has no security modules' labels", field,
-                label);
-}
-
 Result<ProcessPlan> plan_process(oci::Process process,
                                  const std::optional<oci::LinuxSeccomp>& section, FdView program,
                                  std::vector<std::string>& warnings) {
     TRY(oci::validate(process));
-    TRY(refuse_label("process.apparmorProfile", process.apparmor_profile));
-    TRY(refuse_label("process.selinuxLabel", process.selinux_label));
     ProcessPlan plan;
+    plan.labels = TRY(plan_labels(process));
     plan.rlimits = plan_rlimits(process.rlimits);
     plan.capabilities =
         resolve_capabilities(process.capabilities.value_or(oci::LinuxCapabilities{}), warnings);

@@ -2,6 +2,7 @@
 // What a process needs after its namespaces and root are right, taken apart before the clone. Used
 // by create() and exec() alike; everything below runs in the new process, in the container's root.
 #include "capabilities.hpp"
+#include "security_labels.hpp"
 
 #include <base/fd.hpp>
 #include <base/result.hpp>
@@ -34,6 +35,7 @@ struct ProcessPlan {
     CapabilitySets capabilities;  ///< none when the configuration says nothing
     std::vector<Rlimit> rlimits;
     std::optional<SeccompPlan> seccomp;
+    LabelPlan labels;
     Stdio stdio;
     int preserve_fds = 0;
     std::string container_id;
@@ -44,9 +46,6 @@ struct ProcessPlan {
     std::string program;        ///< resolved path of args[0]
     bool cwd_deferred = false;  ///< only the container's user may enter it
 };
-
-/// A label that is asked for and not set would leave the process less confined than it is told.
-Result<void> refuse_label(std::string_view field, const std::string& label);
 
 /// `section` is compiled unless `program` (a descriptor to a compiled one) is valid.
 Result<ProcessPlan> plan_process(oci::Process process,

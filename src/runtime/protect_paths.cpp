@@ -24,11 +24,12 @@ namespace {
 /// directories makes one file system.
 class Mask {
 public:
-    explicit Mask(Fd null_mount) : null_(std::move(null_mount)) {}
+    Mask(Fd null_mount, std::string label)
+        : null_(std::move(null_mount)), label_(std::move(label)) {}
 
     Result<void> hide(FdView path) {
         if (TRY(is_directory(path)))
-            return hide_with(directory_, path, [] { return make_directory(); });
+            return hide_with(directory_, path, [this] { return make_directory(); });
         return hide_with(file_, path, [this]() -> Result<Fd> { return std::move(null_); });
     }
 
@@ -41,14 +42,16 @@ private:
         if (!model) model = std::move(mount);
         return {};
     }
-    static Result<Fd> make_directory() {
+    Result<Fd> make_directory() const {
         const auto context = TRY(sys::FileSystemContext::open("tmpfs"));
         TRY(context.set("size", "0"));
         TRY(context.set("nr_inodes", "2"));
+        TRY(label_file_system(context, label_));
         return context.mount(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
                              MOUNT_ATTR_NOEXEC);
     }
     Fd null_;
+    std::string label_;
     Fd directory_;
     Fd file_;
 };
@@ -126,7 +129,7 @@ Result<void> protect_paths(FdView root, LaunchPlan& plan) {
         const Fd at = TRY(finder.find(path).context("linux.readonlyPaths"));
         if (at) TRY(make_read_only(at).context(fmt::format("linux.readonlyPaths: {}", path)));
     }
-    Mask mask(std::move(plan.null_mount));
+    Mask mask(std::move(plan.null_mount), plan.spec.linux_section.mount_label);
     std::set<std::string> masked;
     for (const auto& path : plan.spec.linux_section.masked_paths) {
         if (!masked.insert(clean_path(path)).second) continue;

@@ -2,10 +2,12 @@
 #include "channel.hpp"
 #include "mount_options.hpp"
 #include "root.hpp"
+#include "security_labels.hpp"
 
 #include <base/ids.hpp>
 #include <sys/file.hpp>
 #include <sys/mount.h>
+#include <sys/security_modules.hpp>
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -84,6 +86,29 @@ TEST(Channel, ErrorsKeepTheirKindAndNumber) {
     EXPECT_THAT(back.message(), HasSubstr("open x"));
     EXPECT_EQ(unpack("nonsense").kind(), ErrorKind::internal);
     EXPECT_EQ(unpack("999 x").kind(), ErrorKind::internal);
+}
+
+TEST(Labels, OfModulesThatTheHostHasNotAreRefusedByField) {
+    const bool apparmor = sys::apparmor_enabled(), selinux = sys::selinux_enabled();
+    const auto profile = plan_labels({.apparmor_profile = "some"});
+    EXPECT_EQ(profile.has_value(), apparmor);
+    if (!profile) EXPECT_EQ(profile.error().kind(), ErrorKind::unsupported);
+    if (!profile) EXPECT_THAT(profile.error().message(), HasSubstr("process.apparmorProfile"));
+    const auto context = plan_labels({.selinux_label = "u:r:t:s0"});
+    EXPECT_EQ(context.has_value(), selinux);
+    if (!context) EXPECT_THAT(context.error().message(), HasSubstr("process.selinuxLabel"));
+    const auto files = check_mount_label("u:r:t:s0");
+    EXPECT_EQ(files.has_value(), selinux);
+    if (!files) EXPECT_THAT(files.error().message(), HasSubstr("linux.mountLabel"));
+}
+
+TEST(Labels, NothingAndUnconfinedAreFineEverywhere) {
+    EXPECT_TRUE(plan_labels({})->empty());
+    EXPECT_TRUE(check_mount_label("").has_value());
+    const auto unconfined = plan_labels({.apparmor_profile = "unconfined"});
+    ASSERT_TRUE(unconfined.has_value());
+    // Where there is a module the caller's own profile is left, elsewhere nothing is to be done.
+    EXPECT_EQ(unconfined->apparmor, sys::apparmor_enabled() ? "unconfined" : "");
 }
 
 TEST(Paths, AreCleanedByText) {
