@@ -2,6 +2,7 @@
 // The engine's parts, each with one owner: this. Constructed by Engine::open() and handed by
 // reference to what needs them; members are destroyed in reverse order, so that what calls others
 // goes first.
+#include "apparmor.hpp"
 #include "container.hpp"
 #include "container_store.hpp"
 #include "exec_table.hpp"
@@ -39,6 +40,7 @@ public:
     NetworkStore network_store;
     std::unique_ptr<network::Networks> networks;
     SeccompCache seccomp;
+    DefaultProfile apparmor;
     std::unique_ptr<image::Puller> puller;
 
     EventHub events;

@@ -297,7 +297,7 @@ Result<ContainerSpec> plan(Context& context, CreateContainer request, const std:
     TRY(check_log_config(spec.host, context.config));
     TRY(check_namespaces(spec.host));
     TRY(check_limits(spec.host, context.facts));
-    TRY(parse_security_options(spec.host));
+    TRY(check_security_modules(TRY(parse_security_options(spec.host)), context.facts));
     TRY(capabilities_of(spec.host, context.facts));
     TRY(posix_rlimits(apitypes::items(spec.host.ulimits)));
     TRY(check_ports(spec));

@@ -83,6 +83,22 @@ Engine::~Engine() {
     context_->pump.reset();  // no more events; supervisors and containers run on
 }
 
+namespace {
+
+constexpr std::string_view no_default_profile =
+    "AppArmor is on, but containers are not confined by it unless they are given a profile: "
+    "apparmor_parser or securityfs is missing";
+
+/// A container's start tries again, and then it is an error.
+void prepare_apparmor(Context& context) {
+    if (!context.facts.apparmor) return;
+    if (context.facts.apparmor_parser.empty()) return log::warning("{}", no_default_profile);
+    const auto loaded = context.apparmor.ensure_loaded(context.facts);
+    if (!loaded) log::error("{}", loaded.error().message());
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Engine>> Engine::open(Config config) {
     TRY(network::check_resolv_conf({config.dns, config.dns_search, config.dns_options})
             .context("the daemon's name servers"));
@@ -105,6 +121,7 @@ Result<std::unique_ptr<Engine>> Engine::open(Config config) {
                                                         .network_store = network_store,
                                                         .networks = std::move(networks),
                                                         .puller = std::move(puller)});
+    prepare_apparmor(*context);
     context->pump = TRY(proto::ShimPump::start());
     TRY(record_networks(*context, recorded));
     TRY(lifecycle::recover(*context));
@@ -224,7 +241,11 @@ Result<apitypes::Info> Engine::info() const {
     info.default_runtime = "corten";
     info.live_restore_enabled = true;
     info.init_binary = "corten-init";
-    info.security_options = {"name=seccomp,profile=builtin"};
+    if (facts.apparmor && !facts.apparmor_parser.empty())
+        info.security_options.push_back("name=apparmor");
+    if (facts.apparmor && facts.apparmor_parser.empty())
+        info.warnings = {{fmt::format("WARNING: {}", no_default_profile)}};
+    info.security_options.push_back("name=seccomp,profile=builtin");
     if (facts.cgroups.unified()) info.security_options.push_back("name=cgroupns");
     info.firewall_backend = apitypes::FirewallBackend{.driver = "nftables"};
     return info;

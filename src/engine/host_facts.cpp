@@ -3,6 +3,7 @@
 #include <base/text.hpp>
 #include <oci/capability_names.hpp>
 #include <sys/file.hpp>
+#include <sys/security_modules.hpp>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 
@@ -44,6 +45,14 @@ std::string pretty_name() {
     return "Linux";
 }
 
+/// Without its own files in securityfs AppArmor takes no profiles.
+std::string find_apparmor_parser() {
+    if (!sys::exists(HostFacts::loaded_profiles)) return "";
+    for (const char* path : {"/sbin/apparmor_parser", "/usr/sbin/apparmor_parser"})
+        if (sys::exists(path)) return path;
+    return "";
+}
+
 std::string online_list(const std::string& path) {
     const auto text = sys::read_file(path);
     return text ? std::string(trim(*text)) : "0";  // a kernel without NUMA has no such file
@@ -63,6 +72,9 @@ Result<HostFacts> HostFacts::read() {
     facts.capabilities = capabilities_of(colon_field(status, "CapPrm"));
     facts.may_raise_rlimits =
         std::ranges::find(facts.capabilities, "CAP_SYS_RESOURCE") != facts.capabilities.end();
+    facts.apparmor = sys::apparmor_enabled();
+    if (facts.apparmor) facts.apparmor_parser = find_apparmor_parser();
+    facts.selinux = sys::selinux_enabled();
     utsname names{};
     if (::uname(&names) < 0) return fail_errno("uname");
     facts.kernel_release = names.release;

@@ -19,10 +19,16 @@ struct HostFacts {
     /// Capabilities the daemon itself may use: "all" cannot be more than that.
     std::vector<std::string> capabilities;
     bool may_raise_rlimits = false;  ///< CAP_SYS_RESOURCE
+    bool apparmor = false;           ///< the kernel confines by profiles
+    std::string apparmor_parser;     ///< what loads them; empty: containers get none by default
+    bool selinux = false;
     std::string kernel_release;
     std::string operating_system;  ///< PRETTY_NAME of os-release
     std::string architecture;      ///< uname's, "x86_64"
     std::string hostname;
+
+    /// Where AppArmor tells which profiles it has.
+    static constexpr const char* loaded_profiles = "/sys/kernel/security/apparmor/profiles";
 
     static Result<HostFacts> read();
 };

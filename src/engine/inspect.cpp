@@ -1,6 +1,7 @@
 // What GET /containers/{id}/json shows.
 #include "network_attach.hpp"
 #include "rendering.hpp"
+#include "security.hpp"
 #include "spec_builder.hpp"
 
 #include <base/ids.hpp>
@@ -142,6 +143,8 @@ Result<apitypes::ContainerInspect> Containers::inspect(std::string_view ref, boo
     out.restart_count = state.restart_count;
     out.driver = context_.store->driver().name();
     out.platform = "linux";
+    out.app_armor_profile = apparmor_profile(TRY(parse_security_options(spec->host)),
+                                             spec->host.privileged, context_.facts);
     if (const auto execs = container->execs(); !execs.empty()) out.exec_ids = execs;
     out.host_config = spec->host;
     out.graph_driver = {.data = apitypes::StringMap{}, .name = out.driver};

@@ -94,13 +94,9 @@ Result<void> apply_security_option(SecurityOptions& out, const std::string& opti
         out.seccomp_unconfined = value == "unconfined";
         if (!out.seccomp_unconfined && value != "builtin") out.seccomp_profile = value;
     } else if (key == "apparmor") {
-        if (value != "unconfined")
-            return fail(ErrorKind::unsupported,
-                        "--security-opt apparmor={}: AppArmor profiles are not implemented", value);
+        out.apparmor = value;
     } else if (key == "label") {
-        if (value != "disable")
-            return fail(ErrorKind::unsupported,
-                        "--security-opt label={}: SELinux labels are not implemented", value);
+        if (value != "disable") out.label = value;
     } else if (key == "systempaths" && value == "unconfined") {
         // Sent as empty MaskedPaths and ReadonlyPaths by the client; the word itself is harmless.
     } else {
@@ -116,6 +112,26 @@ Result<SecurityOptions> parse_security_options(const apitypes::HostConfig& host)
     for (const auto& option : apitypes::items(host.security_opt))
         TRY(apply_security_option(out, option));
     return out;
+}
+
+Result<void> check_security_modules(const SecurityOptions& options, const HostFacts& facts) {
+    if (!options.label.empty())
+        return fail(ErrorKind::unsupported, "--security-opt label={}: {}", options.label,
+                    facts.selinux ? "SELinux labels of containers are not implemented"
+                                  : "this host has no SELinux");
+    if (facts.apparmor || options.apparmor.empty() || options.apparmor == "unconfined") return {};
+    return fail(ErrorKind::unsupported,
+                "--security-opt apparmor={}: this host has no AppArmor, so that the container "
+                "would not be confined by it",
+                options.apparmor);
+}
+
+std::string apparmor_profile(const SecurityOptions& options, bool privileged,
+                             const HostFacts& facts) {
+    if (!options.apparmor.empty()) return options.apparmor;
+    if (!facts.apparmor) return "";
+    if (privileged) return "unconfined";
+    return facts.apparmor_parser.empty() ? "" : std::string(default_apparmor_profile);
 }
 
 namespace {

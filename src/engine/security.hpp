@@ -25,10 +25,18 @@ struct SecurityOptions {
     bool no_new_privileges = false;
     bool seccomp_unconfined = false;
     std::string seccomp_profile;  ///< JSON; empty: the default profile
+    std::string apparmor;         ///< a profile's name or "unconfined"; empty: the default
+    std::string label;            ///< a part of SELinux's labels, "type:x"
 };
-/// --security-opt. Errors: invalid for what is unknown, unsupported for labels of modules that this
-/// host does not have.
+/// --security-opt. Errors: invalid for what is unknown.
 Result<SecurityOptions> parse_security_options(const apitypes::HostConfig& host);
+/// unsupported for what this host, or we, cannot do: docker takes such words and does not confine.
+Result<void> check_security_modules(const SecurityOptions& options, const HostFacts& facts);
+
+constexpr std::string_view default_apparmor_profile = "corten-default";
+/// What a container and its execs run under; empty: what the daemon does.
+std::string apparmor_profile(const SecurityOptions& options, bool privileged,
+                             const HostFacts& facts);
 
 const std::vector<std::string>& default_masked_paths();
 const std::vector<std::string>& default_readonly_paths();

@@ -180,6 +180,7 @@ Result<oci::Process> build_process(const ProcessInputs& in) {
     process.user.additional_gids = in.user.additional_gids;
     const auto security = TRY(parse_security_options(in.host));
     process.no_new_privileges = security.no_new_privileges;
+    process.apparmor_profile = apparmor_profile(security, in.host.privileged, in.facts);
     oci::LinuxCapabilities capabilities;
     capabilities.bounding =
         in.privileged ? in.facts.capabilities : TRY(capabilities_of(in.host, in.facts));

@@ -68,6 +68,8 @@ public:
         phases_.note("files");
         auto spec = TRY(build());
         TRY(validate(spec));
+        if (spec.process->apparmor_profile == default_apparmor_profile)
+            TRY(context_.apparmor.ensure_loaded(context_.facts));
         TRY(add_seccomp());
         phases_.note("spec");
         TRY(record_endpoints());

@@ -1,3 +1,4 @@
+#include "apparmor.hpp"
 #include "limits.hpp"
 #include "security.hpp"
 #include "users.hpp"
@@ -11,6 +12,7 @@ namespace corten::engine {
 
 using testing::Contains;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::Not;
 
 namespace {
@@ -55,6 +57,49 @@ TEST(SecurityOptions, UnknownOnesAreRefused) {
     EXPECT_TRUE(parse_security_options(host)->seccomp_unconfined);
     host.security_opt = {"magic=on"};
     EXPECT_EQ(parse_security_options(host).error().kind(), ErrorKind::invalid);
+}
+
+TEST(SecurityOptions, ProfileIsTheDefaultWhereTheHostCanLoadIt) {
+    HostFacts host = facts();
+    EXPECT_EQ(apparmor_profile({}, false, host), "");
+    EXPECT_EQ(apparmor_profile({}, true, host), "");
+    host.apparmor = true;
+    EXPECT_EQ(apparmor_profile({}, false, host), "");
+    host.apparmor_parser = "/sbin/apparmor_parser";
+    EXPECT_EQ(apparmor_profile({}, false, host), "corten-default");
+    EXPECT_EQ(apparmor_profile({}, true, host), "unconfined");
+    EXPECT_EQ(apparmor_profile({.apparmor = "own"}, true, host), "own");
+    EXPECT_EQ(apparmor_profile({.apparmor = "unconfined"}, false, host), "unconfined");
+}
+
+TEST(SecurityOptions, ProfilesNeedAppArmor) {
+    HostFacts host = facts();
+    apitypes::HostConfig config;
+    config.security_opt = {"apparmor=own"};
+    const auto own = parse_security_options(config).value();
+    const auto refused = check_security_modules(own, host);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().kind(), ErrorKind::unsupported);
+    EXPECT_THAT(refused.error().message(), HasSubstr("apparmor=own"));
+    for (const char* fine : {"apparmor=unconfined", "apparmor:unconfined", "label=disable"}) {
+        config.security_opt = {fine};
+        EXPECT_TRUE(check_security_modules(parse_security_options(config).value(), host)) << fine;
+    }
+    host.apparmor = true;
+    EXPECT_TRUE(check_security_modules(own, host));
+    config.security_opt = {"label=type:some_t"};
+    const auto label = check_security_modules(parse_security_options(config).value(), host);
+    ASSERT_FALSE(label.has_value());
+    EXPECT_THAT(label.error().message(), HasSubstr("label=type:some_t"));
+}
+
+TEST(AppArmor, RulesNameTheProfileAndWhoMaySignalIt) {
+    const auto rules = default_profile_rules("/usr/bin/cortend");
+    EXPECT_TRUE(rules.starts_with("profile corten-default flags="));
+    EXPECT_THAT(rules, HasSubstr("signal (receive) peer=\"/usr/bin/cortend\","));
+    EXPECT_THAT(rules, HasSubstr("deny mount,"));
+    // What a pipe holds at least: the parser is started after all of them are in it.
+    EXPECT_LT(rules.size(), 4096U);
 }
 
 TEST(Limits, Contradictions) {
