@@ -84,6 +84,14 @@ Result<void> set_pool(Options& options, const std::string& text) {
     return {};
 }
 
+Result<void> set_connections(Options& options, const std::string& text) {
+    const auto count = TRY(parse_integer(text, "--connections-per-layer"));
+    if (count < 1 || count > 6)
+        return fail(ErrorKind::invalid, "--connections-per-layer {}: wanted 1 to 6", text);
+    options.engine.registries.connections_per_layer = static_cast<int>(count);
+    return {};
+}
+
 template <typename Member>
 auto text_into(Member&& member) {
     return [member](Options& o, const std::string& text) -> Result<void> {
@@ -153,6 +161,8 @@ const std::vector<Setting>& settings() {
         {"blocked-registry", "blocked-registries", Kind::list,
          "HOST[/PATH] or *.DOMAIN that is never used",
          add_to([](Options& o) -> auto& { return o.engine.registries.blocked; })},
+        {"connections-per-layer", "connections-per-layer", Kind::text,
+         "most connections for a large layer that comes slowly (default 4)", set_connections},
         {"image-gc-high", "image-gc-high", Kind::text,
          "percent of the disk above which unused images are removed (default 0: never)",
          set_gc_high},

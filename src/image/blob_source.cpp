@@ -5,9 +5,8 @@ namespace corten::image {
 namespace {
 
 constexpr std::size_t buffer_size = 256 << 10;
-/// Bytes after which earlier failures are forgiven. A peer that sends a byte and hangs up, again
-/// and again, does not get there.
-constexpr std::uint64_t real_progress = 1 << 20;
+/// Several connections that are not that many times as fast as one are not worth it.
+constexpr double worthwhile = 1.3;
 
 /// Everything that can go wrong while bytes move is the network's fault until shown otherwise.
 Error as_network_error(Error error) {
@@ -17,17 +16,17 @@ Error as_network_error(Error error) {
 
 }  // namespace
 
-BlobSource::BlobSource(std::vector<Session*> sessions, oci::Descriptor blob, BlobEvents events,
-                       storage::PartialBlob* partial)
-    : sessions_(std::move(sessions)),
+BlobSource::BlobSource(std::vector<Session*> sessions, oci::Descriptor blob, BlobOptions options)
+    : mirrors_(std::move(sessions)),
       blob_(std::move(blob)),
-      events_(std::move(events)),
-      partial_(partial),
+      options_(std::move(options)),
+      partial_(options_.partial),
       buffer_(std::make_unique_for_overwrite<char[]>(buffer_size)) {}
 
+// --- one connection
+
 Result<void> BlobSource::check_answer(const Exchange& answer, bool partial) const {
-    const auto size = static_cast<std::uint64_t>(blob_.size);
-    const std::uint64_t wanted = partial ? size - received_ : size;
+    const std::uint64_t wanted = partial ? size() - received_ : size();
     if (answer.length() && *answer.length() != wanted)
         return fail(ErrorKind::corrupt,
                     "layer {}: wrong size: the registry announces {} bytes instead of {}",
@@ -63,11 +62,12 @@ Result<void> BlobSource::open_from(Session& session) {
 
 Result<void> BlobSource::open() {
     while (true) {
-        auto opened = open_from(*sessions_.front());
+        Session& session = mirrors_.current();
+        auto opened = open_from(session);
+        pace_.restart();
         // A mirror may lack a blob whose manifest it has: ask the next one, and stay there.
-        if (opened || sessions_.size() == 1 || opened.error().kind() == ErrorKind::cancelled)
+        if (opened || opened.error().kind() == ErrorKind::cancelled || !mirrors_.pass_over(session))
             return opened;
-        sessions_.erase(sessions_.begin());
     }
 }
 
@@ -75,28 +75,89 @@ Result<void> BlobSource::open() {
 Result<void> BlobSource::recover(Error error) {
     exchange_.reset();
     if (error.kind() != ErrorKind::unavailable) return error;
-    if (received_ - last_failure_at_ >= real_progress) failures_ = 0;
-    last_failure_at_ = received_;
-    Transport& transport = sessions_.front()->transport();
-    if (++failures_ >= transport.options().attempts)
-        return std::move(error)
-            .context(fmt::format("layer {}: gave up after {} of {} bytes", blob_.digest, received_,
-                                 blob_.size))
-            .with_kind(ErrorKind::unavailable);
-    return transport.pause(transport.options().first_pause * (1 << std::min(failures_ - 1, 5)));
+    Transport& transport = mirrors_.current().transport();
+    if (const auto pause = retries_.next(transport.options(), received_))
+        return transport.pause(*pause);
+    return std::move(error)
+        .context(fmt::format("layer {}: gave up after {} of {} bytes", blob_.digest, received_,
+                             blob_.size))
+        .with_kind(ErrorKind::unavailable);
+}
+
+/// Bytes that the one connection may bring now: the others have begun behind them.
+std::size_t BlobSource::room() const {
+    if (phase_ != joined) return buffer_size;
+    return std::min<std::uint64_t>(buffer_size, chunks_->begin() - received_);
 }
 
 Result<std::size_t> BlobSource::read_some() {
     if (!exchange_) TRY(open());
-    auto got = exchange_->read({buffer_.get(), buffer_size});
+    const auto asked = Pace::Clock::now();
+    auto got = exchange_->read({buffer_.get(), room()});
     if (!got) return as_network_error(std::move(got).error());
-    const auto size = static_cast<std::uint64_t>(blob_.size);
-    if (received_ + *got > size)
+    pace_.add(*got, Pace::Clock::now() - asked);
+    if (received_ + *got > size())
         return fail(ErrorKind::corrupt, "layer {}: the registry sends more than {} bytes",
-                    blob_.digest, size);
-    if (*got == 0 && received_ < size) return fail(ErrorKind::unavailable, "unexpected EOF");
+                    blob_.digest, size());
+    if (*got == 0 && received_ < size()) return fail(ErrorKind::unavailable, "unexpected EOF");
     return got;
 }
+
+// --- several
+
+bool BlobSource::is_worth_several() const {
+    const auto& several = options_.several;
+    const std::uint64_t left = size() - received_;
+    const std::chrono::duration<double> least(several.least_time);
+    return left >= several.least_left && left > several.chunk &&
+           pace_.share_waited() >= several.waiting &&
+           static_cast<double>(left) >= pace_.bytes_per_second() * least.count();
+}
+
+/// Once a second: when the one connection keeps us waiting and much is left, others join it.
+void BlobSource::consider_several() {
+    if (phase_ != one || !options_.chunks || pace_.elapsed() < options_.several.patience) return;
+    if (is_worth_several() && options_.chunks->try_acquire()) {
+        auto started = BlobChunks::start(mirrors_, blob_, received_ + options_.several.chunk,
+                                         *options_.chunks, options_.several);
+        // Without them the one connection goes on.
+        if (started) {
+            chunks_ = *std::move(started);
+            pace_of_one_ = pace_.bytes_per_second();
+            phase_ = joined;
+        } else {
+            options_.chunks->release();
+        }
+    }
+    pace_.restart();
+}
+
+/// Several connections that share what one could have had are a burden to others.
+void BlobSource::judge_several() {
+    if (!pace_of_one_ || pace_.elapsed() < options_.several.trial) return;
+    const std::chrono::duration<double> elapsed = pace_.elapsed();
+    const auto first = static_cast<double>(options_.several.chunk);  // the one connection's
+    const double together = (first + static_cast<double>(chunks_->received())) / elapsed.count();
+    if (together < *pace_of_one_ * worthwhile) chunks_->finish();
+    pace_of_one_.reset();
+}
+
+/// What several connections have brought; nothing when one is at work.
+std::string_view BlobSource::read_chunks() {
+    if (phase_ == joined && received_ == chunks_->begin()) {
+        const bool taken = chunks_->take_over();
+        if (taken) exchange_.reset();
+        phase_ = taken ? several : one_again;
+    }
+    if (phase_ != several) return {};
+    judge_several();
+    if (const auto bytes = chunks_->next()) return *bytes;
+    chunks_->stop();
+    phase_ = one_again;
+    return {};
+}
+
+// --- together
 
 Result<std::string_view> BlobSource::finish() {
     done_ = true;
@@ -104,24 +165,23 @@ Result<std::string_view> BlobSource::finish() {
     if (hash_.digest() != blob_.digest)
         return fail(ErrorKind::corrupt, "filesystem layer verification failed for digest {}",
                     blob_.digest);
-    if (events_.complete) events_.complete();
+    if (options_.complete) options_.complete();
     return std::string_view();
 }
 
 /// What an earlier try has brought; 0 when there is no more of it.
 Result<std::size_t> BlobSource::read_kept() {
     if (!partial_ || received_ >= partial_->size()) return std::size_t{0};
-    if (partial_->size() > static_cast<std::uint64_t>(blob_.size))
+    if (partial_->size() > size())
         return fail(ErrorKind::corrupt, "layer {}: more than {} bytes were kept", blob_.digest,
                     blob_.size);
     return partial_->read(received_, {buffer_.get(), buffer_size});
 }
 
-std::string_view BlobSource::accept(std::size_t size) {
-    const std::string_view bytes(buffer_.get(), size);
+std::string_view BlobSource::accept(std::string_view bytes) {
     hash_.update(bytes);
-    received_ += size;
-    if (events_.received) events_.received(received_);
+    received_ += bytes.size();
+    if (options_.received) options_.received(received_);
     // To keep it is an aid only: a disk that is full may still have room for the layer itself.
     if (partial_ && received_ > partial_->size() && !partial_->append(bytes)) {
         partial_->discard();
@@ -133,15 +193,18 @@ std::string_view BlobSource::accept(std::size_t size) {
 Result<std::string_view> BlobSource::next() {
     if (done_) return std::string_view();
     while (true) {
-        if (received_ == static_cast<std::uint64_t>(blob_.size) && received_ > 0) return finish();
-        if (const auto kept = TRY(read_kept())) return accept(kept);
+        if (received_ == size() && received_ > 0) return finish();
+        if (const auto kept = TRY(read_kept())) return accept({buffer_.get(), kept});
+        if (const auto ahead = read_chunks(); !ahead.empty()) return accept(ahead);
         auto got = read_some();
         if (!got) {
             TRY(recover(std::move(got).error()));
             continue;
         }
         if (*got == 0) return finish();
-        return accept(*got);
+        const auto bytes = accept({buffer_.get(), *got});
+        consider_several();
+        return bytes;
     }
 }
 

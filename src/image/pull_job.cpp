@@ -86,11 +86,11 @@ struct PullJob::Plan {
     std::size_t present = 0;  ///< layers from the lowest up that are in the store
 };
 
-PullJob::PullJob(storage::Store& store, const PullOptions& options, Slots& slots,
+PullJob::PullJob(storage::Store& store, const PullOptions& options, Shares& shares,
                  PullRequest request, sys::Event cancel)
     : store_(store),
       options_(options),
-      slots_(slots),
+      shares_(shares),
       request_(std::move(request)),
       cancel_(std::move(cancel)),
       transport_(transport_options(options, cancel_.fd())) {}
@@ -151,7 +151,8 @@ Result<PullJob::Plan> PullJob::plan(const Resolved& resolved, storage::Lease& le
     return plan;
 }
 
-BlobEvents PullJob::events_for(const oci::Descriptor& layer) {
+BlobOptions PullJob::options_for(const oci::Descriptor& layer, storage::PartialBlob* kept) {
+    const int connections = options_.registry.connections_per_layer;
     const std::string id(oci::short_digest(layer.digest));
     const std::int64_t total = layer.size;
     auto last = std::make_shared<std::chrono::steady_clock::time_point>();
@@ -168,7 +169,11 @@ BlobEvents PullJob::events_for(const oci::Descriptor& layer) {
         say("Verifying Checksum", id);
         say("Download complete", id);
     };
-    return {.received = received, .complete = complete};
+    return {.received = received,
+            .complete = complete,
+            .partial = kept,
+            .chunks = connections > 1 ? &shares_.chunks : nullptr,
+            .several = {.connections = connections}};
 }
 
 /// Without one the layer comes all the same: another pull may be at it, or the disk be full.
@@ -181,7 +186,7 @@ std::optional<storage::PartialBlob> PullJob::kept_download(const oci::Descriptor
 
 Result<FetchedLayer> PullJob::unpack(const std::vector<Session*>& sessions,
                                      const oci::Descriptor& layer, storage::PartialBlob* kept) {
-    BlobSource blob(sessions, layer, events_for(layer), kept);
+    BlobSource blob(sessions, layer, options_for(layer, kept));
     const auto download = storage::read_ahead(blob);
     const auto inflated =
         TRY(storage::Decompressor::create(*download).context("layer " + layer.digest));
@@ -209,7 +214,7 @@ Result<FetchedLayer> PullJob::try_layer(const std::vector<Session*>& sessions,
 
 Result<FetchedLayer> PullJob::fetch_layer(const std::vector<Session*>& sessions,
                                           const oci::Descriptor& layer) {
-    const SlotGuard slot(slots_);
+    const SlotGuard slot(shares_.layers);
     if (cancel_.is_set()) return fail(ErrorKind::cancelled, "context canceled");
     auto kept = kept_download(layer);
     const bool resumed = kept && kept->size() > 0;

@@ -9,12 +9,13 @@
 #include <image/puller.hpp>
 #include <sys/poll.hpp>
 
-#include <semaphore>
-
 namespace corten::image {
 
-/// Bounds the layers in work over all pulls.
-using Slots = std::counting_semaphore<>;
+/// What all pulls have together.
+struct Shares {
+    Slots layers;  ///< in work
+    Slots chunks;  ///< that came before their turn and wait in memory
+};
 
 struct FetchedLayer {
     storage::PendingLayer pending;
@@ -25,7 +26,7 @@ struct FetchedLayer {
 
 class PullJob {
 public:
-    PullJob(storage::Store& store, const PullOptions& options, Slots& slots, PullRequest request,
+    PullJob(storage::Store& store, const PullOptions& options, Shares& shares, PullRequest request,
             sys::Event cancel);
 
     Result<PullResult> run();
@@ -51,11 +52,11 @@ private:
     Result<bool> record_references(const Resolved& resolved, const std::string& id);
     PullResult finish(const Resolved& resolved, bool updated);
     void say(std::string status, std::string id = {});
-    BlobEvents events_for(const oci::Descriptor& layer);
+    BlobOptions options_for(const oci::Descriptor& layer, storage::PartialBlob* kept);
 
     storage::Store& store_;
     const PullOptions& options_;
-    Slots& slots_;
+    Shares& shares_;
     const PullRequest request_;
     sys::Event cancel_;
     Transport transport_;

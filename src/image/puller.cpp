@@ -40,15 +40,17 @@ void remove_leftovers(const std::string& root) {
             sys::remove_tree(root + "/" + name).ignore();
 }
 
+/// Of all layers in work together: 20 MiB, and as many connections beyond one for each layer.
+constexpr std::ptrdiff_t chunks_ahead = 5;
 constexpr auto look_for_cancel = std::chrono::milliseconds(100);
 
 }  // namespace
 
 /// A pull that runs, and who waits for it.
 struct SharedPull {
-    SharedPull(storage::Store& store, const PullOptions& options, Slots& slots,
+    SharedPull(storage::Store& store, const PullOptions& options, Shares& shares,
                const PullRequest& request, sys::Event cancel)
-        : job(store, options, slots, request, std::move(cancel)) {}
+        : job(store, options, shares, request, std::move(cancel)) {}
 
     void start() {
         thread = std::thread([this] {
@@ -81,7 +83,9 @@ public:
     Impl(storage::Store& store, PullOptions options)
         : store_(store),
           options_(std::move(options)),
-          slots_(static_cast<std::ptrdiff_t>(std::max<std::size_t>(options_.downloads, 1))) {
+          shares_{.layers = Slots(
+                      static_cast<std::ptrdiff_t>(std::max<std::size_t>(options_.downloads, 1))),
+                  .chunks = Slots(chunks_ahead)} {
         remove_leftovers(store_.root());
     }
 
@@ -106,7 +110,7 @@ private:
         return running_.with([&](Running& running) -> Result<std::shared_ptr<SharedPull>> {
             auto& entry = running[key];
             if (!entry) {
-                entry = std::make_shared<SharedPull>(store_, options_, slots_, request,
+                entry = std::make_shared<SharedPull>(store_, options_, shares_, request,
                                                      std::move(event));
                 entry->start();
             }
@@ -142,7 +146,7 @@ private:
         if (last) shared->job.cancel();
     }
 
-    Slots slots_;
+    Shares shares_;
     Sync<Running> running_;
 };
 

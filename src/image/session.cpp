@@ -10,6 +10,8 @@ namespace {
 
 constexpr int most_redirects = 10;
 constexpr int most_challenges = 2;
+/// Bytes of an answer that is read only to be done with it.
+constexpr std::size_t short_body = 64 << 10;
 constexpr auto longest_pause = std::chrono::seconds(30);
 constexpr std::string_view user_agent = "corten/0.1 (linux)";
 
@@ -109,7 +111,7 @@ Result<Exchange> Session::send_authorized(const Call& call, const http::Url& url
                 fmt::format("{} \"{}\"", verb_of(call.method), http::to_string(url)));
         if (!*learnt) return *std::move(answer);
         // Read, so that the connection can be used again.
-        answer->read_all(64 << 10).context("refusal").ignore();
+        answer->read_all(short_body).context("refusal").ignore();
     }
 }
 
@@ -128,6 +130,9 @@ Result<Exchange> Session::follow(const Call& call, const http::Url& first,
                         "refused to follow a redirect from {} to {} without TLS", url.authority(),
                         next.authority());
         next.user.clear();
+        // Read, so that the connection can be used again.
+        if (answer.length() && *answer.length() <= short_body)
+            answer.read_all(short_body).context("redirect").ignore();
         url = std::move(next);
     }
     return fail(ErrorKind::corrupt, "{} \"{}\": stopped after {} redirects", verb_of(call.method),
@@ -141,7 +146,7 @@ Result<Exchange> Session::try_once(const Call& call, std::optional<RequestFailur
 
 Result<Exchange> Session::request(const Call& call) {
     auto pause = transport_.options().first_pause;
-    const int attempts = call.producer ? 1 : transport_.options().attempts;
+    const int attempts = call.producer || call.once ? 1 : transport_.options().attempts;
     for (int attempt = 1;; ++attempt) {
         std::optional<RequestFailure> failure;
         std::optional<std::chrono::seconds> asked;
@@ -206,6 +211,14 @@ Result<Exchange> Session::blob(const std::string& digest, std::uint64_t offset) 
         return pull_error(refusal, repository_);
     }
     return answer;
+}
+
+Result<Exchange> Session::blob_part(const std::string& digest, std::uint64_t begin,
+                                    std::uint64_t end) {
+    Call call{.target = path("blobs/" + digest), .once = true};
+    call.headers.set("Accept-Encoding", "identity");
+    call.headers.set("Range", fmt::format("bytes={}-{}", begin, end - 1));
+    return request(call);
 }
 
 Result<std::string> Session::small_blob(const oci::Descriptor& wanted, std::size_t limit) {

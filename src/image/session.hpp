@@ -21,6 +21,7 @@ struct Call {
     http::Headers headers;
     std::string body;
     ByteSource producer;  ///< such a call is sent once only
+    bool once = false;    ///< the caller has its own way to try again
     std::optional<std::uint64_t> length;
 };
 
@@ -88,6 +89,8 @@ public:
     Result<std::string> small_blob(const oci::Descriptor& blob, std::size_t limit);
     /// From byte `offset` on. The answer may be 200 although a range was asked for.
     Result<Exchange> blob(const std::string& digest, std::uint64_t offset);
+    /// Bytes `begin` to `end` - 1, asked for once: the answer may have any status, and be no part.
+    Result<Exchange> blob_part(const std::string& digest, std::uint64_t begin, std::uint64_t end);
     Result<std::vector<std::string>> tags();
 
 private:

@@ -69,14 +69,14 @@ bool Exchange::body_is_done() const {
     return (length && received_ >= *length) || connection_->reusable();
 }
 
-Result<std::size_t> Exchange::read(std::span<char> buffer) {
+Result<std::size_t> Exchange::read(std::span<char> buffer, FdView stop) {
     if (!response_->has_buffered() && !body_is_done()) {
-        const std::array fds{transport_->options_.cancel, response_->fd()};
+        const std::array fds{transport_->options_.cancel, stop, response_->fd()};
         const auto ready = TRY(sys::wait_readable(fds, transport_->options_.stall_timeout));
         if (!ready)
             return fail(ErrorKind::unavailable, "{}: no data for {} ms", url_.authority(),
                         transport_->options_.stall_timeout.count());
-        if (*ready == 0) return cancelled_error();
+        if (*ready < 2) return cancelled_error();
     }
     const std::size_t got = TRY(response_->read(buffer));
     received_ += got;
@@ -106,8 +106,8 @@ bool Transport::cancelled() const {
     return ready && ready->has_value();
 }
 
-Result<void> Transport::pause(std::chrono::milliseconds duration) const {
-    const std::array fds{options_.cancel};
+Result<void> Transport::pause(std::chrono::milliseconds duration, FdView stop) const {
+    const std::array fds{options_.cancel, stop};
     if (TRY(sys::wait_readable(fds, duration))) return cancelled_error();
     return {};
 }

@@ -47,8 +47,9 @@ public:
     const http::Headers& headers() const { return response_->headers; }
     const http::Url& url() const { return url_; }
     std::optional<std::uint64_t> length() const { return response_->length(); }
-    /// The next bytes of the body, 0 at its end. Ends early with kind cancelled.
-    Result<std::size_t> read(std::span<char> buffer);
+    /// The next bytes of the body, 0 at its end. Ends early with kind cancelled, also when `stop`
+    /// is readable.
+    Result<std::size_t> read(std::span<char> buffer, FdView stop = {});
     /// More than `limit` bytes is an error.
     Result<std::string> read_all(std::size_t limit);
     /// "404 Not Found"
@@ -77,8 +78,8 @@ public:
                                  std::optional<RequestFailure>& failure);
     const TransportOptions& options() const { return options_; }
     bool cancelled() const;
-    /// Waits, unless cancelled: then an error.
-    Result<void> pause(std::chrono::milliseconds duration) const;
+    /// Waits, unless cancelled or `stop` is readable: then an error.
+    Result<void> pause(std::chrono::milliseconds duration, FdView stop = {}) const;
 
 private:
     friend class Exchange;

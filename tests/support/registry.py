@@ -9,6 +9,7 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from .engines import free_port
@@ -215,3 +216,57 @@ def first(times, fault):
 
 def says(body, kind="application/json", code=200):
     return lambda handler, _body, _kind: reply(handler, body, kind, status=code)
+
+
+class Limited:
+    """A blob at so many bytes a second, for each connection or, with `together`, for all; knows ranges.
+
+    `answers` has a dictionary for each answer: `first` and `end` (behind the last) of the bytes asked for, `part` whether the
+    request named an end, `begun` and `ended` by the clock. `fault`, a function(handler, answer, send), may write the answer
+    to such a request itself; `send` is what would have been done.
+    """
+
+    def __init__(self, rate, together=False, fault=None):
+        self.rate, self.together, self.fault = rate, together, fault
+        self.answers, self.lock, self.next_turn = [], threading.Lock(), 0.0
+
+    def __call__(self, handler, body, kind):
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("Range", "bytes=0-"))
+        first, last = int(asked[1]), int(asked[2] or len(body) - 1)
+        answer = {"first": first, "end": last + 1, "part": bool(asked[2]), "begun": time.monotonic(), "ended": None}
+        with self.lock:
+            answer["number"] = sum(a["part"] for a in self.answers)
+            self.answers.append(answer)
+
+        def send(most=None):
+            whole = "Range" not in handler.headers
+            headers = {} if whole else {"Content-Range": f"bytes {first}-{last}/{len(body)}"}
+            head_only(handler, kind, last + 1 - first, 200 if whole else 206, headers)
+            self.pour(handler, memoryview(body)[first:last + 1][:most])
+        try:
+            self.fault(handler, answer, send) if self.fault and answer["part"] else send()
+        finally:
+            answer["ended"] = time.monotonic()
+
+    def pour(self, handler, data, step=64 << 10):
+        turn = time.monotonic()
+        for at in range(0, len(data), step):
+            piece = data[at:at + step]
+            with self.lock:
+                if self.together:
+                    turn = self.next_turn = max(self.next_turn, time.monotonic() - 0.1)
+                    self.next_turn += len(piece) / self.rate
+            time.sleep(max(0, turn - time.monotonic()))
+            turn += len(piece) / self.rate
+            handler.wfile.write(piece)
+
+    def parts(self) -> list:
+        """Those that named an end, by their place in the blob."""
+        return sorted((a for a in self.answers if a["part"]), key=lambda a: a["first"])
+
+
+def head_only(handler, kind, length, status, headers):
+    handler.send_response(status)
+    for name, value in {"Content-Type": kind, "Content-Length": str(length), **headers}.items():
+        handler.send_header(name, value)
+    handler.end_headers()

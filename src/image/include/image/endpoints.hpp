@@ -35,6 +35,8 @@ struct RegistryConfig {
     std::vector<std::string> blocked{};  ///< patterns that are never used, allowed or not
     /// Searched for HOST[:PORT]/ca.crt, client.cert, client.key.
     std::vector<std::string> certificate_directories{"/etc/corten/certs.d", "/etc/docker/certs.d"};
+    /// At most, for one large layer that comes slowly; 1: it is read from one connection.
+    int connections_per_layer = 4;
 };
 
 struct Endpoint {

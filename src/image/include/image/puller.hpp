@@ -3,7 +3,9 @@
 // and the layer store's two hash the tar and write the files, all at once; layers are unpacked in
 // any order and given their places from the lowest up. Memory per layer in work: 2 MiB between
 // download and inflating, 2 MiB between inflating and writing, and the buffers of 256 KiB at each
-// stage, about 5 MiB; with three layers at a time under 16 MiB, whatever the sizes are.
+// stage, about 5 MiB; with three layers at a time under 16 MiB, whatever the sizes are. Chunks of
+// layers that come over several connections (blob_chunks.hpp): 4 MiB for each layer, and 20 MiB
+// for all of them.
 //
 // Everything done stays until the image is recorded in one transaction, protected by a lease; a
 // pull that fails keeps its finished layers for an hour, for the next try. What has come of a
