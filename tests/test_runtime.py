@@ -197,7 +197,7 @@ def test_exec_enters_groups_below_the_containers(runtime, bundle):
         (found[controller] / "sub").mkdir()
     output = runtime.ok("exec", "--cgroup", "memory:sub", "--cgroup", "pids:/sub", "groups", "cat", "/proc/self/cgroup")
     assert {line.split(":")[1] for line in output.splitlines() if line.endswith("/sub")} == {"memory", "pids"}
-    for asked, says in ((["sub"], "adding pid to cgroup"), (["what:sub"], "unknown controller what"),
+    for asked, says in ((["sub"], "/sub/cgroup.procs: no such file"), (["what:sub"], "unknown controller what"),
                         (["sub", "pids:sub"], "needs its controllers")):
         runtime.fails("exec", *[word for entry in asked for word in ("--cgroup", entry)], "groups", "true", says=says, code=255)
 

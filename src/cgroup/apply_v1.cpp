@@ -289,8 +289,10 @@ Result<std::string> need(const Group& group, std::string_view controller, std::s
 
 Result<void> apply_v1(const Group& group, const oci::LinuxResources& resources) {
     if (!resources.unified.empty())
-        return fail(ErrorKind::unsupported,
-                    "linux.resources.unified: this machine's controllers are on cgroup v1");
+        return fail(
+            ErrorKind::unsupported,
+            "linux.resources.unified: invalid configuration: this machine's controllers are "
+            "on cgroup v1");
     if (resources.memory) TRY(apply_memory(group, *resources.memory));
     if (resources.cpu) TRY(apply_cpu(group, *resources.cpu));
     if (resources.pids) TRY(apply_pids(group, *resources.pids));

@@ -204,8 +204,10 @@ Result<Group> Group::below(const std::vector<std::string>& controllers,
             std::ranges::find_first_of(place.controllers, controllers) == place.controllers.end())
             continue;
         place.path += "/" + std::string(path);
-        if (::access(place.path.c_str(), F_OK) < 0)
-            return fail_errno("adding pid to cgroup {}", place.path);
+        const auto members = place.path + "/cgroup.procs";
+        if (::access(members.c_str(), F_OK) == 0) continue;
+        if (errno != ENOENT) return fail_errno("adding pid to {}", members);
+        return fail(ErrorKind::not_found, "adding pid to {}: no such file or directory", members);
     }
     return group;
 }

@@ -65,8 +65,9 @@ Result<void> hand_over(FdView socket, FdView notify, const std::string& text) {
 
 Result<void> connect_listener(SeccompPlan& plan) {
     if ((plan.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0) return {};
-    plan.listener = TRY(sys::connect_unix(plan.listener_path, sys::SocketType::stream)
-                            .context("linux.seccomp.listenerPath"));
+    plan.listener =
+        TRY(sys::connect_unix(plan.listener_path, sys::SocketType::stream)
+                .context("linux.seccomp.listenerPath: failed to connect with seccomp agent"));
     return {};
 }
 

@@ -156,7 +156,8 @@ def complaint_of_criu() -> str:
     if not shutil.which("criu"):
         return "no criu on this machine: packaging/debian-packages has it for packaging/vm.sh"
     done = subprocess.run(["criu", "check"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return "" if done.returncode == 0 else f"criu check: {done.stdout.strip().splitlines()[-1]}"
+    said = done.stdout.strip().splitlines() or [f"exit status {done.returncode}"]
+    return "" if done.returncode == 0 else f"criu check: {said[-1]}"
 
 
 def script_command(argv) -> list:

@@ -109,8 +109,8 @@ TEST_F(FakeTree, WritesV1Limits) {
 
 TEST_F(FakeTree, FindsGroupsBelowByController) {
     for (const char* name : {"cpu", "memory", "pids", "blkio"})
-        file(fmt::format("/{}/c/x", name), "");
-    file("/memory/c/sub/x", "");
+        file(fmt::format("/{}/c/cgroup.procs", name), "");
+    file("/memory/c/sub/cgroup.procs", "");
     const auto group = Group::open(v1(), "/c");
     const auto below = group->below({"memory"}, "sub");
     ASSERT_TRUE(below.has_value()) << below.error().message();
