@@ -131,13 +131,27 @@ def test_a_variable_that_is_given_twice_has_its_last_value_once(runtime, bundle)
     assert sorted(lines) == ["COLOUR=", "HOME=/tmp", "PATH=/bin", "SHAPE=round", "TERM=xterm"]
 
 
+def in_user_namespace(bundle):
+    """The bundle's container gets one whose root is user 100000 of the host, and its files are that user's."""
+    bundle.config["linux"]["namespaces"].append({"type": "user"})
+    bundle.config["linux"].update({f"{kind}Mappings": [{"containerID": 0, "hostID": 100000, "size": 65536}] for kind in ("uid", "gid")})
+    subprocess.run(["chown", "-R", "100000:100000", str(bundle.root)], check=True)
+
+
+def test_devices_of_a_user_namespace_are_the_hosts_without_set_id_and_execution(runtime, open_folder):
+    bundle = Bundle(open_folder / "bundle")
+    in_user_namespace(bundle)
+    mounts = runtime.output("devices", bundle.save("cat", "/proc/self/mounts")).splitlines()
+    options = {fields[1]: fields[3].split(",") for fields in map(str.split, mounts)}
+    for node in ("null", "zero", "full", "tty", "random", "urandom"):
+        assert {"nosuid", "noexec"} <= set(options[f"/dev/{node}"]) and "nodev" not in options[f"/dev/{node}"]
+
+
 @pytest.mark.parametrize("user_namespace", [False, True], ids=["", "userns"])
 def test_bind_of_a_place_in_the_root_takes_the_mounts_before_it_along(runtime, open_folder, user_namespace):
     bundle = Bundle(open_folder / "bundle")
     if user_namespace:
-        bundle.config["linux"]["namespaces"].append({"type": "user"})
-        bundle.config["linux"].update({f"{kind}Mappings": [{"containerID": 0, "hostID": 100000, "size": 65536}] for kind in ("uid", "gid")})
-        subprocess.run(["chown", "-R", "100000:100000", str(bundle.root)], check=True)
+        in_user_namespace(bundle)
     (open_folder / "given").mkdir()
     (open_folder / "given" / "file").write_text("below")
     bundle.mount("/first", open_folder / "given")
