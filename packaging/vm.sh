@@ -1,10 +1,10 @@
 #!/bin/bash
 # A small machine of Debian 12's own packages, for what the host may not have: pure cgroup v2, Linux
-# 6.1, systemd, AppArmor, and a kernel that CRIU can work with. As root. It is emulated, 10 to 20 times slower
-# than the host, unless --accel kvm is given.
+# 6.1, systemd, AppArmor, and a kernel that CRIU can work with. As root. It is emulated, 10 to 20
+# times slower than the host, unless --accel kvm is given.
 #
-#   packaging/vm.sh [--work DIR] [--preset NAME] [--accel kvm] [test [PYTEST ARGUMENT…]]
-#   packaging/vm.sh [--work DIR] [--preset NAME] [--accel kvm] make | boot | push | stop | sh COMMAND…
+#   packaging/vm.sh [OPTION…] [test [PYTEST ARGUMENT…]]
+#   packaging/vm.sh [OPTION…] make | boot | push | stop | sh COMMAND…
 #
 #   test   all below in turn: the unit tests, then pytest (without arguments: what concerns the
 #          runtime); the reports are in DIR/reports, and the machine is stopped at the end
@@ -14,17 +14,24 @@
 #   sh     runs a command in it, in the tree
 #   stop   powers it off; what was changed on its disc is forgotten
 #
-# DIR is build/vm. The programs have to be built (packaging/test.sh, packaging/install.sh).
+# Options: --work DIR (build/vm), --preset NAME (release), --accel kvm, and --cgroups hybrid or v1 for
+# a machine with these instead of v2. The programs have to be built (packaging/test.sh, install.sh).
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
-work=$root/build/vm preset=release accel=tcg
+work=$root/build/vm preset=release accel=tcg cgroups=v2
+declare -A layouts=(  # what the kernel is told, for systemd
+    [v2]=systemd.unified_cgroup_hierarchy=1
+    [hybrid]=systemd.unified_cgroup_hierarchy=0
+    [v1]='systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1'
+)
 while [ $# -gt 0 ]; do
     case $1 in
     --work) [ $# -gt 1 ] || die "--work needs a directory"; mkdir -p "$2"; work=$(realpath "$2"); shift 2 ;;
     --preset) [ $# -gt 1 ] || die "--preset needs a name"; preset=$2; shift 2 ;;
     --accel) [ $# -gt 1 ] || die "--accel needs kvm or tcg"; accel=$2; shift 2 ;;
-    -h | --help) sed -n '2,18p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
+    --cgroups) [ $# -gt 1 ] && [ "${layouts[$2]+x}" ] || die "--cgroups needs v2, hybrid or v1"; cgroups=$2; shift 2 ;;
+    -h | --help) sed -n '2,19p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
     *) break ;;
     esac
 done
@@ -83,7 +90,7 @@ boot() {
     /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])' > "$work/port"
     qemu-system-x86_64 -machine q35,accel=$accel -cpu max -smp 2 -m 3G -display none -daemonize -pidfile "$work/pid" \
         -serial "file:$work/serial" -kernel "$work/vmlinuz" -initrd "$work/initrd" \
-        -append "root=/dev/vda rw console=ttyS0 quiet systemd.unified_cgroup_hierarchy=1 mitigations=off" \
+        -append "root=/dev/vda rw console=ttyS0 quiet ${layouts[$cgroups]} mitigations=off" \
         -drive "file=$work/disc,format=raw,if=virtio,snapshot=on" -device virtio-rng-pci \
         -netdev "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:$(cat "$work/port")-:22" -device virtio-net-pci,netdev=net
     local deadline=$((SECONDS + 600))

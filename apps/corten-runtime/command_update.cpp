@@ -1,6 +1,6 @@
 #include "commands.hpp"
 #include "store.hpp"
-#include "systemd_scope.hpp"
+#include "systemd_unit.hpp"
 
 #include <base/rollback.hpp>
 #include <base/text.hpp>
@@ -124,10 +124,10 @@ Result<int> update(const Global& global, const UpdateOptions& options) {
     const auto& unit = container.record().systemd_unit;
     Rollback undo;
     undo.add([&] {  // as far as they were given
-        if (!unit.empty()) update_scope(unit, limits_of(before)).ignore();
+        if (!unit.empty()) update_unit(unit, limits_of(before)).ignore();
         group.apply(limits_of(before)).ignore();
     });
-    if (!unit.empty()) TRY(update_scope(unit, resources));
+    if (!unit.empty()) TRY(update_unit(unit, resources));
     TRY(group.apply(resources));
     remember(spec, resources);
     TRY(container.save_spec(spec));

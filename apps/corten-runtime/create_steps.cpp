@@ -1,6 +1,6 @@
 #include "create_steps.hpp"
 
-#include "systemd_scope.hpp"
+#include "systemd_unit.hpp"
 
 #include <base/clock.hpp>
 #include <runtime/hooks.hpp>
@@ -51,7 +51,7 @@ Result<std::string> read_configuration(const std::string& bundle) {
 Result<std::string> cgroup_path(const Global& global, const oci::Spec& spec,
                                 const std::string& id) {
     const auto& path = spec.linux_section.cgroups_path;
-    if (global.systemd_cgroup) TRY(scope_name(path, id));
+    if (global.systemd_cgroup) TRY(unit_name(path, id));
     return path.empty() && !global.systemd_cgroup ? "/" + id : path;
 }
 
@@ -59,12 +59,19 @@ Result<Placement> place(const Global& global, oci::Spec& spec, const std::string
                         Rollback& undo) {
     Placement placed;
     if (!global.systemd_cgroup) return placed;
-    auto scope = TRY(start_scope(spec, id));
-    placed.unit = scope.name.unit;
-    placed.placeholder = std::move(scope.placeholder);
-    undo.add([unit = placed.unit] { stop_scope(unit).ignore(); });
-    spec.linux_section.cgroups_path = scope.name.cgroup;
-    placed.group = TRY(cgroup::Group::open(TRY(cgroup::Layout::detect()), scope.name.cgroup));
+    const auto layout = TRY(cgroup::Layout::detect());
+    auto unit = TRY(start_unit(spec, id));
+    const auto path = unit.name.cgroup;
+    placed.unit = unit.name.unit;
+    placed.placeholder = std::move(unit.placeholder);
+    // What systemd does not know stays when the unit is gone.
+    undo.add([layout, path] {
+        const auto rest = cgroup::Group::open(layout, path);
+        if (rest) rest->remove().ignore();
+    });
+    undo.add([name = placed.unit] { stop_unit(name).ignore(); });
+    spec.linux_section.cgroups_path = path;
+    placed.group = TRY(cgroup::Group::complete(layout, path));
     return placed;
 }
 

@@ -23,7 +23,7 @@ struct Placement {
     sys::OwnedChild placeholder;  ///< to be dropped once the container's process is there
     std::optional<cgroup::Group> group;
 };
-/// Starts the scope and changes linux.cgroupsPath to its group's; `undo` ends it.
+/// Starts the unit and changes linux.cgroupsPath to its group's; `undo` ends it.
 Result<Placement> place(const Global& global, oci::Spec& spec, const std::string& id,
                         Rollback& undo);
 /// invalid when the terminal has nowhere to go, or there is a socket for one and none.

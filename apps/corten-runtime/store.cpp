@@ -1,6 +1,6 @@
 #include "store.hpp"
 
-#include "systemd_scope.hpp"
+#include "systemd_unit.hpp"
 
 #include <base/ids.hpp>
 #include <base/rollback.hpp>
@@ -196,7 +196,7 @@ Result<void> Container::destroy(const std::vector<oci::Hook>& poststop) const {
     const auto group = TRY(cgroup());
     if (group.valid()) {
         TRY(group.kill_all());
-        if (!record_.systemd_unit.empty()) TRY(stop_scope(record_.systemd_unit));
+        if (!record_.systemd_unit.empty()) TRY(stop_unit(record_.systemd_unit));
         TRY(group.remove());
     }
     if (record_.mounts_on_host) TRY(take_mounts_away(record_.rootfs));

@@ -104,6 +104,15 @@ void write_value(BusWriter& out, const BusValue& value) {
     } else if (const auto* number = std::get_if<std::uint64_t>(&value)) {
         out.signature("t");
         out.u64(*number);
+    } else if (const auto* pairs = std::get_if<BusPairs>(&value)) {
+        out.signature("a(ss)");
+        const auto list = out.begin_array(8);
+        for (const auto& [first, second] : *pairs) {
+            out.align(8);
+            out.text(first);
+            out.text(second);
+        }
+        out.end_array(list, 8);
     } else {
         out.signature("au");
         const auto list = out.begin_array(4);

@@ -33,8 +33,10 @@ private:
     std::string bytes_;
 };
 
-/// A property: of type "s", "b", "t" or "au".
-using BusValue = std::variant<std::string, bool, std::uint64_t, std::vector<std::uint32_t>>;
+using BusPairs = std::vector<std::pair<std::string, std::string>>;
+/// A property: of type "s", "b", "t", "au" or "a(ss)".
+using BusValue =
+    std::variant<std::string, bool, std::uint64_t, std::vector<std::uint32_t>, BusPairs>;
 using BusProperties = std::vector<std::pair<std::string, BusValue>>;
 /// As the array "a(sv)".
 void write_properties(BusWriter& out, const BusProperties& properties);

@@ -186,6 +186,21 @@ Result<Group> Group::open(const Layout& layout, std::string_view path) {
     else
         for (const auto& hierarchy : layout.v1) TRY(add(hierarchy, false));
     if (!group.valid()) return fail(ErrorKind::not_found, "cgroup {} does not exist", path);
+    // What systemd follows on a hybrid machine: who is not in it does not count as the unit's.
+    if (layout.mode == Mode::hybrid) TRY(add(*layout.v2, true));
+    return group;
+}
+
+Result<Group> Group::complete(const Layout& layout, std::string_view path) {
+    TRY(open(layout, path));
+    Rollback undo;
+    for (const auto& hierarchy : layout.v1) {
+        const std::string directory = directory_in(hierarchy, path);
+        TRY(make(directory, hierarchy, false, undo));
+        TRY(prepare(directory, hierarchy, false));
+    }
+    auto group = TRY(open(layout, path));
+    undo.commit();
     return group;
 }
 

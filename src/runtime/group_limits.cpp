@@ -4,7 +4,7 @@
 namespace corten::runtime {
 namespace {
 
-std::vector<oci::DeviceRule> device_rules(const oci::Spec& spec) {
+std::vector<oci::DeviceRule> all_device_rules(const oci::Spec& spec) {
     const auto& resources = spec.linux_section.resources;
     std::vector<oci::DeviceRule> rules{{.allow = false, .access = "rwm"}};
     if (resources) rules.insert(rules.end(), resources->devices.begin(), resources->devices.end());
@@ -47,14 +47,19 @@ void warn_of_ignored(const cgroup::Group& group, const oci::LinuxResources& reso
 
 }  // namespace
 
+std::vector<oci::DeviceRule> device_rules(const oci::Spec& spec) {
+    return allows_all_devices(spec) ? std::vector<oci::DeviceRule>() : all_device_rules(spec);
+}
+
 Result<void> apply_resources(const cgroup::Group& group, const oci::Spec& spec,
                              std::vector<std::string>& warnings) {
     oci::LinuxResources resources = spec.linux_section.resources.value_or(oci::LinuxResources{});
     warn_of_ignored(group, resources, warnings);
     resources.devices.clear();
     TRY(group.apply(resources));
-    if (allows_all_devices(spec)) return {};
-    auto applied = group.apply_devices(device_rules(spec));
+    const auto rules = device_rules(spec);
+    if (rules.empty()) return {};
+    auto applied = group.apply_devices(rules);
     // An ordinary user may not set them, and can make no devices either.
     if (!applied && lacks_rights(applied.error()) && !is_host_root()) return {};
     return applied;

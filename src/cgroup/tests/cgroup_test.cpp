@@ -177,6 +177,41 @@ TEST_F(FakeTree, ReadsV1AndV2Stats) {
     EXPECT_EQ(two->block_io.service_bytes[1].value, 2U);
 }
 
+TEST_F(FakeTree, CompletesAGroupThatOthersBegan) {
+    const auto layout = v1();
+    file("/cpu/s.slice/x.scope/cgroup.procs", "17\n");
+    for (const char* name : {"memory", "pids", "blkio"})
+        std::filesystem::create_directories(root_ + "/" + name);
+    const auto group = Group::complete(layout, "/s.slice/x.scope");
+    ASSERT_TRUE(group.has_value()) << group.error().message();
+    EXPECT_EQ(group->directories().size(), 4U);
+    EXPECT_TRUE(sys::exists(root_ + "/blkio/s.slice/x.scope"));
+    EXPECT_EQ(Group::complete(layout, "/s.slice/none.scope").error().kind(), ErrorKind::not_found);
+    EXPECT_FALSE(sys::exists(root_ + "/blkio/s.slice/none.scope"));
+}
+
+TEST_F(FakeTree, CompletingUndoesWhatItMadeWhenItFails) {
+    const auto layout = v1();
+    file("/cpu/s.slice/x.scope/cgroup.procs", "17\n");
+    for (const char* name : {"memory", "pids"})
+        std::filesystem::create_directories(root_ + "/" + name);
+    file("/blkio/s.slice", "no directory");
+    EXPECT_FALSE(Group::complete(layout, "/s.slice/x.scope").has_value());
+    EXPECT_FALSE(sys::exists(root_ + "/memory/s.slice"));
+    EXPECT_TRUE(sys::exists(root_ + "/cpu/s.slice/x.scope"));
+}
+
+TEST_F(FakeTree, OpensTheUnifiedHalfOfAHybridMachineWhereItIs) {
+    auto layout = v1();
+    layout.mode = Mode::hybrid;
+    layout.v2 = Hierarchy{root_ + "/unified", {}, "/", "/"};
+    for (const char* name : {"cpu/x", "memory/x", "cpu/y", "unified/x"})
+        std::filesystem::create_directories(root_ + "/" + name);
+    EXPECT_THAT(Group::open(layout, "/x")->directories(),
+                ElementsAre(root_ + "/cpu/x", root_ + "/memory/x", root_ + "/unified/x"));
+    EXPECT_THAT(Group::open(layout, "/y")->directories(), ElementsAre(root_ + "/cpu/y"));
+}
+
 TEST(Paths, MayNotClimb) {
     Layout layout;
     layout.mode = Mode::v2;

@@ -30,7 +30,11 @@ public:
     /// otherwise the error is conflict. A failure removes what this call made.
     static Result<Group> create(const Layout& layout, std::string_view path);
     /// Names a group that exists, in whichever hierarchies have it (a daemon's adoption, `update`).
+    /// On a hybrid machine the v2 directory is part of it where there is one.
     static Result<Group> open(const Layout& layout, std::string_view path);
+    /// Names a group that somebody else made in some hierarchies, with processes in it (systemd's
+    /// units), and makes it in the others. A failure removes what this call made.
+    static Result<Group> complete(const Layout& layout, std::string_view path);
 
     /// The group at `path` below this one, in the hierarchies of these v1 controllers or, without
     /// any, in all; in the others it stays this one. invalid when the path leads out or there is no

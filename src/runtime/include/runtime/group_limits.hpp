@@ -10,8 +10,12 @@
 
 namespace corten::runtime {
 
-/// Writes linux.resources and the device rules, those of the default devices among them, to the
-/// container's group. What is passed over is told in `warnings`. Errors name the field.
+/// The device rules that a container has, those of the default devices among them; the later ones
+/// win. None: all devices are allowed.
+std::vector<oci::DeviceRule> device_rules(const oci::Spec& spec);
+
+/// Writes linux.resources and the device rules to the container's group. What is passed over is
+/// told in `warnings`. Errors name the field.
 Result<void> apply_resources(const cgroup::Group& group, const oci::Spec& spec,
                              std::vector<std::string>& warnings);
 
