@@ -54,6 +54,10 @@ Parsed parse(std::string_view text) {
     return out;
 }
 
+std::vector<std::string> public_servers() {
+    return {"8.8.8.8", "8.8.4.4"};
+}
+
 bool is_usable_inside(const std::string& server) {
     const auto address = Ipv4::parse(server);
     // The network has no IPv6, so an IPv6 server could not be asked.
@@ -103,7 +107,7 @@ Result<void> check_resolv_conf(const ResolvConf& user) {
 std::string resolv_conf(std::string_view host_file, const ResolvConf& user) {
     Parsed file = parse(host_file);
     std::erase_if(file.nameservers, [](const auto& server) { return !is_usable_inside(server); });
-    if (file.nameservers.empty()) file.nameservers = {"8.8.8.8", "8.8.4.4"};
+    if (file.nameservers.empty()) file.nameservers = public_servers();
     apply(file, user);
     return print(file);
 }
@@ -128,7 +132,8 @@ std::string resolv_conf_internal_server(std::string_view host_file, const Resolv
 }
 
 std::vector<std::string> nameservers_in(std::string_view resolv_conf) {
-    return parse(resolv_conf).nameservers;
+    auto servers = parse(resolv_conf).nameservers;
+    return servers.empty() ? public_servers() : servers;
 }
 
 std::string host_resolv_conf_path(std::string_view etc_resolv_conf) {

@@ -1,5 +1,6 @@
 #include <network/etc_files.hpp>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace corten::network {
@@ -75,6 +76,25 @@ TEST(ResolvConfTest, HostNetworkKeepsTheFile) {
 TEST(ResolvConfTest, InternalServer) {
     EXPECT_EQ(resolv_conf_internal_server("nameserver 10.0.0.53\nsearch lan\noptions edns0\n", {}),
               header + "nameserver 127.0.0.11\nsearch lan\noptions edns0 ndots:0\n");
+}
+
+TEST(ResolvConf, ServersOfAHost) {
+    EXPECT_THAT(nameservers_in("nameserver 127.0.0.53\nnameserver fd00::1\nsearch x\n"),
+                testing::ElementsAre("127.0.0.53", "fd00::1"));
+    EXPECT_THAT(nameservers_in("search x\n"), testing::ElementsAre("8.8.8.8", "8.8.4.4"));
+}
+
+TEST(HostsFile, OwnLinesComeAndGo) {
+    const auto names = own_host_names("web", "example.org");
+    EXPECT_EQ(names, "web.example.org web");
+    const std::string before = "127.0.0.1\tlocalhost\n10.0.0.2\tweb.example.org web\n";
+    const auto more = with_host(before, "10.0.0.3", names);
+    EXPECT_EQ(more, before + "10.0.0.3\tweb.example.org web\n");
+    EXPECT_EQ(without_host(more, "10.0.0.2", names),
+              "127.0.0.1\tlocalhost\n10.0.0.3\tweb.example.org web\n");
+    EXPECT_EQ(without_host(more, "10.0.0.2", "other"), more);
+    EXPECT_EQ(with_host("10.0.0.9\tx", "10.0.0.3", "y"), "10.0.0.9\tx\n10.0.0.3\ty\n");
+    EXPECT_EQ(without_host("10.0.0.9\tx", "10.0.0.3", "y"), "10.0.0.9\tx");
 }
 
 TEST(ResolvConfTest, StubResolverMeansAnotherFile) {

@@ -50,7 +50,7 @@ std::string resolv_conf_internal_server(std::string_view host_file, const Resolv
 /// real servers when that names only its stub (127.0.0.53).
 std::string host_resolv_conf_path(std::string_view etc_resolv_conf);
 
-/// The servers that such a file names, in order.
+/// The servers that a host's file names, in order; Google's public ones when it names none.
 std::vector<std::string> nameservers_in(std::string_view resolv_conf);
 
 /// Fit for a hosts line: one word that begins no comment.
