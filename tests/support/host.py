@@ -9,6 +9,28 @@ from pathlib import Path
 # carries our marks is.
 EXCLUSIVE = os.environ.get("CORTEN_TEST_EXCLUSIVE", "").lower() in ("1", "true", "yes")
 OURS = re.compile(r"corten-t-|\bctn\d+")
+SESSION = re.compile(rb"CORTEN_TEST_SESSION=(\d+)")
+os.environ["CORTEN_TEST_SESSION"] = str(os.getpid())  # what this run starts can be told from what others do
+
+
+def is_strangers(environment: bytes) -> bool:
+    """Of another run of these tests, which still goes on."""
+    session = SESSION.search(environment)
+    return bool(session) and int(session[1]) != os.getpid() and os.path.exists(f"/proc/{int(session[1])}")
+
+
+def strangers_marks() -> set:
+    """What the interfaces and folders of other runs have in their names."""
+    marks = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            environment = (entry / "environ").read_bytes() if entry.name.isdigit() else b""
+        except OSError:
+            continue
+        if is_strangers(environment):
+            marks.add(f"ctn{int(SESSION.search(environment)[1]) % 10000}")
+            marks.update(run.decode() for run in re.findall(rb"CORTEN_TEST_RUN=([^\0]+)", environment))
+    return marks
 
 
 def processes() -> set:
@@ -25,6 +47,8 @@ def processes() -> set:
         except OSError:
             continue
         if stat == "Z":
+            continue
+        if is_strangers(environment):
             continue
         marked = b"CORTEN_TEST_RUN=" in environment or re.search(r"/cortend? .*corten-t-", line)
         contained = re.search(r"[0-9a-f]{64}", cgroups)
@@ -88,10 +112,12 @@ def left_behind(before: dict, after: dict, ids=(), names=()) -> list:
     `ids` are containers that the tests made and `names` further marks of theirs (bridges, folders):
     on a shared machine only things that carry one of them count.
     """
-    marks = set(ids) | set(names)
+    marks, others = set(ids) | set(names), strangers_marks()
 
     def ours(kind, item):
         shown = " ".join(map(str, item)) if isinstance(item, tuple) else str(item)
+        if any(mark in shown for mark in others):
+            return False
         if EXCLUSIVE or OURS.search(shown) or any(m in shown for m in marks):
             return True
         return kind == "process" and not item[2]
