@@ -7,8 +7,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <cerrno>
+#include <cstring>
 #include <functional>
 
 namespace corten::runtime {
@@ -54,6 +57,16 @@ std::string output_of(FdView file) {
     return text;
 }
 
+/// "exit status 1, what it said", "bad system call".
+std::string end_of(const sys::ExitStatus& status, const std::string& output) {
+    auto text = fmt::format("exit status {}", status.code);
+    if (status.signalled) {
+        text = ::strsignal(status.code - 128);
+        std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+    }
+    return output.empty() ? text : text + ", " + output;
+}
+
 Result<void> run_hook(const oci::Hook& hook, const std::string& state) {
     const Fd in = TRY(file_with(state));
     const Fd out = TRY(sys::memory_file("output"));
@@ -67,7 +80,7 @@ Result<void> run_hook(const oci::Hook& hook, const std::string& state) {
     }
     const auto status = TRY(child.wait());
     if (status.code == 0) return {};
-    return fail(ErrorKind::io, "exit status {}, {}", status.code, output_of(out));
+    return fail(ErrorKind::io, "{}", end_of(status, output_of(out)));
 }
 
 /// Runs them in order until `failed`, which is given each one's error, wants no more.
