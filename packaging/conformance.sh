@@ -24,7 +24,7 @@ limit=300
 while [ $# -gt 0 ]; do
     case $1 in
     --suite | --source | --runtime | --work | --limit) [ $# -gt 1 ] || die "$1 needs a value"; printf -v "${1#--}" %s "$2"; shift 2 ;;
-    -h | --help) sed -n '2,19p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
+    -h | --help) sed -n '2,18p' "$0" | sed 's/^# \{0,1\}//'; exit 0 ;;
     -*) die "unknown option $1 (--help tells)" ;;
     *) break ;;
     esac
@@ -129,15 +129,14 @@ join_groups() {
 
 # What is frozen cannot be killed, and the process namespace would not end.
 thaw() {
-    local state
-    for state in $(find "$1" -name freezer.state); do echo THAWED > "$state" 2> /dev/null || true; done
+    find "$1" -name freezer.state -exec sh -c 'for state; do echo THAWED > "$state"; done' thaw {} + 2> /dev/null || true
 }
 
 remove_groups() {
-    local hierarchy tries
+    local hierarchy
     [ ! -e "/sys/fs/cgroup/freezer/$1" ] || thaw "/sys/fs/cgroup/freezer/$1"
     for hierarchy in "${hierarchies[@]}"; do
-        for tries in 1 2 3 4 5; do
+        for _ in 1 2 3 4 5; do
             find "$hierarchy/$1" -depth -type d -exec rmdir {} + 2> /dev/null && break
             [ ! -e "$hierarchy/$1" ] || sleep 0.5
         done
@@ -186,7 +185,7 @@ run_files() {
 row() {
     awk -v file="$1" -v status="$2" -v seconds="$3" '
         /^ok .*# *[Ss][Kk][Ii][Pp]/ { skipped++; next } /^ok / { passed++ } /^not ok / { failed++ }
-        /^1\.\.[0-9]+/ { plan = substr($1, 4) }
+        /^1\.\.[0-9]+/ { plan = substr($1, 4) + 0 }
         /^  ---/ { notes++ }
         # runtime-tools: some of its programs say nothing but what is wrong.
         END { if (passed + skipped + failed == 0 && plan == 0) { if (notes || status != 0) failed = 1; else passed = 1 }
