@@ -120,7 +120,8 @@ def test_start_container_hook_without_environment_has_that_of_the_process(runtim
 @pytest.mark.parametrize("script, says", [("exit 3", "exit status 3"), ("echo no; exit 3", "exit status 3, no"), ("kill -9 $$", "killed")])
 def test_the_end_of_a_hook_that_fails_is_told(runtime, bundle, script, says):
     bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", script]}]}
-    done = runtime.fails("run", "--bundle", bundle.save("true").path, "hooked", says=f"error running createRuntime hook #0: /bin/sh: {says}\"")
+    said = f'error running createRuntime hook #0: /bin/sh: {says}"'
+    done = runtime.fails("run", "--bundle", bundle.save("true").path, "hooked", says=said)
     assert done.out == ""
 
 
