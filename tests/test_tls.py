@@ -69,12 +69,12 @@ def serve(strict, authority, picture):
     """A function that starts a registry with this certificate, or with none and plain HTTP, and says what to pull from it."""
     started = []
 
-    def start(certificate=None, host=None) -> str:
+    def start(certificate=None, host=None, port=0) -> str:
         context = None
         if certificate:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(*certificate)
-        started.append(registries.FaultyRegistry(strict.gateway, context))
+        started.append(registries.FaultyRegistry(strict.gateway, context, port))
         reference = started[-1].put("box", "1", picture)
         return reference.replace(strict.gateway, host) if host else reference
     start.registries = started
@@ -191,24 +191,25 @@ def test_plain_http_is_not_spoken_to_a_stranger(cli, engine, serve):
     assert serve.registries[0].requests == []
 
 
-@pytest.fixture(scope="module", params=["host", "range", "host of another"])
+@pytest.fixture(scope="module", params=["host and port", "range", "host alone", "range of others"])
 def lenient(request, strict):
-    """(a daemon with --insecure-registry, whether that covers the registries here)"""
-    network = f"{strict.gateway.rpartition('.')[0]}.0/24"
-    value = {"host": strict.gateway, "range": network, "host of another": "198.51.100.0/24"}[request.param]
+    """(a daemon with --insecure-registry, whether that covers the registry at the port, the port)"""
+    network, port = f"{strict.gateway.rpartition('.')[0]}.0/24", engines.free_port(strict.gateway)
+    value = {"host and port": f"{strict.gateway}:{port}", "range": network,
+             "host alone": strict.gateway, "range of others": "198.51.100.0/24"}[request.param]
     own = engines.Daemon("insecure", extra=["--insecure-registry", value]).start()
     try:
-        yield own, request.param != "host of another"
+        yield own, request.param in ("host and port", "range"), port
     finally:
         own.stop()
 
 
 @pytest.mark.parametrize("certificate", ["none", "expired", "a stranger's"])
 def test_insecure_registry(lenient, serve, stranger, strict, certificate):
-    daemon, covered = lenient
+    daemon, covered, port = lenient
     found = {"none": lambda: None, "expired": lambda: stranger.issue("old", strict.gateway, days=-1),
              "a stranger's": lambda: stranger.issue("strange", "elsewhere.test")}[certificate]()
-    reference = serve(found)
+    reference = serve(found, port=port)
     for client in map(daemon.client, ("docker", "corten")):
         if covered:
             client.ok("pull", reference)

@@ -133,7 +133,7 @@ bool is_insecure(std::string_view domain, const std::vector<std::string>& insecu
     if (host == "localhost") return true;
     std::vector<Range> ranges;
     for (const auto& entry : insecure) {
-        if (entry == domain || entry == host) return true;
+        if (entry == domain) return true;
         if (const auto range = parse_range(entry)) ranges.push_back(*range);
     }
     return in_ranges(host, ranges);

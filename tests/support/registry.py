@@ -75,7 +75,7 @@ class FaultyRegistry:
     writes the reply itself; `requests` records what was asked, for tests about what was not.
     """
 
-    def __init__(self, host="127.0.0.1", tls=None):
+    def __init__(self, host="127.0.0.1", tls=None, port=0):
         """`tls` is a server's ssl.SSLContext, for HTTPS."""
         self.faults, self.requests, self.content = {}, [], {}
         registry = self
@@ -92,7 +92,7 @@ class FaultyRegistry:
 
             do_HEAD = do_GET
 
-        self.server = http.server.ThreadingHTTPServer((host, 0), Handler)
+        self.server = http.server.ThreadingHTTPServer((host, port), Handler)
         if tls:  # the handshake is done by the connection's thread, with its first read
             self.server.socket = tls.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.server.daemon_threads = True

@@ -125,6 +125,8 @@ TEST(Endpoints, PlainHttpOnlyWhereItIsAllowed) {
     EXPECT_FALSE(is_insecure("10.2.2.3:5000", {"10.1.0.0/16"}));
     EXPECT_TRUE(is_insecure("reg.example:5000", {"reg.example:5000"}));
     EXPECT_FALSE(is_insecure("reg.example:5001", {"reg.example:5000"}));
+    EXPECT_FALSE(is_insecure("reg.example:5000", {"reg.example"}));
+    EXPECT_TRUE(is_insecure("reg.example", {"reg.example"}));
     EXPECT_FALSE(is_insecure("127.evil.example", {}));
 }
 

@@ -27,7 +27,7 @@ struct Mirror {
 Result<Mirror> parse_mirror(std::string_view names, std::string_view url);
 
 struct RegistryConfig {
-    std::vector<std::string> insecure;  ///< "host", "host:port" or a CIDR range
+    std::vector<std::string> insecure;  ///< "host[:port]" as images name it, or a range
     std::vector<Mirror> mirrors;        ///< in the order in which they are asked
     /// Patterns of names: "docker.io", "registry.example:5000/team" with all that is below, and
     /// "*.example" for every host in that domain. When there are any, nothing else is used.
