@@ -1,5 +1,6 @@
 #include "exec_runner.hpp"
 
+#include "failure_code.hpp"
 #include "mount_sources.hpp"
 #include "security.hpp"
 #include "spec_builder.hpp"
@@ -64,11 +65,7 @@ Result<std::string> exec_detach_keys(const ExecRecord& exec) {
     return proto::parse_detach_keys(exec.config.detach_keys);
 }
 
-int start_failure_code(const Error& error) {
-    const bool missing = error.message().find("executable file not found") != std::string::npos ||
-                         error.message().find("no such file or directory") != std::string::npos;
-    return missing ? 127 : 126;
-}
+constexpr int cannot_be_executed = 126;
 
 class ExecStart {
 public:
@@ -142,7 +139,7 @@ Result<void> run_exec(Context& context, const std::string& exec_id,
             exec_id, [&](ExecRecord& record) { record.pid = static_cast<int>(reply->pid); });
         return {};
     }
-    const int code = start_failure_code(reply.error());
+    const int code = failure_code(reply.error(), cannot_be_executed);
     context.execs.change(exec_id, [&](ExecRecord& record) {
         record.running = false;
         record.exit_code = code;

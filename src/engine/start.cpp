@@ -1,4 +1,5 @@
 // Starting a container. Each step is undone when a later one fails.
+#include "failure_code.hpp"
 #include "health.hpp"
 #include "lifecycle.hpp"
 #include "mount_sources.hpp"
@@ -216,17 +217,6 @@ private:
 
 constexpr int failed_to_start = 128;
 
-/// docker's exit codes for a container that could not be started.
-int failure_code(const Error& error) {
-    const std::string_view text = error.message();
-    const auto has = [&](std::string_view part) {
-        return text.find(part) != std::string_view::npos;
-    };
-    if (has("executable file not found") || has("no such file or directory")) return 127;
-    if (has("permission denied") || has("is a directory")) return 126;
-    return failed_to_start;
-}
-
 Result<void> check_startable(const Container& container) {
     const auto state = container.state();
     if (state.status == "paused")
@@ -260,7 +250,7 @@ Result<void> start(Context& context, const std::shared_ptr<Container>& container
     const auto spec = container->spec();
     auto started = Start(context, container).run();
     if (!started) {
-        const int code = failure_code(started.error());
+        const int code = failure_code(started.error(), failed_to_start);
         record_failure(context, *container, started.error(), code);
         if (spec->host.auto_remove) {
             operation.unlock();
