@@ -22,10 +22,6 @@ ApiVersion parse_version(std::string_view text) {
 
 }  // namespace
 
-std::string to_string(ApiVersion version) {
-    return fmt::format("{}.{}", version.major, version.minor);
-}
-
 Result<VersionedPath> split_version(std::string_view raw_path) {
     VersionedPath out;
     if (raw_path.starts_with("/v")) {

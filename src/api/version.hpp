@@ -1,23 +1,16 @@
 #pragma once
 // API versions: what a client may speak, and what it gets (wire facts: the version middleware).
+#include <apitypes/version.hpp>
 #include <base/result.hpp>
 
-#include <compare>
 #include <string>
 #include <string_view>
 
 namespace corten::api {
 
-struct ApiVersion {
-    int major = 1;
-    int minor = 0;
-    auto operator<=>(const ApiVersion&) const = default;
-};
-
-inline constexpr ApiVersion newest{1, 51};
-inline constexpr ApiVersion oldest{1, 24};
-
-std::string to_string(ApiVersion version);
+using apitypes::ApiVersion;
+using apitypes::newest;
+using apitypes::oldest;
 
 /// A path without its "/v1.41" prefix, percent-decoded. A path without a prefix speaks the newest
 /// version.

@@ -2,6 +2,7 @@
 #include "disk_pressure.hpp"
 #include "lifecycle.hpp"
 
+#include <apitypes/version.hpp>
 #include <base/ids.hpp>
 #include <base/log.hpp>
 #include <base/text.hpp>
@@ -256,8 +257,8 @@ apitypes::Version Engine::version() const {
     apitypes::Version out;
     out.platform.name = "Corten";
     out.version = std::string(version_text);
-    out.api_version = std::string(newest_api_version);
-    out.min_api_version = std::string(oldest_api_version);
+    out.api_version = to_string(apitypes::newest);
+    out.min_api_version = to_string(apitypes::oldest);
     out.git_commit = std::string(source_commit);
     out.go_version = "none";
     out.os = "linux";

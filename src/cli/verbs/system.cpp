@@ -3,6 +3,7 @@
 #include "../verbs.hpp"
 #include "rows.hpp"
 
+#include <apitypes/version.hpp>
 #include <base/clock.hpp>
 #include <base/text.hpp>
 #include <base/units.hpp>
@@ -15,7 +16,7 @@ namespace {
 
 Json client_version() {
     return {{"Version", CORTEN_VERSION},
-            {"ApiVersion", "1.51"},
+            {"ApiVersion", to_string(apitypes::newest)},
             {"Os", "linux"},
             {"Arch", CORTEN_ARCHITECTURE},
             {"Compiler", "clang " __clang_version__}};
