@@ -60,11 +60,6 @@ Result<Layer> LayerStore::commit(PendingLayer pending, const std::string& parent
     return layer;
 }
 
-Result<Layer> LayerStore::apply(const std::string& parent, Source& tar,
-                                const std::string& expected_diff_id, const UnpackOptions& options) {
-    return commit(TRY(unpack(tar, options)), parent, expected_diff_id);
-}
-
 namespace {
 
 #define LAYER_COLUMNS "chain_id, diff_id, parent, cache_id, size, disk_size, created"

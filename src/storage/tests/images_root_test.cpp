@@ -1,6 +1,6 @@
+#include "add_layer.hpp"
 #include "support.hpp"
 
-#include <storage/store.hpp>
 #include <sys/wait.h>
 
 namespace corten::storage {
@@ -22,7 +22,7 @@ protected:
     std::string layer(const std::string& parent, const std::string& name) {
         const std::string tar = TarText().file(name, name).finish();
         StringSource source(tar);
-        const auto made = store_->layers().apply(parent, source, "");
+        const auto made = add_layer(*store_, parent, source);
         EXPECT_OK(made);
         return made->chain_id;
     }
@@ -246,7 +246,7 @@ TEST_F(Images, SnapshotCommitMakesALayer) {
     EXPECT_EQ(store_->snapshots().parent_size("c1").value_or(0), 3u);
     EXPECT_EQ(store_->snapshots().changes("c1")->size(), 1u);
     const auto written = produce([&](Sink& out) { return store_->snapshots().diff("c1", out); });
-    const auto made = store_->layers().apply(low, *written, "");
+    const auto made = add_layer(*store_, low, *written);
     ASSERT_OK(made);
     EXPECT_EQ(made->parent, low);
     const auto root = store_->snapshots().mount_chain(made->chain_id);

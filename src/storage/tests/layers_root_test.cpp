@@ -1,9 +1,9 @@
 // Layers in a whole store: record and replay, and the tree against GNU tar's.
+#include "add_layer.hpp"
 #include "support.hpp"
 #include "tar_fields.hpp"
 
 #include <storage/compression.hpp>
-#include <storage/store.hpp>
 
 namespace corten::storage {
 namespace {
@@ -20,7 +20,7 @@ protected:
 
     Result<Layer> apply(const std::string& parent, const std::string& tar) {
         PieceSource source(tar, 10'000);
-        return store_->layers().apply(parent, source, sha256_digest(tar));
+        return add_layer(*store_, parent, source, sha256_digest(tar));
     }
     Result<std::string> written(const std::string& chain_id) {
         std::string tar;
@@ -63,7 +63,7 @@ TEST_P(Layers, ApplyGivesChainIds) {
 TEST_P(Layers, WrongDiffIdLeavesNothing) {
     const std::string tar = TarText().file("a", "1").finish();
     StringSource source(tar);
-    EXPECT_ERROR(store_->layers().apply("", source, sha256_digest("other")), ErrorKind::corrupt);
+    EXPECT_ERROR(add_layer(*store_, "", source, sha256_digest("other")), ErrorKind::corrupt);
     EXPECT_EQ(directories(), 0u);
     EXPECT_ERROR(apply("sha256:missing", tar), ErrorKind::not_found);
     EXPECT_EQ(directories(), 0u);
@@ -132,7 +132,7 @@ TEST_P(Layers, AChangedFileIsFoundOnReplay) {
 TEST_P(Layers, WithoutARecordThereIsNoReplay) {
     const std::string tar = TarText().file("a", "1").finish();
     StringSource source(tar);
-    const auto layer = store_->layers().apply("", source, "", {.record = false});
+    const auto layer = add_layer(*store_, "", source, "", {.record = false});
     ASSERT_OK(layer);
     EXPECT_ERROR(written(layer->chain_id), ErrorKind::unsupported);
 }
@@ -217,7 +217,7 @@ TEST(StorageDriver, IsWhatTheDataRootHasLayersOf) {
         const auto store = open("erofs").value();
         EXPECT_FALSE(present(root / "data/overlay")) << "an empty one makes room";
         StringSource source(tar);
-        ASSERT_OK(store->layers().apply("", source, ""));
+        ASSERT_OK(add_layer(*store, "", source));
         ASSERT_OK(store->images().put({.config = "1", .chain_id = sha256_digest(tar)}));
     }
     EXPECT_ERROR(open("overlay"), ErrorKind::conflict);

@@ -71,9 +71,6 @@ public:
     /// the pending one is dropped. Protect the result by a lease before garbage is collected.
     Result<Layer> commit(PendingLayer pending, const std::string& parent,
                          const std::string& expected_diff_id);
-    /// unpack() and commit().
-    Result<Layer> apply(const std::string& parent, Source& tar, const std::string& expected_diff_id,
-                        const UnpackOptions& options = {});
 
     Result<std::optional<Layer>> find(const std::string& chain_id);
     /// not_found when there is none.
