@@ -77,7 +77,7 @@ private:
             const auto fault = TRY(fault_of(layer));
             // One that was removed meanwhile is no fault.
             if (!fault || !TRY(store_.layers().find(layer.chain_id))) continue;
-            const bool mended = options_.repair && TRY(drop_layer(layer));
+            const bool mended = options_.repair && TRY(store_.images().drop_above(layer.chain_id));
             report_.add("layer " + layer.chain_id, *fault, mended);
         }
         return {};
@@ -97,32 +97,6 @@ private:
         return fault;
     }
 
-    /// Removes the images above a layer and then the layers that nothing needs any more, so that
-    /// the next pull brings them. False when a container stands on it.
-    Result<bool> drop_layer(const Layer& broken) {
-        auto change = TRY(store_.db().begin());
-        std::set<std::string> above{broken.chain_id};
-        for (bool grown = true; grown;) {
-            grown = false;
-            for (const Layer& layer : TRY(store_.layers().list()))
-                if (above.contains(layer.parent)) grown |= above.insert(layer.chain_id).second;
-        }
-        for (const std::string& id : above)
-            if (TRY(store_.db().integer("SELECT count(*) FROM snapshot WHERE parent = ?", {id})) >
-                0)
-                return false;
-        for (const std::string& id : above) {
-            for (const std::string& image :
-                 TRY(store_.db().all<std::string>("SELECT id FROM image WHERE chain_id = ?", {id},
-                                                  [](const Row& row) { return row.text(0); })))
-                TRY(drop_image(image));
-            TRY(store_.db().execute("DELETE FROM lease_layer WHERE chain_id = ?", {id}));
-        }
-        TRY(change.commit());
-        TRY(store_.images().collect_garbage());
-        return true;
-    }
-
     Result<void> check_images() {
         for (const Image& image : TRY(store_.images().list())) {
             ++report_.images;
@@ -133,17 +107,10 @@ private:
                      sha256_digest(image.manifest) != image.manifest_digest)
                 fault = "its manifest does not have the digest " + image.manifest_digest;
             if (fault.empty()) continue;
-            if (options_.repair) TRY(drop_image(image.id));
+            if (options_.repair) TRY(store_.images().drop(image.id));
             report_.add("image " + image.id, std::move(fault), options_.repair);
         }
         return {};
-    }
-
-    Result<void> drop_image(const std::string& id) {
-        auto change = TRY(store_.db().begin());
-        TRY(store_.db().execute("DELETE FROM reference WHERE image = ?", {id}));
-        TRY(store_.db().execute("DELETE FROM image WHERE id = ?", {id}));
-        return change.commit();
     }
 
     Result<void> check_blobs() {

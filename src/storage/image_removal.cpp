@@ -186,4 +186,32 @@ Result<std::vector<RemovedItem>> ImageStore::remove(const ImageName& name,
     return std::move(removal.items);
 }
 
+Result<void> ImageStore::drop(const std::string& id) {
+    auto change = TRY(db_.begin());
+    TRY(db_.execute("DELETE FROM reference WHERE image = ?", {id}));
+    TRY(db_.execute("DELETE FROM image WHERE id = ?", {id}));
+    return change.commit();
+}
+
+Result<bool> ImageStore::drop_above(const std::string& chain_id) {
+    constexpr std::string_view above =
+        "WITH RECURSIVE above(id) AS (VALUES(?) UNION "
+        "SELECT layer.chain_id FROM above JOIN layer ON layer.parent = above.id) ";
+    const auto with_above = [&](std::string_view statement) {
+        return fmt::format("{}{}", above, statement);
+    };
+    auto change = TRY(db_.begin());
+    const auto used = "SELECT count(*) FROM snapshot WHERE parent IN (SELECT id FROM above)";
+    if (TRY(db_.integer(with_above(used), {chain_id})) > 0) return false;
+    for (const std::string& image : TRY(db_.all<std::string>(
+             with_above("SELECT id FROM image WHERE chain_id IN (SELECT id FROM above)"),
+             {chain_id}, [](const Row& row) { return row.text(0); })))
+        TRY(drop(image));
+    TRY(db_.execute(with_above("DELETE FROM lease_layer WHERE chain_id IN (SELECT id FROM above)"),
+                    {chain_id}));
+    TRY(change.commit());
+    TRY(collect_garbage());
+    return true;
+}
+
 }  // namespace corten::storage

@@ -131,6 +131,13 @@ public:
     Result<std::vector<RemovedItem>> remove(const ImageName& name,
                                             const RemoveImageOptions& options);
 
+    /// An image and its names, whoever uses it: its record is not what it should be.
+    Result<void> drop(const std::string& id);
+    /// The images that stand on a layer which is not what it should be, and then every layer that
+    /// nothing needs any more, so that the next pull brings them. False, and nothing is removed,
+    /// when a container stands on it.
+    Result<bool> drop_above(const std::string& chain_id);
+
     /// Shared and own sizes of all images, for `system df`.
     Result<std::vector<ImageUsage>> usage();
     /// Bytes of all layers, each once.
