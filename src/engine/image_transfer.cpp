@@ -126,13 +126,8 @@ Result<void> Images::load(const ByteSource& source, const ProgressSink& progress
 Result<std::string> Images::import(const Import& request, const ByteSource& source,
                                    const ProgressSink& progress) {
     image::ImportRequest import{.message = request.message, .changes = request.changes};
-    if (!request.repository.empty()) {
-        auto target = TRY(image::Reference::parse(request.repository));
-        if (!request.tag.empty()) target.tag = request.tag;
-        if (!target.tag.empty() && !image::is_valid_tag(target.tag))
-            return fail(ErrorKind::invalid, "invalid tag format");
-        import.reference = target.with_default_tag().canonical();
-    }
+    if (!request.repository.empty())
+        import.reference = TRY(canonical_tag(request.repository, request.tag));
     if (!request.platform.empty()) import.platform = TRY(oci::parse_platform(request.platform));
     auto id = image::import_image(*context_.store, source, import,
                                   {.most_unpacked_bytes = context_.config.most_unpacked_bytes});

@@ -1,5 +1,4 @@
 // images, tag, rmi, history, image prune, search.
-#include "../reference.hpp"
 #include "../table.hpp"
 #include "../verbs.hpp"
 #include "pulling.hpp"
@@ -158,11 +157,11 @@ Result<int> verb_images(Context& context, const ParsedLine& line) {
 }
 
 Result<int> verb_tag(Context& context, const ParsedLine& line) {
-    const ImageName target = TRY(parse_image_name(line.arguments[1]));
+    const Reference target = TRY(Reference::parse(line.arguments[1])).with_default_tag();
     if (!target.digest.empty())
         return fail(ErrorKind::invalid, "refusing to create a tag with a digest reference");
     http::Query query;
-    query.add("repo", target.repository());
+    query.add("repo", target.name());
     query.add("tag", target.tag);
     TRY(TRY(context.client())->post("/images/" + line.arguments[0] + "/tag", query));
     return 0;

@@ -59,9 +59,9 @@ Result<std::string> registry_auth(Context& context, const std::string& domain) {
     return base64_url(dump_json(to_json(auth)));
 }
 
-Result<void> pull_image(Context& context, const ImageName& name, const PullOptions& options) {
+Result<void> pull_image(Context& context, const Reference& name, const PullOptions& options) {
     http::Query query;
-    query.add("fromImage", name.repository());
+    query.add("fromImage", name.name());
     if (!options.all_tags) query.add("tag", name.digest.empty() ? name.tag : name.digest);
     if (!options.platform.empty()) query.add("platform", options.platform);
     Client& client = *TRY(context.client());

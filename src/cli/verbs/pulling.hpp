@@ -1,7 +1,8 @@
 #pragma once
 // Pulling, for `pull` itself and for `run` and `create` when an image is missing.
 #include "../context.hpp"
-#include "../reference.hpp"
+
+#include <base/reference.hpp>
 
 namespace corten::cli {
 
@@ -12,7 +13,7 @@ struct PullOptions {
     bool to_standard_error = false;  ///< `run` keeps its standard output for the container
 };
 
-Result<void> pull_image(Context& context, const ImageName& name, const PullOptions& options);
+Result<void> pull_image(Context& context, const Reference& name, const PullOptions& options);
 
 /// Shows the lines of a reply that reports progress, to standard output or error.
 Result<void> show_progress(Reply reply, bool to_standard_error, bool quiet);

@@ -1,7 +1,6 @@
 // run and create.
 #include "../create_request.hpp"
 #include "../exit_code.hpp"
-#include "../reference.hpp"
 #include "../terminal.hpp"
 #include "../verbs.hpp"
 #include "attached.hpp"
@@ -28,7 +27,7 @@ Result<PullPolicy> pull_policy(const std::string& text) {
 }
 
 Result<void> pull_for(Context& context, const FlagValues& flags, const std::string& image) {
-    return pull_image(context, TRY(parse_image_name(image)),
+    return pull_image(context, TRY(Reference::parse(image)).with_default_tag(),
                       {.platform = flags.text("platform"),
                        .quiet = flags.on("quiet"),
                        .to_standard_error = true});
@@ -60,7 +59,7 @@ Result<std::string> create_container(Context& context, const FlagValues& flags,
     const Json body = to_json(request);
     auto reply = client.post("/containers/create", create_query(flags), body);
     if (!reply && policy == PullPolicy::missing && is_missing_image(reply.error())) {
-        const ImageName name = TRY(parse_image_name(request.image));
+        const Reference name = TRY(Reference::parse(request.image)).with_default_tag();
         if (!flags.on("quiet"))
             print_error(fmt::format("Unable to find image '{}' locally", name.familiar()));
         TRY(pull_for(context, flags, request.image));

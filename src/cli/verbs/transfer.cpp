@@ -62,7 +62,7 @@ Result<void> send_archive(Context& context, Request request, const std::string& 
 
 Result<int> verb_pull(Context& context, const ParsedLine& line) {
     const std::string& given = line.arguments[0];
-    const ImageName name = TRY(parse_image_name(given));
+    const Reference name = TRY(Reference::parse(given)).with_default_tag();
     const bool all = line.flags.on("all-tags");
     const bool quiet = line.flags.on("quiet");
     if (all && !names_no_tag(given))
@@ -70,26 +70,25 @@ Result<int> verb_pull(Context& context, const ParsedLine& line) {
     if (!all && !quiet && names_no_tag(given)) print_line("Using default tag: latest");
     TRY(pull_image(context, name,
                    {.platform = line.flags.text("platform"), .all_tags = all, .quiet = quiet}));
-    print_line(all ? name.repository()
-                   : name.repository() +
-                         (name.digest.empty() ? ":" + name.tag : "@" + name.digest));
+    print_line(all ? name.name()
+                   : name.name() + (name.digest.empty() ? ":" + name.tag : "@" + name.digest));
     return 0;
 }
 
 Result<int> verb_push(Context& context, const ParsedLine& line) {
-    const ImageName name = TRY(parse_image_name(line.arguments[0]));
+    const Reference name = TRY(Reference::parse(line.arguments[0])).with_default_tag();
     http::Query query;
     if (!line.flags.on("all-tags")) query.add("tag", name.tag);
     if (line.flags.given("platform")) query.add("platform", line.flags.text("platform"));
     Request request{.method = "POST",
-                    .path = "/images/" + name.familiar_repository() + "/push",
+                    .path = "/images/" + name.familiar_name() + "/push",
                     .query = std::move(query)};
     request.headers.set("X-Registry-Auth", TRY(registry_auth(context, name.domain)));
     if (names_no_tag(line.arguments[0]) && !line.flags.on("all-tags") && !line.flags.on("quiet"))
         print_line("Using default tag: latest");
     Reply reply = TRY(TRY(context.client())->open(std::move(request)));
     TRY(show_progress(std::move(reply), false, line.flags.on("quiet")));
-    if (line.flags.on("quiet")) print_line(name.repository() + ":" + name.tag);
+    if (line.flags.on("quiet")) print_line(name.name() + ":" + name.tag);
     return 0;
 }
 
@@ -165,8 +164,8 @@ Result<int> verb_commit(Context& context, const ParsedLine& line) {
     query.add("container", line.arguments[0]);
     if (!line.flags.on("pause")) query.add("pause", "0");
     if (line.arguments.size() > 1) {
-        const ImageName name = TRY(parse_image_name(line.arguments[1]));
-        query.add("repo", name.repository());
+        const Reference name = TRY(Reference::parse(line.arguments[1])).with_default_tag();
+        query.add("repo", name.name());
         query.add("tag", name.tag);
     }
     const Json reply = TRY(TRY(context.client())->post("/commit", query));

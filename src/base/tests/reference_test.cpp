@@ -1,8 +1,8 @@
-#include <image/reference.hpp>
+#include <base/reference.hpp>
 
 #include <gtest/gtest.h>
 
-namespace corten::image {
+namespace corten {
 
 namespace {
 
@@ -87,4 +87,4 @@ TEST(Reference, WhatTheGrammarRefuses) {
         EXPECT_FALSE(Reference::parse(text)) << text;
 }
 
-}  // namespace corten::image
+}  // namespace corten

@@ -1,9 +1,9 @@
+#include <base/reference.hpp>
 #include <base/text.hpp>
-#include <image/reference.hpp>
 
 #include <array>
 
-namespace corten::image {
+namespace corten {
 
 namespace {
 
@@ -218,4 +218,4 @@ Reference Reference::with_default_tag() const {
     return copy;
 }
 
-}  // namespace corten::image
+}  // namespace corten
