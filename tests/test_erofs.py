@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import engines, images
+from support.own_daemon import corten, docker  # noqa: F401
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
@@ -31,17 +32,6 @@ def daemon(box_reference):
         yield own
     finally:
         own.stop()
-
-
-@pytest.fixture
-def docker(daemon):
-    with daemon.kept_alive() as client:
-        yield client
-
-
-@pytest.fixture
-def corten(daemon, docker):
-    return daemon.client("corten")
 
 
 def layer_images(daemon) -> list:

@@ -10,22 +10,12 @@ import pytest
 from support import images
 from support import registry as registries
 from support.engines import BOX
+from support.own_daemon import corten, docker  # noqa: F401
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
 KILLS = int(os.environ.get("CORTEN_KILLS", "4"))  # of each kind of work
 MIB = 1 << 20
-
-
-@pytest.fixture
-def docker(daemon):
-    with daemon.kept_alive() as client:
-        yield client
-
-
-@pytest.fixture
-def corten(daemon, docker):
-    return daemon.client("corten")
 
 
 def stalls_after(size, gate):

@@ -1,8 +1,8 @@
 // The same archives into a directory and into an EROFS image: the kernel must show one tree, and
 // what is refused must be refused by both.
+#include "archives.hpp"
 #include "erofs_mount.hpp"
 #include "erofs_target.hpp"
-#include "support.hpp"
 #include "tree.hpp"
 #include "unpack.hpp"
 
@@ -204,12 +204,9 @@ TEST_F(ErofsImages, BigDirectoriesAndOddNames) {
 }
 
 TEST_F(ErofsImages, DeepPaths) {
-    std::string path;
-    for (int i = 0; i < 40; ++i) path += std::string(200, 'd') + "/";
+    const std::string path = deep_path(40, 200);
     compare(TarText().file(path + "leaf", "deep").hard_link(path + "hard", path + "leaf").finish());
-    std::string deep;
-    for (int i = 0; i < 8'000; ++i) deep += "d/";
-    EXPECT_OK(into_image(TarText().file(deep + "leaf", "x").finish(), layer()));
+    EXPECT_OK(into_image(TarText().file(deep_path(8'000, 1) + "leaf", "x").finish(), layer()));
 }
 
 TEST_F(ErofsImages, SparseFilesKeepTheirHoles) {
@@ -252,73 +249,17 @@ TEST_F(ErofsImages, SparseSizesBeyondADiskCostNothingOrAreRefused) {
 }
 
 TEST_F(ErofsImages, Whiteouts) {
-    compare(TarText()
-                .file("etc/.wh.gone")
-                .directory("cleared")
-                .file("cleared/.wh..wh..opq")
-                .file("cleared/new", "n")
-                .file(".wh..wh.plnk/1.2", "aufs")
-                .file(".wh.a")
-                .directory("a")
-                .file("a/1", "1")
-                .file(".wh.b")
-                .file("b/implied", "2")
-                .directory("c")
-                .file("c/1", "3")
-                .file(".wh.c")
-                .file("d", "4")
-                .file(".wh.d")
-                .file(".wh.e")
-                .file("e", "5")
-                .finish());
+    compare(whiteouts_archive());
+    compare(whiteouts_beside_entries_archive());
 }
 
 TEST_F(ErofsImages, LaterEntriesReplaceEarlierOnesOfAnyKind) {
-    compare(TarText()
-                .file("x", "1")
-                .file("x", "22")
-                .directory("y")
-                .file("y/deep", "1")
-                .file("y", "now a file")
-                .file("z", "1")
-                .directory("z")
-                .file("z/1", "1")
-                .directory("k", 0700)
-                .file("k/1", "kept")
-                .directory("k", 0711)
-                .symlink("l", "a")
-                .symlink("l", "b")
-                .file("h", "1")
-                .hard_link("h2", "h")
-                .hard_link("h3", "h")
-                .file("h", "another")
-                .hard_link("self", "h2")
-                .hard_link("self", "self")
-                .finish());
+    compare(replacing_archive());
 }
 
 TEST_F(ErofsImages, SymlinksAsParents) {
-    compare(TarText()
-                .directory("usr/lib")
-                .symlink("lib", "/usr/lib")
-                .symlink("lib2", "lib")
-                .symlink("up", "../../../usr/./lib/../lib")
-                .file("lib/a", "1")
-                .file("lib2/b", "2")
-                .file("up/c", "3")
-                .hard_link("lib2/d", "lib/a")
-                .directory("lib/sub", 0700)
-                .file("lib/sub/e", "4")
-                .finish());
-    compare(TarText()
-                .directory("a")
-                .file("a/1", "1")
-                .symlink("a", "b")
-                .directory("b")
-                .file("a/2", "2")
-                .directory("a")
-                .file("a/3", "3")
-                .finish());
+    compare(symlinked_parents_archive());
+    compare(replaced_directory_archive());
 }
 
 TEST_F(ErofsImages, WhatIsRefusedIsRefusedByBoth) {

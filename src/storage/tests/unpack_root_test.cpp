@@ -1,5 +1,5 @@
 // The applier against hostile and odd archives. A directory beside the root stands for the host.
-#include "support.hpp"
+#include "archives.hpp"
 #include "tree.hpp"
 #include "unpack.hpp"
 
@@ -121,15 +121,10 @@ TEST_F(Unpack, SymlinksLeadNowhereButInside) {
         (void)result;  // may end in an error or in a file inside; TearDown looks at the host
         ASSERT_EQ(shell("rm -rf " + in("*")), 0);
     }
-    ASSERT_OK(unpack(TarText()
-                         .directory("usr/lib")
-                         .symlink("lib", "/usr/lib")
-                         .symlink("lib2", "lib")
-                         .file("lib/a", "1")
-                         .file("lib2/b", "2")
-                         .finish()));
+    ASSERT_OK(unpack(symlinked_parents_archive()));
     EXPECT_EQ(testing::read(in("usr/lib/a")), "1");
     EXPECT_EQ(testing::read(in("usr/lib/b")), "2");
+    EXPECT_EQ(testing::read(in("usr/lib/c")), "3");
 }
 
 TEST_F(Unpack, AFileReplacesASymlinkAndDoesNotFollowIt) {
@@ -145,15 +140,7 @@ TEST_F(Unpack, AFileReplacesASymlinkAndDoesNotFollowIt) {
 }
 
 TEST_F(Unpack, ACachedDirectoryIsForgottenWhenReplaced) {
-    ASSERT_OK(unpack(TarText()
-                         .directory("a")
-                         .file("a/1", "1")
-                         .symlink("a", "b")
-                         .directory("b")
-                         .file("a/2", "2")
-                         .directory("a")
-                         .file("a/3", "3")
-                         .finish()));
+    ASSERT_OK(unpack(replaced_directory_archive()));
     EXPECT_EQ(testing::read(in("b/2")), "2");
     EXPECT_EQ(testing::read(in("a/3")), "3");
     EXPECT_FALSE(present(in("a/1")));
@@ -176,38 +163,19 @@ TEST_F(Unpack, HardLinksOnlyInside) {
 }
 
 TEST_F(Unpack, LaterEntriesReplaceEarlierOnesOfAnyKind) {
-    ASSERT_OK(unpack(TarText()
-                         .file("x", "1")
-                         .file("x", "22")
-                         .directory("y")
-                         .file("y/deep", "1")
-                         .file("y", "now a file")
-                         .file("z", "1")
-                         .directory("z")
-                         .file("z/1", "1")
-                         .directory("k", 0700)
-                         .file("k/1", "kept")
-                         .directory("k", 0711)
-                         .symlink("l", "a")
-                         .symlink("l", "b")
-                         .finish()));
+    ASSERT_OK(unpack(replacing_archive()));
     EXPECT_EQ(testing::read(in("x")), "22");
     EXPECT_EQ(testing::read(in("y")), "now a file");
     EXPECT_EQ(testing::read(in("z/1")), "1");
     EXPECT_EQ(testing::read(in("k/1")), "kept");
     EXPECT_EQ(lstat_of(in("k")).st_mode & 07777, 0711u);
     EXPECT_EQ(lstat_of(in("l")).st_size, 1);
+    EXPECT_EQ(testing::read(in("h")), "another");
+    EXPECT_EQ(testing::read(in("self")), "1");
 }
 
 TEST_F(Unpack, Whiteouts) {
-    ASSERT_OK(unpack(TarText()
-                         .file("etc/.wh.gone")
-                         .directory("cleared")
-                         .file("cleared/.wh..wh..opq")
-                         .file("cleared/new", "n")
-                         .file(".wh..wh.plnk/1.2", "aufs")
-                         .file(".wh..wh.aufs")
-                         .finish()));
+    ASSERT_OK(unpack(whiteouts_archive()));
     EXPECT_TRUE(is_whiteout(lstat_of(in("etc/gone"))));
     EXPECT_TRUE(opaque("cleared"));
     EXPECT_EQ(testing::read(in("cleared/new")), "n");
@@ -215,20 +183,7 @@ TEST_F(Unpack, Whiteouts) {
 }
 
 TEST_F(Unpack, WhiteoutsAreAboutLayersBelow) {
-    ASSERT_OK(unpack(TarText()
-                         .file(".wh.a")
-                         .directory("a")
-                         .file("a/1", "1")
-                         .file(".wh.b")
-                         .file("b/implied", "2")
-                         .directory("c")
-                         .file("c/1", "3")
-                         .file(".wh.c")
-                         .file("d", "4")
-                         .file(".wh.d")
-                         .file(".wh.e")
-                         .file("e", "5")
-                         .finish()));
+    ASSERT_OK(unpack(whiteouts_beside_entries_archive()));
     EXPECT_TRUE(opaque("a"));
     EXPECT_TRUE(opaque("b"));
     EXPECT_TRUE(opaque("c"));
@@ -271,8 +226,7 @@ TEST_F(Unpack, OddNames) {
 }
 
 TEST_F(Unpack, PathsLongerThanTheKernelTakes) {
-    std::string path;
-    for (int i = 0; i < 40; ++i) path += std::string(200, 'd') + "/";
+    std::string path = deep_path(40, 200);
     ASSERT_OK(unpack(TarText().file(path + "leaf", "deep").file(path + "leaf2", "too").finish()));
     ASSERT_OK(unpack(TarText().hard_link(path + "hard", path + "leaf").finish()));
     DirectoryCache directories(root_fd_);
@@ -286,8 +240,7 @@ TEST_F(Unpack, PathsLongerThanTheKernelTakes) {
 }
 
 TEST_F(Unpack, VeryDeepTreesNeedNoStack) {
-    std::string path;
-    for (int i = 0; i < 8'000; ++i) path += "d/";
+    const std::string path = deep_path(8'000, 1);
     ASSERT_OK(unpack(TarText().file(path + "leaf", "x").finish()));
     EXPECT_OK(remove_at(root_fd_, "d"));
     EXPECT_FALSE(present(in("d")));
