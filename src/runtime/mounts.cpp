@@ -172,15 +172,10 @@ Result<void> mount_by_path(const MountPlan& mount, FdView target, const std::str
     // In quotes, for the commas of its categories; a label has no quotes itself.
     if (!label.empty() && takes_context(mount))
         data += fmt::format("{}context=\"{}\"", data.empty() ? "" : ",", label);
-    unsigned long flags = 0;
-    for (const auto& flag : mount.options.super_flags) {
-        if (flag == "sync") flags |= MS_SYNCHRONOUS;
-        if (flag == "dirsync") flags |= MS_DIRSYNC;
-        if (flag == "mand") flags |= MS_MANDLOCK;
-    }
-    if ((mount.options.set & MOUNT_ATTR_RDONLY) != 0) flags |= MS_RDONLY;
+    constexpr unsigned long now = MS_SYNCHRONOUS | MS_DIRSYNC | MS_MANDLOCK | MS_RDONLY;
     return sys::mount_at(mount.source.empty() ? mount.type : mount.source,
-                         fmt::format("/proc/self/fd/{}", target.raw()), mount.type, flags, data);
+                         fmt::format("/proc/self/fd/{}", target.raw()), mount.type,
+                         mount.options.flags() & now, data);
 }
 
 Result<void> mount_other(FdView root, const MountPlan& mount, const std::string& label) {
