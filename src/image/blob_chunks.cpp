@@ -212,9 +212,13 @@ bool BlobChunks::fill(Exchange& answer, Piece& piece, std::size_t wanted) const 
 
 BlobChunks::Piece BlobChunks::take_piece() {
     std::lock_guard lock(mutex_);
-    if (spare_.empty()) return {.bytes = std::make_unique_for_overwrite<char[]>(piece_size)};
-    Piece piece{.bytes = std::move(spare_.back().bytes)};
-    spare_.pop_back();
+    Piece piece;
+    if (spare_.empty()) {
+        piece.bytes = std::make_unique_for_overwrite<char[]>(piece_size);
+    } else {
+        piece.bytes = std::move(spare_.back().bytes);
+        spare_.pop_back();
+    }
     return piece;
 }
 
