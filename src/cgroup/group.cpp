@@ -200,6 +200,11 @@ Result<Group> Group::complete(const Layout& layout, std::string_view path) {
         TRY(prepare(directory, hierarchy, false));
     }
     auto group = TRY(open(layout, path));
+    // A process that is missing in one would not be held by its limits.
+    for (const auto& hierarchy : layout.v1)
+        if (group.directory(hierarchy.controllers[0]).empty())
+            return fail(ErrorKind::conflict, "cgroup {}: somebody took it away while it was made",
+                        directory_in(hierarchy, path));
     undo.commit();
     return group;
 }
