@@ -261,7 +261,7 @@ apitypes::Version Engine::version() const {
 Result<apitypes::DiskUsage> Engine::disk_usage() const {
     apitypes::DiskUsage out;
     out.layers_size = static_cast<std::int64_t>(TRY(context_->store->images().layers_size()));
-    out.images = TRY(images_->list(true, {}, true));
+    out.images = TRY(images_->list({.all = true, .shared_size = true}));
     out.containers = TRY(containers_->list({.all = true, .limit = 0, .size = true, .filters = {}}));
     out.volumes = TRY(volumes_->list_with_usage());
     out.build_cache.emplace();

@@ -295,8 +295,18 @@ Result<bool> PullJob::record_references(const Resolved& resolved, const std::str
     const bool tagged = reference.digest.empty();
     const auto before =
         TRY(store_.images().image_of(tagged ? reference.name() + ":" + reference.tag : by_digest));
-    TRY(store_.images().tag(by_digest, id));
-    if (tagged) TRY(store_.images().tag(reference.name() + ":" + reference.tag, id));
+    std::string index;
+    if (resolved.index) {
+        index = resolved.index->digest;
+        TRY(store_.indexes().put({.digest = index,
+                                  .media_type = resolved.index->content_type,
+                                  .content = resolved.index->bytes,
+                                  .images = {{.manifest_digest = resolved.manifest.digest,
+                                              .manifest = resolved.manifest.bytes,
+                                              .image_id = id}}}));
+    }
+    TRY(store_.images().tag(by_digest, id, index));
+    if (tagged) TRY(store_.images().tag(reference.name() + ":" + reference.tag, id, index));
     TRY(change.commit());
     return before != id;
 }

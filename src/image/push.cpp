@@ -3,9 +3,11 @@
 #include "resolve.hpp"
 #include "upload.hpp"
 
+#include <image/platforms.hpp>
 #include <image/pusher.hpp>
 #include <storage/compression.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 
@@ -69,17 +71,106 @@ public:
     PushJob(storage::Store& store, Records records, Session& session, Reporter& reporter)
         : store_(store), records_(records), session_(session), reporter_(reporter) {}
 
-    Result<void> run(const NamedImage& image, const Reference& reference) {
-        const auto stored = TRY(store_.images().get(image.id));
-        const auto layers = TRY(plan(stored));
-        for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer)
-            reporter_.tell({.status = "Preparing", .id = layer->id()});
-        const auto blobs = TRY(push_layers(layers));
-        TRY(Uploader(session_).put(stored.config, stored.id).context("image config"));
-        return push_manifest(stored, blobs, reference);
+    Result<void> run(const NamedImage& named, const Reference& reference,
+                     const std::optional<oci::Platform>& platform) {
+        const auto index = named.index.empty() ? std::optional<storage::ImageIndex>()
+                                               : TRY(store_.indexes().find(named.index));
+        if (index && !platform) {
+            const auto document = TRY(parse_index(*index));
+            if (is_whole(document, *index)) return push_index(named, *index, document, reference);
+        }
+        const auto image = TRY(image_for(store_, found_of(named), reference.familiar(), platform));
+        const auto pushed = TRY(push_image(image, reference.tag));
+        // Else another platform's image would get a name of its own here.
+        if (image.id == named.id)
+            TRY(store_.images().tag(reference.name() + "@" + pushed.digest, image.id));
+        tell_pushed(reference, pushed);
+        if (index && !platform)
+            reporter_.tell({.instead = Progress::PushedInstead{descriptor_of(*index), pushed}});
+        return {};
     }
 
 private:
+    static bool is_whole(const oci::Index& document, const storage::ImageIndex& index) {
+        return std::ranges::all_of(document.manifests, [&](const oci::Descriptor& entry) {
+            return std::ranges::find(index.images, entry.digest,
+                                     &storage::IndexedImage::manifest_digest) != index.images.end();
+        });
+    }
+
+    /// Every image by its digest, then the index; a new one where a manifest had to be.
+    Result<void> push_index(const NamedImage& named, const storage::ImageIndex& index,
+                            oci::Index document, const Reference& reference) {
+        storage::ImageIndex pushed = index;
+        for (auto& entry : document.manifests) {
+            const auto at = std::ranges::find(pushed.images, entry.digest,
+                                              &storage::IndexedImage::manifest_digest);
+            auto image = TRY(store_.images().get(at->image_id));
+            image.manifest = at->manifest;
+            image.manifest_media_type = entry.media_type;
+            const auto manifest = TRY(push_image(image, {}, &at->manifest));
+            at->manifest_digest = manifest.digest;
+            entry.media_type = manifest.media_type;
+            entry.size = manifest.size;
+            entry.digest = manifest.digest;
+        }
+        if (!std::ranges::equal(pushed.images, index.images, {},
+                                &storage::IndexedImage::manifest_digest,
+                                &storage::IndexedImage::manifest_digest))
+            pushed.content = dump_json(to_json(document));
+        pushed.digest = storage::sha256_digest(pushed.content);
+        TRY(put_manifest(reference.tag, pushed.media_type, pushed.content)
+                .context("index " + reference.familiar()));
+        auto change = TRY(store_.db().begin());
+        TRY(store_.indexes().put(pushed));
+        TRY(store_.images().tag(reference.name() + "@" + pushed.digest, named.id, pushed.digest));
+        TRY(change.commit());
+        tell_pushed(reference, descriptor_of(pushed));
+        return {};
+    }
+
+    /// Its layers, its configuration and its manifest, under `tag` or, when that is empty, under
+    /// its digest. Gives the manifest's descriptor, and its text where `sent` is given.
+    Result<oci::Descriptor> push_image(const storage::Image& image, const std::string& tag,
+                                       std::string* sent = nullptr) {
+        const auto layers = TRY(plan(image));
+        for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer)
+            reporter_.tell({.status = "Preparing", .id = layer->id()});
+        const auto blobs = TRY(push_layers(layers));
+        TRY(Uploader(session_).put(image.config, image.id).context("image config"));
+        const auto [text, type] = manifest_for(image, blobs);
+        const auto descriptor = describe(type, text);
+        TRY(put_manifest(tag.empty() ? descriptor.digest : tag, type, text).context("manifest"));
+        if (sent) *sent = text;
+        return descriptor;
+    }
+
+    Result<void> put_manifest(const std::string& name, const std::string& type, std::string text) {
+        Call call{
+            .method = "PUT", .target = session_.path("manifests/" + name), .body = std::move(text)};
+        call.headers.set("Content-Type", type);
+        auto answer = TRY(session_.request(call));
+        if (answer.status() / 100 != 2) return plain_error(read_refusal(answer));
+        return {};
+    }
+
+    static oci::Descriptor describe(const std::string& type, std::string_view text) {
+        return {.media_type = type,
+                .digest = storage::sha256_digest(text),
+                .size = static_cast<std::int64_t>(text.size())};
+    }
+    static oci::Descriptor descriptor_of(const storage::ImageIndex& index) {
+        return {.media_type = index.media_type,
+                .digest = index.digest,
+                .size = static_cast<std::int64_t>(index.content.size())};
+    }
+
+    void tell_pushed(const Reference& reference, const oci::Descriptor& pushed) {
+        reporter_.tell({.status = fmt::format("{}: digest: {} size: {}", reference.tag,
+                                              pushed.digest, pushed.size)});
+        reporter_.tell({.aux = Progress::Pushed{reference.tag, pushed.digest, pushed.size}});
+    }
+
     Result<std::vector<LayerToPush>> plan(const storage::Image& image) {
         const auto document = TRY(oci::parse_image(image.config));
         std::vector<LayerToPush> layers;
@@ -192,26 +283,6 @@ private:
         return {dump_json(to_json(manifest)), manifest.media_type};
     }
 
-    Result<void> push_manifest(const storage::Image& image,
-                               const std::vector<oci::Descriptor>& blobs,
-                               const Reference& reference) {
-        auto [text, type] = manifest_for(image, blobs);
-        const std::string digest = storage::sha256_digest(text);
-        const auto size = static_cast<std::int64_t>(text.size());
-        Call call{.method = "PUT",
-                  .target = session_.path("manifests/" + reference.tag),
-                  .body = std::move(text)};
-        call.headers.set("Content-Type", type);
-        auto answer = TRY(session_.request(call));
-        if (answer.status() / 100 != 2)
-            return plain_error(read_refusal(answer)).context("manifest " + reference.familiar());
-        TRY(store_.images().tag(reference.name() + "@" + digest, image.id));
-        reporter_.tell(
-            {.status = fmt::format("{}: digest: {} size: {}", reference.tag, digest, size)});
-        reporter_.tell({.aux = Progress::Pushed{reference.tag, digest, size}});
-        return {};
-    }
-
     storage::Store& store_;
     Records records_;
     Session& session_;
@@ -220,24 +291,28 @@ private:
 
 }  // namespace
 
-Result<void> push(storage::Store& store, const std::string& name, const Credentials& credentials,
-                  const PullOptions& options, const ProgressSink& progress, FdView cancel) {
-    const auto target = TRY(Reference::parse(name));
+Result<void> push(storage::Store& store, const PushRequest& request, const PullOptions& options,
+                  const ProgressSink& progress, FdView cancel) {
+    const auto target = TRY(Reference::parse(request.name));
     if (!target.digest.empty()) return fail(ErrorKind::invalid, "cannot push a digest reference");
-    auto images = find_images(store, name);
+    auto images = find_images(store, request.name);
     if (!images || images->empty() || images->front().references.empty())
         return fail(ErrorKind::not_found, "An image does not exist locally with the tag: {}",
                     target.familiar_name());
+    for (const auto& image : *images)
+        TRY(image_for(store, found_of(image), image.references.front().familiar(),
+                      request.platform));
     Transport transport(transport_options(options, cancel));
     RegistryConfig config = options.registry;
     config.mirrors.clear();  // they are for reading
-    auto sessions = TRY(open_sessions(transport, config, target, credentials, "pull,push"));
+    auto sessions = TRY(open_sessions(transport, config, target, request.credentials, "pull,push"));
     Reporter reporter(progress);
     reporter.tell({.status = fmt::format("The push refers to repository [{}]", target.name())});
     TRY(with_first_reachable<void>(sessions, [](Session& session) { return session.ping(); }));
     PushJob job(store, TRY(Records::open(store.db())), *sessions.front(), reporter);
     for (const auto& image : *images)
-        for (const auto& reference : image.references) TRY(job.run(image, reference));
+        for (const auto& reference : image.references)
+            TRY(job.run(image, reference, request.platform));
     return {};
 }
 

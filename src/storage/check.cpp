@@ -19,6 +19,7 @@ public:
         TRY(check_snapshots());
         TRY(check_layers());
         TRY(check_images());
+        TRY(check_indexes());
         TRY(check_blobs());
         TRY(find_unused_layers());
         if (options_.repair) TRY(store_.sweep());
@@ -143,7 +144,34 @@ private:
         auto change = TRY(store_.db().begin());
         TRY(store_.db().execute("DELETE FROM reference WHERE image = ?", {id}));
         TRY(store_.db().execute("DELETE FROM image WHERE id = ?", {id}));
+        TRY(store_.indexes().release());
         return change.commit();
+    }
+
+    Result<void> check_indexes() {
+        auto change = TRY(store_.db().begin());
+        for (const ImageIndex& index : TRY(store_.indexes().list())) {
+            std::string fault;
+            if (sha256_digest(index.content) != index.digest)
+                fault = "it does not have this digest";
+            for (const IndexedImage& image : index.images)
+                if (sha256_digest(image.manifest) != image.manifest_digest)
+                    fault = "its manifest does not have the digest " + image.manifest_digest;
+            if (fault.empty() && TRY(store_.indexes().references(index.digest)).empty())
+                fault = "no name stands for it";
+            if (fault.empty()) continue;
+            if (options_.repair) TRY(drop_index(index.digest));
+            report_.add("index " + index.digest, std::move(fault), options_.repair);
+        }
+        return change.commit();
+    }
+
+    /// Its images stay: each is whole by itself.
+    Result<void> drop_index(const std::string& digest) {
+        TRY(store_.db().execute("UPDATE reference SET image_index = NULL WHERE image_index = ?",
+                                {digest}));
+        TRY(store_.indexes().release());
+        return {};
     }
 
     Result<void> check_blobs() {

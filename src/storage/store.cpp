@@ -60,7 +60,8 @@ Store::Store(std::string root, Fd lock, std::unique_ptr<Database> db, BlobStore 
       driver_(std::move(driver)),
       layers_(*db_, *driver_),
       snapshots_(*db_, *driver_, layers_),
-      images_(*db_, *driver_, layers_) {}
+      images_(*db_, *driver_, layers_),
+      indexes_(*db_) {}
 
 Result<std::unique_ptr<Store>> Store::open(const std::string& data_root,
                                            const StoreOptions& options) {

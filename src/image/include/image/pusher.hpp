@@ -11,10 +11,20 @@
 
 namespace corten::image {
 
-/// Pushes `name` (a name without a tag: all its tags) to the registry in it, with docker's progress
-/// lines. not_found, before the first line, when there is no such image; unauthorized or forbidden
-/// when the registry refuses. `options` gives the registry configuration and time-outs.
-Result<void> push(storage::Store& store, const std::string& name, const Credentials& credentials,
-                  const PullOptions& options, const ProgressSink& progress, FdView cancel);
+struct PushRequest {
+    std::string name;  ///< without a tag: all tags of the repository
+    /// Only the image for this platform. Otherwise a name that stands for an index is pushed whole,
+    /// or, when not all images of it are here, the one that is meant by the name alone.
+    std::optional<oci::Platform> platform{};
+    Credentials credentials{};
+};
+
+/// Pushes to the registry in the name, with docker's progress lines. not_found, before the first
+/// line, when there is no such image or not for the platform; unauthorized or forbidden when the
+/// registry refuses. A manifest goes as it came when the registry has its layers' blobs; where they
+/// had to be packed anew it is a new one, and so is the index above it. `options` gives the
+/// registry configuration and time-outs.
+Result<void> push(storage::Store& store, const PushRequest& request, const PullOptions& options,
+                  const ProgressSink& progress, FdView cancel);
 
 }  // namespace corten::image

@@ -12,6 +12,7 @@
 #include <storage/database.hpp>
 #include <storage/driver.hpp>
 #include <storage/images.hpp>
+#include <storage/indexes.hpp>
 #include <storage/layers.hpp>
 #include <storage/snapshots.hpp>
 
@@ -65,6 +66,7 @@ public:
     LayerStore& layers() { return layers_; }
     SnapshotStore& snapshots() { return snapshots_; }
     ImageStore& images() { return images_; }
+    IndexStore& indexes() { return indexes_; }
 
     /// Deletes what removals put aside. The daemon calls it in a background thread after removals.
     Result<std::size_t> sweep();
@@ -104,6 +106,7 @@ private:
     LayerStore layers_;
     SnapshotStore snapshots_;
     ImageStore images_;
+    IndexStore indexes_;
 };
 
 }  // namespace corten::storage
