@@ -110,6 +110,7 @@ Result<PullResult> PullJob::pull() {
     auto resolved = TRY(
         resolve(transport_, options_.registry, request_.reference, request_.credentials, platform));
     say("Pulling from " + request_.reference.path, request_.reference.target());
+    tell_warnings(resolved);
     if (const auto known = store_.images().get(resolved.image.config.digest)) {
         // The same config with other layers is not the same image.
         TRY(oci::parse_image(known->config, resolved.image.layers.size()));
@@ -311,7 +312,13 @@ Result<bool> PullJob::record_references(const Resolved& resolved, const std::str
     return before != id;
 }
 
+void PullJob::tell_warnings(const Resolved& resolved) {
+    for (const auto& session : resolved.sessions)
+        for (auto& warning : session->take_warnings()) say("Warning of the registry: " + warning);
+}
+
 PullResult PullJob::finish(const Resolved& resolved, bool updated) {
+    tell_warnings(resolved);
     say("Digest: " + resolved.digest);
     say(fmt::format("Status: {} {}",
                     updated ? "Downloaded newer image for" : "Image is up to date for",

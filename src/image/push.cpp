@@ -1,5 +1,6 @@
 #include "names.hpp"
 #include "records.hpp"
+#include "referrers.hpp"
 #include "resolve.hpp"
 #include "upload.hpp"
 
@@ -119,7 +120,7 @@ private:
                                 &storage::IndexedImage::manifest_digest))
             pushed.content = dump_json(to_json(document));
         pushed.digest = storage::sha256_digest(pushed.content);
-        TRY(put_manifest(reference.tag, pushed.media_type, pushed.content)
+        TRY(session_.put_manifest(reference.tag, pushed.media_type, pushed.content)
                 .context("index " + reference.familiar()));
         auto change = TRY(store_.db().begin());
         TRY(store_.indexes().put(pushed));
@@ -140,18 +141,19 @@ private:
         TRY(Uploader(session_).put(image.config, image.id).context("image config"));
         const auto [text, type] = manifest_for(image, blobs);
         const auto descriptor = describe(type, text);
-        TRY(put_manifest(tag.empty() ? descriptor.digest : tag, type, text).context("manifest"));
+        const bool noted =
+            TRY(session_.put_manifest(tag.empty() ? descriptor.digest : tag, type, text)
+                    .context("manifest"));
+        if (!noted) TRY(note_subject(text, descriptor));
         if (sent) *sent = text;
         return descriptor;
     }
 
-    Result<void> put_manifest(const std::string& name, const std::string& type, std::string text) {
-        Call call{
-            .method = "PUT", .target = session_.path("manifests/" + name), .body = std::move(text)};
-        call.headers.set("Content-Type", type);
-        auto answer = TRY(session_.request(call));
-        if (answer.status() / 100 != 2) return plain_error(read_refusal(answer));
-        return {};
+    /// Of a registry that has no referrers API, if the image refers to another.
+    Result<void> note_subject(const std::string& text, const oci::Descriptor& pushed) {
+        const auto parsed = TRY(oci::parse_manifest(text, pushed.media_type));
+        const auto& manifest = std::get<oci::Manifest>(parsed);
+        return manifest.subject ? note_referrer(session_, manifest, pushed) : Result<void>();
     }
 
     static oci::Descriptor describe(const std::string& type, std::string_view text) {
@@ -169,6 +171,8 @@ private:
         reporter_.tell({.status = fmt::format("{}: digest: {} size: {}", reference.tag,
                                               pushed.digest, pushed.size)});
         reporter_.tell({.aux = Progress::Pushed{reference.tag, pushed.digest, pushed.size}});
+        for (auto& warning : session_.take_warnings())
+            reporter_.tell({.status = "Warning of the registry: " + warning});
     }
 
     Result<std::vector<LayerToPush>> plan(const storage::Image& image) {
