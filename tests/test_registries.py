@@ -415,3 +415,101 @@ def test_the_list_of_referrers_is_kept_where_the_registry_keeps_none(engine, fau
     listed = json.loads(body)["manifests"]
     assert [(m["digest"], m["size"], m["artifactType"], m["annotations"]) for m in listed] == [
         (p.digest, len(p.manifest.data), images.OCI["config"], {"about": u}) for p, u in zip(pushed[:2], "ab")]
+
+
+# --- blobs that are kept -------------------------------------------------------------------------
+
+@pytest.fixture
+def keeping(daemon_with):
+    return daemon_with("--keep-blobs")
+
+
+def kept(daemon) -> dict:
+    return {"sha256:" + f.name: f.read_bytes() for f in (daemon.data / "blobs" / "sha256").iterdir()}
+
+
+def renamed(daemon, reference, registry):
+    target = f"{registry.address}/elsewhere:1"
+    daemon.client("docker").ok("tag", reference, target)
+    return target
+
+
+@pytest.mark.parametrize("style, compression", [("docker", "gzip"), ("oci", "zstd"), ("oci", "none")])
+def test_kept_blobs_go_to_another_registry_as_they_came(keeping, faulty, strict, box_tar, style, compression):
+    picture = images.image([box_tar, images.tar([images.text("note", "x" * 5000)])], style=style, compression=compression)
+    reference = faulty.put("app", "1", picture)
+    docker = keeping.client("docker")
+    docker.ok("pull", reference)
+    assert kept(keeping) == {layer.digest: layer.data for layer in picture.layers}
+    registry = strict()
+    docker.ok("push", renamed(keeping, reference, registry))
+    assert registry.content["/v2/elsewhere/manifests/1"] == (picture.manifest.data, picture.manifest.media_type)
+    for layer in picture.layers:
+        assert registry.content[f"/v2/elsewhere/blobs/{layer.digest}"][0] == layer.data
+
+
+def test_without_kept_blobs_another_registry_gets_the_same_files_in_other_blobs(engine, faulty, strict, picture):
+    """As with docker: the digest of what was pushed differs, the diff ids do not."""
+    reference = faulty.put("app", "1", picture)
+    docker = engine.client("docker")
+    docker.ok("pull", reference)
+    registry = strict()
+    docker.ok("push", renamed(engine, reference, registry))
+    assert registry.content["/v2/elsewhere/manifests/1"][0] != picture.manifest.data
+    assert f"/v2/elsewhere/blobs/{picture.id}" in registry.content, "the configuration and so the diff ids are the same"
+
+
+def test_kept_blobs_are_counted_and_go_with_their_layers(keeping, faulty, picture):
+    from support.wait import eventually
+    reference = faulty.put("app", "1", picture)
+    docker = keeping.client("docker")
+    docker.ok("pull", reference)
+    df = keeping.api.get("/system/df").json()
+    image, = [i for i in keeping.api.get("/images/json?manifests=1").json() if reference in i["RepoTags"]]
+    blobs = sum(len(layer.data) for layer in picture.layers)
+    assert df["LayersSize"] == image["Size"] + blobs
+    assert image["Manifests"][0]["Size"]["Content"] == blobs + len(picture.manifest.data) + len(picture.config.data)
+    assert keeping.api.post("/corten/store/check").json()["Problems"] == []
+    docker.ok("rmi", reference)
+    eventually(lambda: not kept(keeping), "removal of the blobs", 20)
+    assert keeping.api.get("/system/df").json().get("LayersSize", 0) == 0
+
+
+def test_nothing_is_kept_once_that_is_switched_off(daemon_with, keeping, faulty, picture):
+    reference = faulty.put("app", "1", picture)
+    keeping.client("docker").ok("pull", reference)
+    keeping.extra.remove("--keep-blobs")
+    keeping.restart("terminate")
+    assert not kept(keeping) and keeping.api.post("/corten/store/check").json()["Problems"] == []
+    assert keeping.client("docker").ok("run", "--rm", reference, "echo", "runs") == "runs"
+
+
+@pytest.mark.parametrize("damage, says", [
+    (lambda blob: blob.write_bytes(b"x" + blob.read_bytes()[1:]), "the content on disk has changed"),
+    (lambda blob: blob.unlink(), "its file is missing"),
+    (lambda blob: (blob.parent / ("0" * 64)).write_bytes(b"stray"), "no layer needs it"),
+], ids=["changed", "missing", "stray"])
+def test_store_check_knows_the_kept_blobs(keeping, faulty, strict, picture, damage, says):
+    """What is mended is given up: the layer itself is whole, and a push packs it anew."""
+    reference = faulty.put("app", "1", picture)
+    docker, corten = keeping.client("docker"), keeping.client("corten")
+    docker.ok("pull", reference)
+    damage(keeping.data / "blobs" / "sha256" / picture.layers[0].digest.split(":")[1])
+    found = keeping.api.post("/corten/store/check").json()["Problems"]
+    assert [says in p["Found"] for p in found] == [True]
+    corten.ok("store", "check", "--repair")
+    assert keeping.api.post("/corten/store/check").json()["Problems"] == []
+    registry = strict()
+    docker.ok("push", renamed(keeping, reference, registry))
+    assert "/v2/elsewhere/manifests/1" in registry.content
+
+
+def test_a_kept_blob_that_changed_is_not_pushed(keeping, faulty, strict, picture):
+    reference = faulty.put("app", "1", picture)
+    docker = keeping.client("docker")
+    docker.ok("pull", reference)
+    blob = keeping.data / "blobs" / "sha256" / picture.layers[0].digest.split(":")[1]
+    blob.write_bytes(b"x" + blob.read_bytes()[1:])
+    registry = strict()
+    docker.fails("push", renamed(keeping, reference, registry), code=1, says="has changed on the disk.*store check --repair")
+    assert "/v2/elsewhere/manifests/1" not in registry.content

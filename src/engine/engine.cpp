@@ -39,6 +39,7 @@ image::PullOptions pull_options(const Config& config) {
     image::PullOptions options;
     options.registry = config.registries;
     options.most_unpacked_bytes = config.most_unpacked_bytes;
+    options.keep_blobs = config.keep_blobs;
     return options;
 }
 
@@ -88,7 +89,8 @@ Result<std::unique_ptr<Engine>> Engine::open(Config config) {
             .context("the daemon's name servers"));
     auto facts = TRY(HostFacts::read());
     TRY(make_directories(config));
-    auto store = TRY(storage::Store::open(config.data_root, {.driver = config.storage_driver}));
+    auto store = TRY(storage::Store::open(
+        config.data_root, {.driver = config.storage_driver, .keep_blobs = config.keep_blobs}));
     auto container_store = TRY(ContainerStore::open(store->db()));
     auto volumes = TRY(VolumeStore::open(store->db(), config.data_root + "/volumes"));
     auto network_store = TRY(NetworkStore::open(store->db()));

@@ -35,17 +35,30 @@ ManifestLister::ManifestLister(const Context& context) : context_(context) {
         containers_[container->spec()->image_id].push_back(container->id());
 }
 
-void ManifestLister::fill_image(apitypes::ManifestSummary& summary, const storage::Image& image,
-                                const oci::Platform& platform) const {
+/// Of the blobs that its layers came in.
+Result<std::uint64_t> ManifestLister::kept_bytes(const storage::Image& image) const {
+    std::uint64_t bytes = 0;
+    if (image.chain_id.empty()) return bytes;
+    for (const auto& layer : TRY(context_.store->layers().chain(image.chain_id)))
+        for (const auto& kept : TRY(context_.store->packed_layers().of(layer.diff_id)))
+            bytes += kept.size;
+    return bytes;
+}
+
+Result<void> ManifestLister::fill_image(apitypes::ManifestSummary& summary,
+                                        const storage::Image& image,
+                                        const oci::Platform& platform) const {
     const auto unpacked = static_cast<std::int64_t>(image.size);
     const auto users = containers_.find(image.id);
     summary.available = true;
-    summary.size.content = summary.descriptor.size + static_cast<std::int64_t>(image.config.size());
+    summary.size.content = summary.descriptor.size +
+                           static_cast<std::int64_t>(image.config.size() + TRY(kept_bytes(image)));
     summary.size.total = summary.size.content + unpacked;
     summary.image_data = apitypes::ManifestImageData{
         .platform = platform,
         .containers = users == containers_.end() ? apitypes::Strings() : users->second,
         .size = {.unpacked = unpacked}};
+    return {};
 }
 
 Result<apitypes::ManifestSummary> ManifestLister::entry_summary(
@@ -56,8 +69,8 @@ Result<apitypes::ManifestSummary> ManifestLister::entry_summary(
         std::ranges::find(index.images, entry.digest, &storage::IndexedImage::manifest_digest);
     if (here != index.images.end()) {
         const auto image = TRY(context_.store->images().get(here->image_id));
-        fill_image(summary, image,
-                   entry.platform ? *entry.platform : TRY(image::platform_of(image)));
+        TRY(fill_image(summary, image,
+                       entry.platform ? *entry.platform : TRY(image::platform_of(image))));
     } else if (summary.kind == "image") {
         summary.image_data = apitypes::ManifestImageData{
             .platform = entry.platform.value_or(oci::Platform()), .containers = {}, .size = {}};
@@ -82,7 +95,7 @@ Result<apitypes::ManifestSummaries> ManifestLister::manifests(const storage::Ima
     if (!summaries.empty() || image.manifest.empty()) return summaries;
     apitypes::ManifestSummary only{
         .id = image.manifest_digest, .descriptor = manifest_descriptor(image), .kind = "image"};
-    fill_image(only, image, TRY(image::platform_of(image)));
+    TRY(fill_image(only, image, TRY(image::platform_of(image))));
     summaries.push_back(std::move(only));
     return summaries;
 }

@@ -23,8 +23,9 @@ public:
 private:
     Result<apitypes::ManifestSummary> entry_summary(const oci::Descriptor& entry,
                                                     const storage::ImageIndex& index) const;
-    void fill_image(apitypes::ManifestSummary& summary, const storage::Image& image,
-                    const oci::Platform& platform) const;
+    Result<void> fill_image(apitypes::ManifestSummary& summary, const storage::Image& image,
+                            const oci::Platform& platform) const;
+    Result<std::uint64_t> kept_bytes(const storage::Image& image) const;
 
     const Context& context_;
     std::map<std::string, apitypes::Strings> containers_;  // ids, by image

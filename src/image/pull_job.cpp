@@ -66,6 +66,13 @@ private:
     std::optional<Error> error_;
 };
 
+storage::PackedLayer packed(const oci::Descriptor& blob, const std::string& diff_id) {
+    return {.digest = blob.digest,
+            .diff_id = diff_id,
+            .media_type = blob.media_type,
+            .size = static_cast<std::uint64_t>(blob.size)};
+}
+
 class SlotGuard {
 public:
     explicit SlotGuard(Slots& slots) : slots_(slots) { slots_.acquire(); }
@@ -174,7 +181,7 @@ BlobEvents PullJob::events_for(const oci::Descriptor& layer) {
 
 /// Without one the layer comes all the same: another pull may be at it, or the disk be full.
 std::optional<storage::PartialBlob> PullJob::kept_download(const oci::Descriptor& layer) {
-    if (layer.size < worth_keeping) return {};
+    if (layer.size < worth_keeping && !options_.keep_blobs) return {};
     auto partial = store_.blobs().partial(layer.digest);
     if (!partial) return {};
     return *std::move(partial);
@@ -251,7 +258,13 @@ Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
                            .total = layers[i].size});
             auto placed = store_.images().commit_layer(std::move(fetched.pending), parent,
                                                        plan.diff_ids[i], lease);
-            if (fetched.download) fetched.download->discard();
+            const bool whole = fetched.download && fetched.download->size() ==
+                                                       static_cast<std::uint64_t>(layers[i].size);
+            if (placed && whole && options_.keep_blobs)
+                TRY(store_.packed_layers().keep(packed(layers[i], plan.diff_ids[i]),
+                                                *std::move(fetched.download)));
+            else if (fetched.download)
+                fetched.download->discard();
             if (!placed) return std::move(placed).error().context("layer " + layers[i].digest);
             parent = plan.chain_ids[i];
             TRY(record_layer(layers[i], plan.diff_ids[i], fetched.tar_size));

@@ -23,6 +23,7 @@ struct LayerToPush {
     std::string chain_id;
     std::string diff_id;
     std::uint64_t tar_size = 0;  ///< 0 when it is not known
+    std::string blob{};          ///< digest that the image's manifest names, "" when it has none
 
     std::string id() const { return std::string(oci::short_digest(diff_id)); }
 };
@@ -183,6 +184,11 @@ private:
             chain = storage::chain_id(chain, diff_id);
             layers.push_back({chain, diff_id, TRY(records_.tar_size(diff_id)).value_or(0)});
         }
+        const auto parsed = oci::parse_manifest(image.manifest, image.manifest_media_type);
+        const auto* manifest = parsed ? std::get_if<oci::Manifest>(&*parsed) : nullptr;
+        if (manifest && manifest->layers.size() == layers.size())
+            for (std::size_t i = 0; i < layers.size(); ++i)
+                layers[i].blob = manifest->layers[i].digest;
         return layers;
     }
 
@@ -221,10 +227,12 @@ private:
                 TRY(remember(layer, origin));
                 return descriptor_of(origin);
             }
-        const auto blob = TRY(send(layer));
-        const LayerOrigin origin{.digest = blob.digest,
-                                 .size = blob.size,
-                                 .media_type = std::string(oci::media::docker_layer_gzip)};
+        const auto kept = TRY(kept_blob(layer));
+        const auto blob = TRY(kept ? send_kept(layer, *kept) : send(layer));
+        const LayerOrigin origin{
+            .digest = blob.digest,
+            .size = blob.size,
+            .media_type = kept ? kept->media_type : std::string(oci::media::docker_layer_gzip)};
         TRY(remember(layer, origin));
         reporter_.tell({.status = "Pushed", .id = layer.id()});
         return descriptor_of(origin);
@@ -239,6 +247,34 @@ private:
         if (from.domain != target.domain || from.path == target.path) return std::string();
         if (TRY(uploader.mount(origin.digest, from.path))) return "Mounted from " + from.path;
         return std::string();
+    }
+
+    /// The one that the manifest names, if there are several.
+    Result<std::optional<storage::PackedLayer>> kept_blob(const LayerToPush& layer) {
+        std::optional<storage::PackedLayer> chosen;
+        for (auto& kept : TRY(store_.packed_layers().of(layer.diff_id)))
+            if (!chosen || kept.digest == layer.blob) chosen = std::move(kept);
+        return chosen;
+    }
+
+    /// As it was pulled, so that the manifest stays what it is.
+    Result<UploadedBlob> send_kept(const LayerToPush& layer, const storage::PackedLayer& kept) {
+        LayerToPush shown = layer;
+        shown.tar_size = kept.size;
+        const auto sent = TRY(Uploader(session_)
+                                  .stream([&](storage::Sink& out) -> Result<void> {
+                                      const Fd file = TRY(store_.blobs().open_blob(kept.digest));
+                                      storage::FdSource bytes(file);
+                                      ReportingSink reporting(out, reporter_, shown);
+                                      TRY(storage::copy(bytes, reporting));
+                                      return {};
+                                  })
+                                  .context("layer " + layer.id()));
+        if (sent.digest == kept.digest) return sent;
+        return fail(ErrorKind::corrupt,
+                    "layer {}: the blob {} that was kept of it has changed on the disk: mend the "
+                    "store with `corten store check --repair`, then push again",
+                    layer.id(), kept.digest);
     }
 
     Result<UploadedBlob> send(const LayerToPush& layer) {

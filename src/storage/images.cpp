@@ -174,7 +174,10 @@ Result<std::vector<ImageUsage>> ImageStore::usage() {
 }
 
 Result<std::uint64_t> ImageStore::layers_size() {
-    return static_cast<std::uint64_t>(TRY(db_.integer("SELECT sum(size) FROM layer")));
+    return static_cast<std::uint64_t>(
+        TRY(db_.integer("SELECT ifnull((SELECT sum(size) FROM layer), 0) + "
+                        "ifnull((SELECT sum(size) FROM layer_blob "
+                        "WHERE diff_id IN (SELECT diff_id FROM layer)), 0)")));
 }
 
 Result<Lease> ImageStore::lease(const std::string& what) {

@@ -77,6 +77,15 @@ CREATE TABLE index_image(
 CREATE INDEX index_image_image ON index_image(image);
 ALTER TABLE reference ADD COLUMN image_index TEXT REFERENCES image_index(digest);
 CREATE INDEX reference_index ON reference(image_index);
+)",
+    R"(
+CREATE TABLE layer_blob(
+    digest     TEXT PRIMARY KEY,
+    diff_id    TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    size       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX layer_blob_diff ON layer_blob(diff_id);
 )"};
 
 }  // namespace corten::storage

@@ -1,7 +1,8 @@
 #pragma once
-// Pushing images: layers are re-created from the store, compressed with gzip while they are sent,
-// and not sent at all when the registry has them already or can mount them from another of its
-// repositories. Memory per layer in work: about 5 MiB.
+// Pushing images: layers are sent as they came when their blobs were kept, else re-created from the
+// store and compressed with gzip while they are sent, and not sent at all when the registry has
+// them already or can mount them from another of its repositories. Memory per layer in work: about
+// 5 MiB.
 #include <base/fd.hpp>
 #include <image/credentials.hpp>
 #include <image/progress.hpp>

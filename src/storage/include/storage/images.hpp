@@ -139,7 +139,7 @@ public:
 
     /// Shared and own sizes of all images, for `system df`.
     Result<std::vector<ImageUsage>> usage();
-    /// Bytes of all layers, each once.
+    /// Bytes of all layers, each once, and of the blobs that are kept beside them.
     Result<std::uint64_t> layers_size();
 
     Result<Lease> lease(const std::string& what);
