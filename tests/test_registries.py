@@ -7,7 +7,7 @@ import pytest
 from support import images
 from support.clients import Client
 from support.engines import Daemon, pull
-from support.registry import FaultyRegistry, reply, says
+from support.registry import FaultyRegistry, TRULY, StrictRegistry, first, reply, says, status
 
 pytestmark = pytest.mark.corten_only
 
@@ -201,3 +201,315 @@ def test_search_shows_a_registry_no_credentials_of_another(engine, faulty, tmp_p
                                                                     headers={"WWW-Authenticate": 'Basic realm="here"'})
     client.fails("search", f"{faulty.address}/NotAName", code=1)
     assert faulty.requests and not [headers for _, _, headers in faulty.requests if headers.get("Authorization")]
+
+
+# --- the distribution specification, where it is about clients (docs/registries.md has the list) --------------------------------
+
+@pytest.fixture
+def strict():
+    started = []
+
+    def start(**settings):
+        started.append(StrictRegistry(**settings))
+        return started[-1]
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def made(engine, box_tar):
+    """A name for an image that no registry has seen: gives it that name at a registry."""
+    import io
+    import time
+    tar = images.tar([images.text("made", str(time.monotonic_ns()))])
+    picture = images.image([box_tar, tar])
+    archive = images.docker_archive("made:1", picture, [box_tar, tar])
+    assert engine.api.post("/images/load", io.BytesIO(archive).getvalue()).status == 200
+
+    def at(registry, repository="made"):
+        name = f"{registry.address}/{repository}"
+        assert engine.api.post(f"/images/made:1/tag?repo={name}&tag=1").status == 201
+        return f"{name}:1"
+    return at
+
+
+def commands(registry, *wanted):
+    return [(command, path) for command, path, _ in registry.requests if command in wanted]
+
+
+def paged(tags, size, link):
+    """A tag list of pages, the next of which `link` names for the last tag of this one."""
+    def fault(handler, _body, _kind):
+        from urllib.parse import parse_qs, urlsplit
+        last = parse_qs(urlsplit(handler.path).query).get("last", [""])[0]
+        rest = [tag for tag in tags if tag > last]
+        more = {"Link": link(rest[size - 1])} if len(rest) > size else {}
+        reply(handler, json.dumps({"name": "app", "tags": rest[:size]}).encode(), "application/json", headers=more)
+    return fault
+
+
+@pytest.mark.parametrize("link", [
+    lambda last: f'</v2/app/tags/list?n=2&last={last}>; rel="next"',
+    lambda last: f'<list?last={last}>; title="x, y"; rel=next',
+    lambda last: f'</v2/>; rel="up", </v2/app/tags/list?last={last}>; rel="next"',
+], ids=["absolute path", "relative", "second of two"])
+def test_all_pages_of_a_tag_list_are_read(engine, faulty, picture, link):
+    tags = [f"t{n}" for n in range(5)]
+    for tag in tags:
+        reference = faulty.put("app", tag, picture)
+    faulty.faults["/tags/list"] = paged(tags, 2, link)
+    repository = reference.rpartition(":")[0]
+    docker = engine.client("docker")
+    docker.ok("pull", "-a", repository)
+    assert sorted(docker.ok("images", "--format", "{{.Tag}}", repository).split()) == tags
+
+
+@pytest.mark.parametrize("target, reason", [
+    ("/v2/app/tags/list?last=t1", "a page follows itself"),
+    ("http://other.example/v2/app/tags/list", "refused to go on at other.example"),
+], ids=["itself", "elsewhere"])
+def test_a_tag_list_that_leads_nowhere_is_an_error(engine, faulty, picture, target, reason):
+    faulty.put("app", "t1", picture)
+    faulty.faults["/tags/list"] = lambda handler, body, kind: reply(
+        handler, b'{"tags":["t1"]}', "application/json", headers={"Link": f'<{target}>; rel="next"'})
+    engine.client("docker").fails("pull", "-a", f"{faulty.address}/app", code=1, says=reason)
+
+
+def with_headers(**headers):
+    return lambda handler, body, kind: reply(handler, body, kind, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def test_what_the_registry_warns_of_is_told_once(engine, faulty, picture):
+    reference = faulty.put("app", "1", picture)
+    faulty.faults["/v2/app/"] = with_headers(Warning='299 - "going \\"soon\\""')
+    told = engine.client("docker").ok("pull", reference)
+    assert told.count('Warning of the registry: going "soon"') == 1
+
+
+@pytest.mark.parametrize("warning", ['199 - "misc"', '299 host "text"', "299 - text", '299 - ""'])
+def test_other_warnings_are_not_for_the_user(engine, faulty, picture, warning):
+    reference = faulty.put("app", "1", picture)
+    faulty.faults["/v2/app/"] = with_headers(Warning=warning)
+    assert "Warning" not in engine.client("docker").ok("pull", reference)
+
+
+def test_a_manifest_has_the_digest_that_the_registry_says(engine, faulty, picture):
+    reference = faulty.put("app", "1", picture)
+    faulty.faults["/manifests/"] = with_headers(Docker_Content_Digest="sha256:" + "0" * 64)
+    engine.client("docker").fails("pull", reference, code=1, says="manifest verification failed")
+
+
+@pytest.mark.parametrize("digest", ["sha512:" + "0" * 128, "nonsense"])
+def test_a_digest_of_another_algorithm_is_passed_over(engine, faulty, picture, digest):
+    reference = faulty.put("app", "1", picture)
+    faulty.faults["/manifests/"] = with_headers(Docker_Content_Digest=digest)
+    assert picture.digest in engine.client("docker").ok("pull", reference)
+
+
+def test_the_digest_that_was_asked_for_counts_whatever_the_header_says(engine, faulty, picture):
+    faulty.put("app", "1", picture)
+    faulty.faults["/manifests/"] = with_headers(Docker_Content_Digest="sha256:" + "0" * 64)
+    engine.client("docker").ok("pull", f"{faulty.address}/app@{picture.digest}")
+
+
+def test_a_registry_that_sends_no_parts_is_asked_for_the_whole(engine, faulty, box_tar):
+    """It answers 416 to the range that is missing after a cut."""
+    from support.registry import ends_early
+    big = images.image([box_tar, images.tar([images.text("filler", "abc" * 1_000_000)])], compression="none")
+    layer = big.layers[-1].digest.split(":")[1]
+    reference = faulty.put("app", "1", big)
+    once = first(1, ends_early)
+    faulty.faults[layer] = lambda handler, body, kind: (status(416) if handler.headers.get("Range") else once)(handler, body, kind)
+    docker = engine.client("docker")
+    docker.ok("pull", reference)
+    assert docker.ok("run", "--rm", reference, "sh", "-c", "wc -c < /filler") == "3000000"
+
+
+def test_a_push_goes_on_where_the_registry_says(engine, strict, made):
+    """Each request of an upload goes to the latest Location; the layer is one PATCH, however long its registry wants chunks."""
+    registry = strict()
+    reference = made(registry)
+    docker = engine.client("docker")
+    docker.ok("push", reference)
+    assert len(commands(registry, "PATCH")) == 2 and len(commands(registry, "PUT")) == 4 and not registry.uploads
+    docker.ok("rmi", reference, "made:1")
+    assert docker.ok("run", "--rm", reference, "echo", "whole") == "whole"
+
+
+@pytest.mark.parametrize("refusal", [404, 416])
+@pytest.mark.parametrize("request_line", ["^PATCH ", r"^PUT .*/uploads/"], ids=["sending", "finishing"])
+def test_an_upload_that_is_lost_begins_again(engine, strict, made, refusal, request_line):
+    registry = strict()
+    reference = made(registry)
+    lost = iter([status(refusal)])
+    registry.faults[request_line] = lambda *request: next(lost, lambda *_: TRULY)(*request)
+    engine.client("docker").ok("push", reference)
+    assert "/v2/made/manifests/1" in registry.content
+
+
+def test_an_upload_that_is_always_lost_is_an_error(engine, strict, made):
+    registry = strict()
+    registry.faults["^PATCH "] = status(404)
+    engine.client("docker").fails("push", made(registry), code=1, says="upload lost", timeout=120)
+
+
+def test_blobs_are_mounted_from_another_repository(engine, strict, made):
+    registry = strict()
+    docker = engine.client("docker")
+    docker.ok("push", made(registry))
+    registry.requests.clear()
+    told = docker.ok("push", made(registry, "copies/made"))
+    assert told.count("Mounted from made") == 2 and not commands(registry, "PATCH")
+
+
+def test_what_cannot_be_mounted_is_sent(engine, strict, made):
+    """The registry begins an upload instead, which is not left behind."""
+    registry = strict(mounts=False)
+    docker = engine.client("docker")
+    docker.ok("push", made(registry))
+    registry.requests.clear()
+    docker.ok("push", made(registry, "copies/made"))
+    assert len(commands(registry, "PATCH")) == 2 and len(commands(registry, "DELETE")) == 2 and not registry.uploads
+    assert "/v2/copies/made/manifests/1" in registry.content
+
+
+@pytest.fixture
+def referring(box_tar, engine):
+    """An image whose manifest has a subject, pulled from one registry and named for another."""
+    def make(source, target, unique):
+        picture = images.image([box_tar], style="oci", env=[f"UNIQUE={unique}"])
+        body = json.loads(picture.manifest.data)
+        body["subject"] = {"mediaType": images.OCI["manifest"], "digest": "sha256:" + "5" * 64, "size": 7}
+        body["annotations"] = {"about": unique}
+        picture = images.Image(images.Blob(json.dumps(body).encode(), images.OCI["manifest"]), picture.config, picture.layers, picture.platform)
+        pull(engine, source.put("referring", unique, picture))
+        name = f"{target.address}/referring"
+        assert engine.api.post(f"/images/{source.address}/referring:{unique}/tag?repo={name}&tag={unique}").status == 201
+        for blob in picture.layers:  # or the layer would be packed anew, in another manifest without a subject
+            target.content[f"/v2/referring/blobs/{blob.digest}"] = (blob.data, "application/octet-stream")
+        return f"{name}:{unique}", picture
+    return make
+
+
+FALLBACK = "/v2/referring/manifests/sha256-" + "5" * 64
+
+
+def test_a_registry_that_notes_the_subject_needs_no_list(engine, faulty, strict, referring):
+    registry = strict()
+    reference, picture = referring(faulty, registry, "a")
+    engine.client("docker").ok("push", reference)
+    assert f"/v2/referring/manifests/{picture.digest}" in registry.content and FALLBACK not in registry.content
+
+
+def test_the_list_of_referrers_is_kept_where_the_registry_keeps_none(engine, faulty, strict, referring):
+    registry = strict(referrers=False)
+    docker = engine.client("docker")
+    pushed = []
+    for unique in ("a", "b", "a"):
+        reference, picture = referring(faulty, registry, unique)
+        docker.ok("push", reference)
+        pushed.append(picture)
+    body, kind = registry.content[FALLBACK]
+    assert kind == images.OCI["index"]
+    listed = json.loads(body)["manifests"]
+    assert [(m["digest"], m["size"], m["artifactType"], m["annotations"]) for m in listed] == [
+        (p.digest, len(p.manifest.data), images.OCI["config"], {"about": u}) for p, u in zip(pushed[:2], "ab")]
+
+
+# --- blobs that are kept -------------------------------------------------------------------------
+
+@pytest.fixture
+def keeping(daemon_with):
+    return daemon_with("--keep-blobs")
+
+
+def kept(daemon) -> dict:
+    return {"sha256:" + f.name: f.read_bytes() for f in (daemon.data / "blobs" / "sha256").iterdir()}
+
+
+def renamed(daemon, reference, registry):
+    target = f"{registry.address}/elsewhere:1"
+    daemon.client("docker").ok("tag", reference, target)
+    return target
+
+
+@pytest.mark.parametrize("style, compression", [("docker", "gzip"), ("oci", "zstd"), ("oci", "none")])
+def test_kept_blobs_go_to_another_registry_as_they_came(keeping, faulty, strict, box_tar, style, compression):
+    picture = images.image([box_tar, images.tar([images.text("note", "x" * 5000)])], style=style, compression=compression)
+    reference = faulty.put("app", "1", picture)
+    docker = keeping.client("docker")
+    docker.ok("pull", reference)
+    assert kept(keeping) == {layer.digest: layer.data for layer in picture.layers}
+    registry = strict()
+    docker.ok("push", renamed(keeping, reference, registry))
+    assert registry.content["/v2/elsewhere/manifests/1"] == (picture.manifest.data, picture.manifest.media_type)
+    for layer in picture.layers:
+        assert registry.content[f"/v2/elsewhere/blobs/{layer.digest}"][0] == layer.data
+
+
+def test_without_kept_blobs_another_registry_gets_the_same_files_in_other_blobs(engine, faulty, strict, picture):
+    """As with docker: the digest of what was pushed differs, the diff ids do not."""
+    reference = faulty.put("app", "1", picture)
+    docker = engine.client("docker")
+    docker.ok("pull", reference)
+    registry = strict()
+    docker.ok("push", renamed(engine, reference, registry))
+    assert registry.content["/v2/elsewhere/manifests/1"][0] != picture.manifest.data
+    assert f"/v2/elsewhere/blobs/{picture.id}" in registry.content, "the configuration and so the diff ids are the same"
+
+
+def test_kept_blobs_are_counted_and_go_with_their_layers(keeping, faulty, picture):
+    from support.wait import eventually
+    reference = faulty.put("app", "1", picture)
+    docker = keeping.client("docker")
+    docker.ok("pull", reference)
+    df = keeping.api.get("/system/df").json()
+    image, = [i for i in keeping.api.get("/images/json?manifests=1").json() if reference in i["RepoTags"]]
+    blobs = sum(len(layer.data) for layer in picture.layers)
+    assert df["LayersSize"] == image["Size"] + blobs
+    assert image["Manifests"][0]["Size"]["Content"] == blobs + len(picture.manifest.data) + len(picture.config.data)
+    assert keeping.api.post("/corten/store/check").json()["Problems"] == []
+    docker.ok("rmi", reference)
+    eventually(lambda: not kept(keeping), "removal of the blobs", 20)
+    assert keeping.api.get("/system/df").json().get("LayersSize", 0) == 0
+
+
+def test_nothing_is_kept_once_that_is_switched_off(daemon_with, keeping, faulty, picture):
+    reference = faulty.put("app", "1", picture)
+    keeping.client("docker").ok("pull", reference)
+    keeping.extra.remove("--keep-blobs")
+    keeping.restart("terminate")
+    assert not kept(keeping) and keeping.api.post("/corten/store/check").json()["Problems"] == []
+    assert keeping.client("docker").ok("run", "--rm", reference, "echo", "runs") == "runs"
+
+
+@pytest.mark.parametrize("damage, says", [
+    (lambda blob: blob.write_bytes(b"x" + blob.read_bytes()[1:]), "the content on disk has changed"),
+    (lambda blob: blob.unlink(), "its file is missing"),
+    (lambda blob: (blob.parent / ("0" * 64)).write_bytes(b"stray"), "no layer needs it"),
+], ids=["changed", "missing", "stray"])
+def test_store_check_knows_the_kept_blobs(keeping, faulty, strict, picture, damage, says):
+    """What is mended is given up: the layer itself is whole, and a push packs it anew."""
+    reference = faulty.put("app", "1", picture)
+    docker, corten = keeping.client("docker"), keeping.client("corten")
+    docker.ok("pull", reference)
+    damage(keeping.data / "blobs" / "sha256" / picture.layers[0].digest.split(":")[1])
+    found = keeping.api.post("/corten/store/check").json()["Problems"]
+    assert [says in p["Found"] for p in found] == [True]
+    corten.ok("store", "check", "--repair")
+    assert keeping.api.post("/corten/store/check").json()["Problems"] == []
+    registry = strict()
+    docker.ok("push", renamed(keeping, reference, registry))
+    assert "/v2/elsewhere/manifests/1" in registry.content
+
+
+def test_a_kept_blob_that_changed_is_not_pushed(keeping, faulty, strict, picture):
+    reference = faulty.put("app", "1", picture)
+    docker = keeping.client("docker")
+    docker.ok("pull", reference)
+    blob = keeping.data / "blobs" / "sha256" / picture.layers[0].digest.split(":")[1]
+    blob.write_bytes(b"x" + blob.read_bytes()[1:])
+    registry = strict()
+    docker.fails("push", renamed(keeping, reference, registry), code=1, says="has changed on the disk.*store check --repair")
+    assert "/v2/elsewhere/manifests/1" not in registry.content

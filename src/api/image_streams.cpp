@@ -1,5 +1,6 @@
 // Images on their way in and out: pull, push, save, load, import; questions to registries.
 #include "credentials.hpp"
+#include "platforms.hpp"
 #include "progress.hpp"
 #include "router.hpp"
 #include "tar_body.hpp"
@@ -65,10 +66,13 @@ Result<void> push(Call& call) {
     std::string reference = call.name();
     if (const auto tag = call.text("tag"); !tag.empty()) reference += ":" + tag;
     // Old clients send a body of credentials; the header is what counts.
+    const engine::PushImage request{.reference = reference,
+                                    .platform = TRY(asked_platform(call, {1, 46})),
+                                    .credentials = registry_credentials(call)};
     ProgressStream progress(call.answer);
     const FdView gone = TRY(call.gone());
-    return progress.finish(as_registry_trouble(
-        call.engine.images().push(reference, registry_credentials(call), progress.sink(), gone)));
+    return progress.finish(
+        as_registry_trouble(call.engine.images().push(request, progress.sink(), gone)));
 }
 
 Result<void> distribution(Call& call) {
@@ -100,8 +104,9 @@ Result<void> search(Call& call) {
 }
 
 Result<void> save(Call& call, const std::vector<std::string>& names) {
+    const auto platforms = TRY(asked_platforms(call, {1, 48}));
     return stream_body(call, "application/x-tar", [&](const ByteSink& sink) {
-        return call.engine.images().save(names, sink);
+        return call.engine.images().save(names, platforms, sink);
     });
 }
 
@@ -120,12 +125,13 @@ Result<void> save_one(Call& call) {
 }
 
 Result<void> load(Call& call) {
+    const auto platforms = TRY(asked_platforms(call, {1, 48}));
     ProgressStream progress(call.answer);
     const bool quiet = call.flag("quiet");
     const auto sink = [&](const apitypes::ProgressLine& line) {
         if (!quiet || !line.progress_detail) progress.write(line);
     };
-    return progress.finish(call.engine.images().load(call.request.body(), sink));
+    return progress.finish(call.engine.images().load(call.request.body(), platforms, sink));
 }
 
 constexpr std::array routes{

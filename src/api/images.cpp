@@ -1,4 +1,5 @@
 // Images: what is there, names, removal.
+#include "platforms.hpp"
 #include "router.hpp"
 #include "shapes.hpp"
 
@@ -13,19 +14,29 @@ Result<void> list(Call& call) {
     // Before filters there was `filter`, a reference.
     if (const auto reference = call.text("filter"); !reference.empty())
         filters["reference"].push_back(reference);
-    auto images =
-        TRY(call.engine.images().list(call.flag("all"), filters, call.flag("shared-size")));
+    auto images = TRY(call.engine.images().list(
+        {.all = call.flag("all"),
+         .filters = std::move(filters),
+         .shared_size = call.flag("shared-size"),
+         .manifests = call.flag("manifests") && call.version >= ApiVersion{1, 47}}));
     for (auto& image : images) shape(image, call.version);
     return call.reply(200, images);
 }
 
 Result<void> inspect(Call& call) {
+    const engine::InspectImage request{
+        .platform = TRY(asked_platform(call, {1, 49})),
+        .manifests = call.flag("manifests") && call.version >= ApiVersion{1, 48}};
+    if (request.platform && request.manifests)
+        return fail(ErrorKind::invalid,
+                    "conflicting options: manifests and platform options cannot both be set");
     return call.reply_json(
-        200, shaped_json(TRY(call.engine.images().inspect(call.name())), call.version));
+        200, shaped_json(TRY(call.engine.images().inspect(call.name(), request)), call.version));
 }
 
 Result<void> history(Call& call) {
-    return call.reply(200, TRY(call.engine.images().history(call.name())));
+    const auto platform = TRY(asked_platform(call, {1, 48}));
+    return call.reply(200, TRY(call.engine.images().history(call.name(), platform)));
 }
 
 Result<void> tag(Call& call) {
@@ -34,6 +45,9 @@ Result<void> tag(Call& call) {
 }
 
 Result<void> remove(Call& call) {
+    if (!call.text("platforms").empty() && call.version >= ApiVersion{1, 50})
+        return fail(ErrorKind::not_built,
+                    "removing single platforms of a name is not built: remove their images by id");
     const bool prune_parents = !call.flag("noprune");
     return call.reply(
         200, TRY(call.engine.images().remove(call.name(), call.flag("force"), prune_parents)));

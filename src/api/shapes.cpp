@@ -31,6 +31,7 @@ void shape(apitypes::ContainerInspect& inspect, ApiVersion version) {
 
 void shape(apitypes::ImageSummary& image, ApiVersion version) {
     if (version < ApiVersion{1, 51}) image.containers = -1;
+    if (version < ApiVersion{1, 48}) image.descriptor.reset();
     if (version < ApiVersion{1, 44}) image.virtual_size = image.size;
     if (version >= ApiVersion{1, 43} || !apitypes::items(image.repo_tags).empty()) return;
     image.repo_tags = {"<none>:<none>"};
@@ -39,6 +40,7 @@ void shape(apitypes::ImageSummary& image, ApiVersion version) {
 
 Json shaped_json(apitypes::ImageInspect image, ApiVersion version) {
     if (version < ApiVersion{1, 44}) image.virtual_size = image.size;
+    if (version < ApiVersion{1, 48}) image.descriptor.reset();
     Json json = apitypes::to_json(image);
     if (version < ApiVersion{1, 45}) {
         json["Container"] = "";

@@ -3,6 +3,15 @@
 
 namespace corten::apitypes {
 
+Result<Json> platform_parameter(std::string_view text) {
+    return corten::to_json(TRY(oci::parse_platform(text)));
+}
+
+std::string platform_text(const Json& platform) {
+    const auto parsed = from_json<oci::Platform>(platform);
+    return parsed && !parsed->os.empty() ? oci::to_string(*parsed) : "unknown";
+}
+
 Json to_json(const ImageInspect& inspect) {
     return corten::to_json(inspect);
 }

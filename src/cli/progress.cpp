@@ -39,6 +39,10 @@ Result<std::string> Progress::take(const Json& line) {
     if (const std::string error = text_of(line, "error"); !error.empty())
         return Error(ErrorKind::internal, error);
     if (std::string stream = text_of(line, "stream"); !stream.empty()) return stream;
+    if (const auto aux = line.find("aux");
+        aux != line.end() && aux->is_object() && aux->value("manifestPushedInsteadOfIndex", false))
+        return fmt::format("Not all platforms of the index are here: {} was pushed alone\n",
+                           text_of(aux->value("selectedManifest", Json::object()), "digest"));
     const std::string status = text_of(line, "status");
     const std::string id = text_of(line, "id");
     if (status.empty()) return std::string();

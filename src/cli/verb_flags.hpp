@@ -142,15 +142,15 @@ inline constexpr Flag images_flags[] = {
     list_format_flag,
     full_flag,
     ids_flag,
+    {"tree", 0, toggle, "Show the platforms of each image"},
 };
 inline constexpr Flag rmi_flags[] = {
     {"force", 'f', toggle, "Remove it although a container uses it"},
     {"no-prune", 0, toggle, "Keep parents that have no name"},
 };
 inline constexpr Flag history_flags[] = {
-    list_format_flag,
-    {"human", 'H', toggle, "Sizes and dates for people", "", "true"},
-    full_flag,
+    list_format_flag, {"human", 'H', toggle, "Sizes and dates for people", "", "true"},
+    full_flag,        platform_flag,
     ids_flag,
 };
 inline constexpr Flag search_flags[] = {

@@ -15,6 +15,7 @@
 #include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <base/units.hpp>
+#include <image/platforms.hpp>
 #include <network/etc_files.hpp>
 #include <oci/image_spec.hpp>
 #include <sys/file.hpp>
@@ -202,28 +203,41 @@ Result<void> check_ports(const ContainerSpec& spec) {
 struct ChosenImage {
     storage::Image record;
     oci::ImageConfig config;
+    std::string warning;  ///< "" for none
 };
+
+/// Programs of another architecture run only where the host has an emulator for them.
+std::string foreign_platform_warning(const oci::Platform& has) {
+    const auto host = oci::host_platform();
+    oci::Index offered;
+    offered.manifests.push_back({.platform = has});
+    if (has.architecture.empty() || oci::choose_platform(offered, host)) return {};
+    return fmt::format(
+        "The requested image's platform ({}) does not match the detected host platform ({}) and "
+        "no specific platform was requested",
+        oci::to_string(has), oci::to_string(host));
+}
 
 Result<ChosenImage> find_image(Context& context, const CreateContainer& request) {
     if (request.config.image.empty()) return invalid("no command specified: no image is named");
     const auto name = TRY(parse_image_name(request.config.image));
     const auto found = TRY(context.store->images().resolve(name));
-    ChosenImage chosen{.record = TRY(context.store->images().get(found.id)), .config = {}};
+    std::optional<oci::Platform> wanted;
+    if (!request.platform.empty()) wanted = TRY(oci::parse_platform(request.platform));
+    ChosenImage chosen{
+        .record = TRY(image::image_for(*context.store, found, request.config.image, wanted)),
+        .config = {},
+        .warning = {}};
     const auto document = TRY(oci::parse_image(chosen.record.config));
-    if (!request.platform.empty()) {
-        const auto wanted = oci::normalized(TRY(oci::parse_platform(request.platform)));
-        const auto has = oci::normalized({.architecture = document.architecture,
-                                          .os = document.os,
-                                          .variant = document.variant});
-        if (wanted.os != has.os || wanted.architecture != has.architecture)
-            return fail(ErrorKind::not_found,
-                        "image with reference {} was found but its platform ({}) does not match "
-                        "the specified platform ({})",
-                        request.config.image, oci::to_string(has), oci::to_string(wanted));
-    }
+    if (!wanted) chosen.warning = foreign_platform_warning(image::platform_of(document));
     if (document.config) chosen.config = *document.config;
     return chosen;
 }
+
+struct Planned {
+    ContainerSpec spec;
+    apitypes::Strings warnings;
+};
 
 /// docker's defaults for what is left open.
 void fill_host_defaults(Context& context, ContainerSpec& spec) {
@@ -277,7 +291,7 @@ Result<void> check_bind_sources(const ContainerSpec& spec) {
     return {};
 }
 
-Result<ContainerSpec> plan(Context& context, CreateContainer request, const std::string& id) {
+Result<Planned> plan(Context& context, CreateContainer request, const std::string& id) {
     normalise_networks(context, request);
     ContainerSpec spec;
     spec.id = id;
@@ -309,7 +323,9 @@ Result<ContainerSpec> plan(Context& context, CreateContainer request, const std:
     TRY(check_bind_sources(spec));
     fill_host_defaults(context, spec);
     fill_hostname(context, spec);
-    return spec;
+    Planned planned{.spec = std::move(spec), .warnings = {}};
+    if (!image.warning.empty()) planned.warnings.push_back(image.warning);
+    return planned;
 }
 
 /// The container's own, empty layer.
@@ -325,7 +341,7 @@ Result<apitypes::CreateReply> create_container(Context& context, CreateContainer
     const std::string id = random_id();
     const std::string wanted_name = request.name;
     if (!wanted_name.empty()) TRY(check_container_name(wanted_name));
-    ContainerSpec spec = TRY(plan(context, std::move(request), id));
+    auto [spec, warnings] = TRY(plan(context, std::move(request), id));
     spec.name = TRY(reserve_name(context, wanted_name, id));
     Rollback undo;
     undo.add([&] { context.containers.release_name(spec.name, id); });
@@ -344,7 +360,7 @@ Result<apitypes::CreateReply> create_container(Context& context, CreateContainer
     undo.commit();
     publish_container_event(context, spec, "create");
     context.containers.insert(std::make_shared<Container>(std::move(spec), state));
-    return apitypes::CreateReply{.id = id, .warnings = {}};
+    return apitypes::CreateReply{.id = id, .warnings = std::move(warnings)};
 }
 
 }  // namespace corten::engine

@@ -40,6 +40,7 @@ image::PullOptions pull_options(const Config& config) {
     image::PullOptions options;
     options.registry = config.registries;
     options.most_unpacked_bytes = config.most_unpacked_bytes;
+    options.keep_blobs = config.keep_blobs;
     return options;
 }
 
@@ -105,7 +106,8 @@ Result<std::unique_ptr<Engine>> Engine::open(Config config) {
             .context("the daemon's name servers"));
     auto facts = TRY(HostFacts::read());
     TRY(make_directories(config));
-    auto store = TRY(storage::Store::open(config.data_root, {.driver = config.storage_driver}));
+    auto store = TRY(storage::Store::open(
+        config.data_root, {.driver = config.storage_driver, .keep_blobs = config.keep_blobs}));
     auto container_store = TRY(ContainerStore::open(store->db()));
     auto volumes = TRY(VolumeStore::open(store->db(), config.data_root + "/volumes"));
     auto network_store = TRY(NetworkStore::open(store->db()));
@@ -283,7 +285,7 @@ apitypes::Version Engine::version() const {
 Result<apitypes::DiskUsage> Engine::disk_usage() const {
     apitypes::DiskUsage out;
     out.layers_size = static_cast<std::int64_t>(TRY(context_->store->images().layers_size()));
-    out.images = TRY(images_->list(true, {}, true));
+    out.images = TRY(images_->list({.all = true, .shared_size = true}));
     out.containers = TRY(containers_->list({.all = true, .limit = 0, .size = true, .filters = {}}));
     out.volumes = TRY(volumes_->list_with_usage());
     out.build_cache.emplace();

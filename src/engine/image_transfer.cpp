@@ -32,6 +32,10 @@ apitypes::ProgressLine line_of(const image::Progress& event) {
     if (event.aux)
         line.aux =
             Json{{"Tag", event.aux->tag}, {"Digest", event.aux->digest}, {"Size", event.aux->size}};
+    if (event.instead)
+        line.aux = Json{{"manifestPushedInsteadOfIndex", true},
+                        {"originalIndex", to_json(event.instead->index)},
+                        {"selectedManifest", to_json(event.instead->manifest)}};
     return line;
 }
 
@@ -103,20 +107,25 @@ Result<void> Images::pull(const PullImage& request, const ProgressSink& progress
     return {};
 }
 
-Result<void> Images::push(std::string_view ref, const RegistryCredentials& credentials,
-                          const ProgressSink& progress, FdView cancel) {
-    TRY(image::push(*context_.store, std::string(ref), credentials_of(credentials),
+Result<void> Images::push(const PushImage& request, const ProgressSink& progress, FdView cancel) {
+    TRY(image::push(*context_.store,
+                    {.name = request.reference,
+                     .platform = request.platform,
+                     .credentials = credentials_of(request.credentials)},
                     context_.puller->options(), sink_of(progress), cancel));
-    publish_image_event(context_, "push", std::string(ref), familiar_reference(ref));
+    publish_image_event(context_, "push", request.reference, familiar_reference(request.reference));
     return {};
 }
 
-Result<void> Images::save(const std::vector<std::string>& refs, const ByteSink& sink) const {
-    return image::save(*context_.store, refs, sink);
+Result<void> Images::save(const std::vector<std::string>& refs, const Platforms& platforms,
+                          const ByteSink& sink) const {
+    return image::save(*context_.store, refs, platforms, sink);
 }
 
-Result<void> Images::load(const ByteSource& source, const ProgressSink& progress) {
-    const image::LoadOptions options{.most_unpacked_bytes = context_.config.most_unpacked_bytes};
+Result<void> Images::load(const ByteSource& source, const Platforms& platforms,
+                          const ProgressSink& progress) {
+    const image::LoadOptions options{.most_unpacked_bytes = context_.config.most_unpacked_bytes,
+                                     .platforms = platforms};
     const auto loaded = image::load(*context_.store, source, sink_of(progress), options);
     if (!loaded) return given_up(context_, loaded.error());
     for (const auto& id : *loaded) publish_image_event(context_, "load", id, id);

@@ -1,5 +1,6 @@
 #include "context.hpp"
 #include "filters.hpp"
+#include "image_manifests.hpp"
 #include "image_name.hpp"
 
 #include <base/text.hpp>
@@ -10,6 +11,7 @@
 #include <image/builder.hpp>
 #include <image/distribution.hpp>
 #include <image/login.hpp>
+#include <image/platforms.hpp>
 #include <image/pusher.hpp>
 #include <oci/image_spec.hpp>
 
@@ -32,9 +34,13 @@ apitypes::Strings familiar(const std::vector<std::string>& references) {
     return out;
 }
 
-Result<storage::Image> find(const Context& context, std::string_view ref) {
-    const auto found = TRY(context.store->images().resolve(TRY(parse_image_name(ref))));
-    return context.store->images().get(found.id);
+Result<storage::FoundImage> resolve(const Context& context, std::string_view ref) {
+    return context.store->images().resolve(TRY(parse_image_name(ref)));
+}
+
+Result<storage::Image> find(const Context& context, std::string_view ref,
+                            const std::optional<oci::Platform>& platform = {}) {
+    return image::image_for(*context.store, TRY(resolve(context, ref)), ref, platform);
 }
 
 apitypes::ImageConfig render_config(const oci::ImageConfig& config) {
@@ -60,13 +66,6 @@ apitypes::ImageConfig render_config(const oci::ImageConfig& config) {
                                                  .start_interval = h->start_interval,
                                                  .retries = static_cast<int>(h->retries)};
     return out;
-}
-
-/// How many containers use each image.
-std::map<std::string, std::int64_t> users_of_images(const Context& context) {
-    std::map<std::string, std::int64_t> users;
-    for (const auto& container : context.containers.all()) ++users[container->spec()->image_id];
-    return users;
 }
 
 constexpr std::array filter_keys = {"dangling", "label",     "label!", "before",
@@ -182,32 +181,44 @@ void publish_image_event(Context& context, std::string action, const std::string
 
 Images::Images(Context& context) : context_(context) {}
 
-Result<std::vector<apitypes::ImageSummary>> Images::list(bool all, const Filters& filters,
-                                                         bool shared_size) const {
-    (void)all;  // there are no intermediate images
-    const auto filter = TRY(ImageFilter::create(context_, filters));
-    const auto users = users_of_images(context_);
+Result<std::vector<apitypes::ImageSummary>> Images::list(const ListImages& request) const {
+    // There are no intermediate images, so `all` changes nothing.
+    const auto filter = TRY(ImageFilter::create(context_, request.filters));
+    const ManifestLister lister(context_);
     std::map<std::string, std::uint64_t> shared;
-    if (shared_size)
+    if (request.shared_size)
         for (const auto& usage : TRY(context_.store->images().usage()))
             shared[usage.id] = usage.shared;
     std::vector<apitypes::ImageSummary> out;
+    const auto unchanged = TRY(context_.store->db().begin());  // what is listed stays until the end
     for (auto& image : TRY(context_.store->images().list())) {
+        if (image.in_index && image.tags.empty() && image.digests.empty()) continue;
         const auto document = TRY(oci::parse_image(image.config).context(image.id));
         filter.narrow(image);
         if (!filter.matches(image, document)) continue;
         auto entry = summary(image, document);
-        const auto used = users.find(image.id);
-        entry.containers = used == users.end() ? 0 : used->second;
-        if (shared_size) entry.shared_size = static_cast<std::int64_t>(shared[image.id]);
+        const auto platforms = TRY(lister.platforms(image));
+        entry.size = static_cast<std::int64_t>(TRY(size_of_layers(*context_.store, platforms)));
+        entry.containers = lister.users(platforms);
+        entry.descriptor = TRY(lister.descriptor(image));
+        if (request.manifests) entry.manifests = TRY(lister.manifests(image));
+        if (request.shared_size) entry.shared_size = static_cast<std::int64_t>(shared[image.id]);
         out.push_back(std::move(entry));
     }
     std::ranges::sort(out, std::ranges::greater(), &apitypes::ImageSummary::created);
     return out;
 }
 
-Result<apitypes::ImageInspect> Images::inspect(std::string_view ref) const {
-    const auto image = TRY(find(context_, ref));
+Result<apitypes::ImageInspect> Images::inspect(std::string_view ref,
+                                               const InspectImage& request) const {
+    const ManifestLister lister(context_);
+    const auto unchanged = TRY(context_.store->db().begin());
+    const auto found = TRY(resolve(context_, ref));
+    auto image = TRY(image::image_for(*context_.store, found, ref, request.platform));
+    // Another platform's image has the names of its index.
+    if (image.id != found.id)
+        for (auto& name : TRY(context_.store->indexes().references(found.index)))
+            (name.contains('@') ? image.digests : image.tags).push_back(std::move(name));
     const auto document = TRY(oci::parse_image(image.config).context(image.id));
     apitypes::ImageInspect out;
     out.id = image.id;
@@ -228,12 +239,16 @@ Result<apitypes::ImageInspect> Images::inspect(std::string_view ref) const {
                         .name = std::string(context_.store->driver().name())};
     out.root_fs.layers = document.rootfs.diff_ids;
     out.metadata.last_tag_time = rfc3339(image.last_tagged);
+    if (request.platform) image.indexes.clear();  // one manifest is meant
+    out.descriptor = TRY(lister.descriptor(image));
+    if (request.manifests) out.manifests = TRY(lister.manifests(image));
     out.config = document.config ? render_config(*document.config) : apitypes::ImageConfig{};
     return out;
 }
 
-Result<std::vector<apitypes::HistoryEntry>> Images::history(std::string_view ref) const {
-    const auto image = TRY(find(context_, ref));
+Result<std::vector<apitypes::HistoryEntry>> Images::history(
+    std::string_view ref, const std::optional<oci::Platform>& platform) const {
+    const auto image = TRY(find(context_, ref, platform));
     const auto document = TRY(oci::parse_image(image.config).context(image.id));
     auto layers = image.chain_id.empty() ? std::vector<storage::Layer>()
                                          : TRY(context_.store->layers().chain(image.chain_id));
@@ -272,10 +287,10 @@ Result<std::vector<apitypes::HistoryEntry>> Images::history(std::string_view ref
 }
 
 Result<void> Images::tag(std::string_view ref, std::string_view repository, std::string_view tag) {
-    const auto image = TRY(find(context_, ref));
+    const auto found = TRY(resolve(context_, ref));
     const std::string target = TRY(canonical_tag(repository, std::string(tag)));
-    TRY(context_.store->images().tag(target, image.id));
-    publish_image_event(context_, "tag", image.id, familiar_reference(target));
+    TRY(context_.store->images().tag(target, found.id, found.index));
+    publish_image_event(context_, "tag", found.id, familiar_reference(target));
     return {};
 }
 
@@ -318,11 +333,10 @@ Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
         only_dangling = std::ranges::any_of(dangling->second, is_true);
     chosen.erase("dangling");
     if (only_dangling) chosen["dangling"] = {"true"};
-    const auto users = users_of_images(context_);
     const auto before = TRY(context_.store->images().layers_size());
     apitypes::ImagesPruned pruned;
-    for (const auto& image : TRY(list(true, chosen))) {
-        if (users.contains(image.id)) continue;
+    for (const auto& image : TRY(list({.all = true, .filters = chosen}))) {
+        if (image.containers > 0) continue;
         auto removed = remove(image.id, true, true);
         if (!removed) continue;  // taken into use since it was listed
         if (!pruned.images_deleted) pruned.images_deleted.emplace();

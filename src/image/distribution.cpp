@@ -1,6 +1,7 @@
 #include "resolve.hpp"
 
 #include <image/distribution.hpp>
+#include <image/platforms.hpp>
 
 namespace corten::image {
 
@@ -13,14 +14,9 @@ std::vector<oci::Platform> platforms_of(const oci::Index& index) {
     return platforms;
 }
 
-Result<oci::Platform> platform_of(Session& session, const oci::Manifest& manifest) {
-    const auto image =
-        TRY(oci::parse_image(TRY(session.small_blob(manifest.config, oci::config_limit))));
-    return oci::Platform{.architecture = image.architecture,
-                         .os = image.os,
-                         .os_version = image.os_version,
-                         .os_features = image.os_features,
-                         .variant = image.variant};
+Result<oci::Platform> ask_platform(Session& session, const oci::Manifest& manifest) {
+    return platform_of(
+        TRY(oci::parse_image(TRY(session.small_blob(manifest.config, oci::config_limit)))));
 }
 
 }  // namespace
@@ -40,7 +36,7 @@ Result<DistributedImage> ask_registry(std::string_view text, const Credentials& 
     if (const auto* index = std::get_if<oci::Index>(&parsed))
         found.platforms = platforms_of(*index);
     else
-        found.platforms = {TRY(platform_of(*sessions.front(), std::get<oci::Manifest>(parsed)))};
+        found.platforms = {TRY(ask_platform(*sessions.front(), std::get<oci::Manifest>(parsed)))};
     return found;
 }
 

@@ -2,19 +2,33 @@
 
 #include <base/text.hpp>
 
+#include <algorithm>
+
 namespace corten::image {
+
+void merge(std::vector<NamedImage>& all, NamedImage named) {
+    for (auto& known : all) {
+        if (known.id != named.id || known.index != named.index) continue;
+        for (auto& reference : named.references)
+            if (std::ranges::find(known.references, reference) == known.references.end())
+                known.references.push_back(std::move(reference));
+        return;
+    }
+    all.push_back(std::move(named));
+}
 
 namespace {
 
 Result<std::vector<NamedImage>> all_tags(storage::Store& store, const Reference& repository) {
     std::vector<NamedImage> found;
     const std::string prefix = repository.name() + ":";
-    for (const auto& image : TRY(store.images().list())) {
-        NamedImage named{.id = image.id, .references = {}};
+    for (const auto& image : TRY(store.images().list()))
         for (const auto& tag : image.tags)
-            if (tag.starts_with(prefix)) named.references.push_back(TRY(Reference::parse(tag)));
-        if (!named.references.empty()) found.push_back(std::move(named));
-    }
+            if (tag.starts_with(prefix)) {
+                const auto at = TRY(store.images().resolve({.reference = tag}));
+                merge(found,
+                      {.id = at.id, .index = at.index, .references = {TRY(Reference::parse(tag))}});
+            }
     return found;
 }
 
@@ -36,7 +50,7 @@ Result<std::vector<NamedImage>> find_images(storage::Store& store, const std::st
         {.reference = reference ? reference->with_default_tag().canonical() : std::string(),
          .id_prefix = id_prefix_of(name),
          .display = name}));
-    NamedImage named{.id = found.id, .references = {}};
+    NamedImage named{.id = found.id, .index = found.index, .references = {}};
     if (found.by_reference && reference) named.references.push_back(reference->with_default_tag());
     return std::vector{std::move(named)};
 }

@@ -66,6 +66,13 @@ private:
     std::optional<Error> error_;
 };
 
+storage::PackedLayer packed(const oci::Descriptor& blob, const std::string& diff_id) {
+    return {.digest = blob.digest,
+            .diff_id = diff_id,
+            .media_type = blob.media_type,
+            .size = static_cast<std::uint64_t>(blob.size)};
+}
+
 class SlotGuard {
 public:
     explicit SlotGuard(Slots& slots) : slots_(slots) { slots_.acquire(); }
@@ -110,6 +117,7 @@ Result<PullResult> PullJob::pull() {
     auto resolved = TRY(
         resolve(transport_, options_.registry, request_.reference, request_.credentials, platform));
     say("Pulling from " + request_.reference.path, request_.reference.target());
+    tell_warnings(resolved);
     if (const auto known = store_.images().get(resolved.image.config.digest)) {
         // The same config with other layers is not the same image.
         TRY(oci::parse_image(known->config, resolved.image.layers.size()));
@@ -178,7 +186,7 @@ BlobOptions PullJob::options_for(const oci::Descriptor& layer, storage::PartialB
 
 /// Without one the layer comes all the same: another pull may be at it, or the disk be full.
 std::optional<storage::PartialBlob> PullJob::kept_download(const oci::Descriptor& layer) {
-    if (layer.size < worth_keeping) return {};
+    if (layer.size < worth_keeping && !options_.keep_blobs) return {};
     auto partial = store_.blobs().partial(layer.digest);
     if (!partial) return {};
     return *std::move(partial);
@@ -256,7 +264,13 @@ Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
                            .total = layers[i].size});
             auto placed = store_.images().commit_layer(std::move(fetched.pending), parent,
                                                        plan.diff_ids[i], lease);
-            if (fetched.download) fetched.download->discard();
+            const bool whole = fetched.download && fetched.download->size() ==
+                                                       static_cast<std::uint64_t>(layers[i].size);
+            if (placed && whole && options_.keep_blobs)
+                TRY(store_.packed_layers().keep(packed(layers[i], plan.diff_ids[i]),
+                                                *std::move(fetched.download)));
+            else if (fetched.download)
+                fetched.download->discard();
             if (!placed) return std::move(placed).error().context("layer " + layers[i].digest);
             parent = plan.chain_ids[i];
             TRY(record_layer(layers[i], plan.diff_ids[i], fetched.tar_size));
@@ -301,13 +315,29 @@ Result<bool> PullJob::record_references(const Resolved& resolved, const std::str
     const bool tagged = reference.digest.empty();
     const auto before =
         TRY(store_.images().image_of(tagged ? reference.name() + ":" + reference.tag : by_digest));
-    TRY(store_.images().tag(by_digest, id));
-    if (tagged) TRY(store_.images().tag(reference.name() + ":" + reference.tag, id));
+    std::string index;
+    if (resolved.index) {
+        index = resolved.index->digest;
+        TRY(store_.indexes().put({.digest = index,
+                                  .media_type = resolved.index->content_type,
+                                  .content = resolved.index->bytes,
+                                  .images = {{.manifest_digest = resolved.manifest.digest,
+                                              .manifest = resolved.manifest.bytes,
+                                              .image_id = id}}}));
+    }
+    TRY(store_.images().tag(by_digest, id, index));
+    if (tagged) TRY(store_.images().tag(reference.name() + ":" + reference.tag, id, index));
     TRY(change.commit());
     return before != id;
 }
 
+void PullJob::tell_warnings(const Resolved& resolved) {
+    for (const auto& session : resolved.sessions)
+        for (auto& warning : session->take_warnings()) say("Warning of the registry: " + warning);
+}
+
 PullResult PullJob::finish(const Resolved& resolved, bool updated) {
+    tell_warnings(resolved);
     say("Digest: " + resolved.digest);
     say(fmt::format("Status: {} {}",
                     updated ? "Downloaded newer image for" : "Image is up to date for",

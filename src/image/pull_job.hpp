@@ -51,6 +51,7 @@ private:
                               std::uint64_t tar_size);
     Result<bool> record_references(const Resolved& resolved, const std::string& id);
     PullResult finish(const Resolved& resolved, bool updated);
+    void tell_warnings(const Resolved& resolved);
     void say(std::string status, std::string id = {});
     BlobOptions options_for(const oci::Descriptor& layer, storage::PartialBlob* kept);
 

@@ -1,11 +1,14 @@
 #include "names.hpp"
 #include "records.hpp"
+#include "referrers.hpp"
 #include "resolve.hpp"
 #include "upload.hpp"
 
+#include <image/platforms.hpp>
 #include <image/pusher.hpp>
 #include <storage/compression.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 
@@ -20,6 +23,7 @@ struct LayerToPush {
     std::string chain_id;
     std::string diff_id;
     std::uint64_t tar_size = 0;  ///< 0 when it is not known
+    std::string blob{};          ///< digest that the image's manifest names, "" when it has none
 
     std::string id() const { return std::string(oci::short_digest(diff_id)); }
 };
@@ -69,17 +73,109 @@ public:
     PushJob(storage::Store& store, Records records, Session& session, Reporter& reporter)
         : store_(store), records_(records), session_(session), reporter_(reporter) {}
 
-    Result<void> run(const NamedImage& image, const Reference& reference) {
-        const auto stored = TRY(store_.images().get(image.id));
-        const auto layers = TRY(plan(stored));
-        for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer)
-            reporter_.tell({.status = "Preparing", .id = layer->id()});
-        const auto blobs = TRY(push_layers(layers));
-        TRY(Uploader(session_).put(stored.config, stored.id).context("image config"));
-        return push_manifest(stored, blobs, reference);
+    Result<void> run(const NamedImage& named, const Reference& reference,
+                     const std::optional<oci::Platform>& platform) {
+        const auto index = named.index.empty() ? std::optional<storage::ImageIndex>()
+                                               : TRY(store_.indexes().find(named.index));
+        if (index && !platform) {
+            const auto document = TRY(parse_index(*index));
+            if (is_whole(document, *index)) return push_index(named, *index, document, reference);
+        }
+        const auto image = TRY(image_for(store_, found_of(named), reference.familiar(), platform));
+        const auto pushed = TRY(push_image(image, reference.tag));
+        // Else another platform's image would get a name of its own here.
+        if (image.id == named.id)
+            TRY(store_.images().tag(reference.name() + "@" + pushed.digest, image.id));
+        tell_pushed(reference, pushed);
+        if (index && !platform)
+            reporter_.tell({.instead = Progress::PushedInstead{descriptor_of(*index), pushed}});
+        return {};
     }
 
 private:
+    static bool is_whole(const oci::Index& document, const storage::ImageIndex& index) {
+        return std::ranges::all_of(document.manifests, [&](const oci::Descriptor& entry) {
+            return std::ranges::find(index.images, entry.digest,
+                                     &storage::IndexedImage::manifest_digest) != index.images.end();
+        });
+    }
+
+    /// Every image by its digest, then the index; a new one where a manifest had to be.
+    Result<void> push_index(const NamedImage& named, const storage::ImageIndex& index,
+                            oci::Index document, const Reference& reference) {
+        storage::ImageIndex pushed = index;
+        for (auto& entry : document.manifests) {
+            const auto at = std::ranges::find(pushed.images, entry.digest,
+                                              &storage::IndexedImage::manifest_digest);
+            auto image = TRY(store_.images().get(at->image_id));
+            image.manifest = at->manifest;
+            image.manifest_media_type = entry.media_type;
+            const auto manifest = TRY(push_image(image, {}, &at->manifest));
+            at->manifest_digest = manifest.digest;
+            entry.media_type = manifest.media_type;
+            entry.size = manifest.size;
+            entry.digest = manifest.digest;
+        }
+        if (!std::ranges::equal(pushed.images, index.images, {},
+                                &storage::IndexedImage::manifest_digest,
+                                &storage::IndexedImage::manifest_digest))
+            pushed.content = dump_json(to_json(document));
+        pushed.digest = storage::sha256_digest(pushed.content);
+        TRY(session_.put_manifest(reference.tag, pushed.media_type, pushed.content)
+                .context("index " + reference.familiar()));
+        auto change = TRY(store_.db().begin());
+        TRY(store_.indexes().put(pushed));
+        TRY(store_.images().tag(reference.name() + "@" + pushed.digest, named.id, pushed.digest));
+        TRY(change.commit());
+        tell_pushed(reference, descriptor_of(pushed));
+        return {};
+    }
+
+    /// Its layers, its configuration and its manifest, under `tag` or, when that is empty, under
+    /// its digest. Gives the manifest's descriptor, and its text where `sent` is given.
+    Result<oci::Descriptor> push_image(const storage::Image& image, const std::string& tag,
+                                       std::string* sent = nullptr) {
+        const auto layers = TRY(plan(image));
+        for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer)
+            reporter_.tell({.status = "Preparing", .id = layer->id()});
+        const auto blobs = TRY(push_layers(layers));
+        TRY(Uploader(session_).put(image.config, image.id).context("image config"));
+        const auto [text, type] = manifest_for(image, blobs);
+        const auto descriptor = describe(type, text);
+        const bool noted =
+            TRY(session_.put_manifest(tag.empty() ? descriptor.digest : tag, type, text)
+                    .context("manifest"));
+        if (!noted) TRY(note_subject(text, descriptor));
+        if (sent) *sent = text;
+        return descriptor;
+    }
+
+    /// Of a registry that has no referrers API, if the image refers to another.
+    Result<void> note_subject(const std::string& text, const oci::Descriptor& pushed) {
+        const auto parsed = TRY(oci::parse_manifest(text, pushed.media_type));
+        const auto& manifest = std::get<oci::Manifest>(parsed);
+        return manifest.subject ? note_referrer(session_, manifest, pushed) : Result<void>();
+    }
+
+    static oci::Descriptor describe(const std::string& type, std::string_view text) {
+        return {.media_type = type,
+                .digest = storage::sha256_digest(text),
+                .size = static_cast<std::int64_t>(text.size())};
+    }
+    static oci::Descriptor descriptor_of(const storage::ImageIndex& index) {
+        return {.media_type = index.media_type,
+                .digest = index.digest,
+                .size = static_cast<std::int64_t>(index.content.size())};
+    }
+
+    void tell_pushed(const Reference& reference, const oci::Descriptor& pushed) {
+        reporter_.tell({.status = fmt::format("{}: digest: {} size: {}", reference.tag,
+                                              pushed.digest, pushed.size)});
+        reporter_.tell({.aux = Progress::Pushed{reference.tag, pushed.digest, pushed.size}});
+        for (auto& warning : session_.take_warnings())
+            reporter_.tell({.status = "Warning of the registry: " + warning});
+    }
+
     Result<std::vector<LayerToPush>> plan(const storage::Image& image) {
         const auto document = TRY(oci::parse_image(image.config));
         std::vector<LayerToPush> layers;
@@ -88,6 +184,11 @@ private:
             chain = storage::chain_id(chain, diff_id);
             layers.push_back({chain, diff_id, TRY(records_.tar_size(diff_id)).value_or(0)});
         }
+        const auto parsed = oci::parse_manifest(image.manifest, image.manifest_media_type);
+        const auto* manifest = parsed ? std::get_if<oci::Manifest>(&*parsed) : nullptr;
+        if (manifest && manifest->layers.size() == layers.size())
+            for (std::size_t i = 0; i < layers.size(); ++i)
+                layers[i].blob = manifest->layers[i].digest;
         return layers;
     }
 
@@ -126,10 +227,12 @@ private:
                 TRY(remember(layer, origin));
                 return descriptor_of(origin);
             }
-        const auto blob = TRY(send(layer));
-        const LayerOrigin origin{.digest = blob.digest,
-                                 .size = blob.size,
-                                 .media_type = std::string(oci::media::docker_layer_gzip)};
+        const auto kept = TRY(kept_blob(layer));
+        const auto blob = TRY(kept ? send_kept(layer, *kept) : send(layer));
+        const LayerOrigin origin{
+            .digest = blob.digest,
+            .size = blob.size,
+            .media_type = kept ? kept->media_type : std::string(oci::media::docker_layer_gzip)};
         TRY(remember(layer, origin));
         reporter_.tell({.status = "Pushed", .id = layer.id()});
         return descriptor_of(origin);
@@ -144,6 +247,34 @@ private:
         if (from.domain != target.domain || from.path == target.path) return std::string();
         if (TRY(uploader.mount(origin.digest, from.path))) return "Mounted from " + from.path;
         return std::string();
+    }
+
+    /// The one that the manifest names, if there are several.
+    Result<std::optional<storage::PackedLayer>> kept_blob(const LayerToPush& layer) {
+        std::optional<storage::PackedLayer> chosen;
+        for (auto& kept : TRY(store_.packed_layers().of(layer.diff_id)))
+            if (!chosen || kept.digest == layer.blob) chosen = std::move(kept);
+        return chosen;
+    }
+
+    /// As it was pulled, so that the manifest stays what it is.
+    Result<UploadedBlob> send_kept(const LayerToPush& layer, const storage::PackedLayer& kept) {
+        LayerToPush shown = layer;
+        shown.tar_size = kept.size;
+        const auto sent = TRY(Uploader(session_)
+                                  .stream([&](storage::Sink& out) -> Result<void> {
+                                      const Fd file = TRY(store_.blobs().open_blob(kept.digest));
+                                      storage::FdSource bytes(file);
+                                      ReportingSink reporting(out, reporter_, shown);
+                                      TRY(storage::copy(bytes, reporting));
+                                      return {};
+                                  })
+                                  .context("layer " + layer.id()));
+        if (sent.digest == kept.digest) return sent;
+        return fail(ErrorKind::corrupt,
+                    "layer {}: the blob {} that was kept of it has changed on the disk: mend the "
+                    "store with `corten store check --repair`, then push again",
+                    layer.id(), kept.digest);
     }
 
     Result<UploadedBlob> send(const LayerToPush& layer) {
@@ -192,26 +323,6 @@ private:
         return {dump_json(to_json(manifest)), manifest.media_type};
     }
 
-    Result<void> push_manifest(const storage::Image& image,
-                               const std::vector<oci::Descriptor>& blobs,
-                               const Reference& reference) {
-        auto [text, type] = manifest_for(image, blobs);
-        const std::string digest = storage::sha256_digest(text);
-        const auto size = static_cast<std::int64_t>(text.size());
-        Call call{.method = "PUT",
-                  .target = session_.path("manifests/" + reference.tag),
-                  .body = std::move(text)};
-        call.headers.set("Content-Type", type);
-        auto answer = TRY(session_.request(call));
-        if (answer.status() / 100 != 2)
-            return plain_error(read_refusal(answer)).context("manifest " + reference.familiar());
-        TRY(store_.images().tag(reference.name() + "@" + digest, image.id));
-        reporter_.tell(
-            {.status = fmt::format("{}: digest: {} size: {}", reference.tag, digest, size)});
-        reporter_.tell({.aux = Progress::Pushed{reference.tag, digest, size}});
-        return {};
-    }
-
     storage::Store& store_;
     Records records_;
     Session& session_;
@@ -220,24 +331,28 @@ private:
 
 }  // namespace
 
-Result<void> push(storage::Store& store, const std::string& name, const Credentials& credentials,
-                  const PullOptions& options, const ProgressSink& progress, FdView cancel) {
-    const auto target = TRY(Reference::parse(name));
+Result<void> push(storage::Store& store, const PushRequest& request, const PullOptions& options,
+                  const ProgressSink& progress, FdView cancel) {
+    const auto target = TRY(Reference::parse(request.name));
     if (!target.digest.empty()) return fail(ErrorKind::invalid, "cannot push a digest reference");
-    auto images = find_images(store, name);
+    auto images = find_images(store, request.name);
     if (!images || images->empty() || images->front().references.empty())
         return fail(ErrorKind::not_found, "An image does not exist locally with the tag: {}",
                     target.familiar_name());
+    for (const auto& image : *images)
+        TRY(image_for(store, found_of(image), image.references.front().familiar(),
+                      request.platform));
     Transport transport(transport_options(options, cancel));
     RegistryConfig config = options.registry;
     config.mirrors.clear();  // they are for reading
-    auto sessions = TRY(open_sessions(transport, config, target, credentials, "pull,push"));
+    auto sessions = TRY(open_sessions(transport, config, target, request.credentials, "pull,push"));
     Reporter reporter(progress);
     reporter.tell({.status = fmt::format("The push refers to repository [{}]", target.name())});
     TRY(with_first_reachable<void>(sessions, [](Session& session) { return session.ping(); }));
     PushJob job(store, TRY(Records::open(store.db())), *sessions.front(), reporter);
     for (const auto& image : *images)
-        for (const auto& reference : image.references) TRY(job.run(image, reference));
+        for (const auto& reference : image.references)
+            TRY(job.run(image, reference, request.platform));
     return {};
 }
 

@@ -38,8 +38,11 @@ Result<void> descend(Session& session, Resolved& resolved, const oci::Platform& 
             resolved.image = std::move(*manifest);
             return check_is_image(resolved.image);
         }
-        const auto entry = TRY(oci::choose_platform(std::get<oci::Index>(parsed), platform));
-        resolved.manifest = TRY(fetch_entry(session, entry));
+        const auto& index = std::get<oci::Index>(parsed);
+        const auto entry = TRY(oci::choose_platform(index, platform));
+        auto named = std::exchange(resolved.manifest, TRY(fetch_entry(session, entry)));
+        named.content_type = index.media_type;
+        resolved.index = depth == 0 ? std::optional(std::move(named)) : std::nullopt;
     }
     return fail(ErrorKind::invalid, "indexes are nested deeper than {}", deepest_index);
 }

@@ -13,6 +13,9 @@ struct Resolved {
     std::vector<std::unique_ptr<Session>> sessions;
     std::string digest;        ///< of what the reference names: a manifest or an index
     FetchedManifest manifest;  ///< of the image
+    /// What the reference names, when it is an index that lists the image's manifest itself. An
+    /// image that is found in an index within an index is kept alone.
+    std::optional<FetchedManifest> index{};
     oci::Manifest image;
 
     std::vector<Session*> session_list() const;

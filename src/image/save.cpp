@@ -2,10 +2,12 @@
 #include "records.hpp"
 
 #include <image/archive.hpp>
+#include <image/platforms.hpp>
 #include <oci/image_spec.hpp>
 #include <storage/digest.hpp>
 #include <storage/tar.hpp>
 
+#include <algorithm>
 #include <set>
 
 namespace corten::image {
@@ -38,15 +40,22 @@ std::string blob_name(std::string_view digest) {
     return fmt::format("blobs/sha256/{}", oci::digest_hex(digest));
 }
 
+/// A name and the images that are written for it, at least one; the one that is meant when no
+/// platform is said, if it is among them, comes first.
+struct SavedName {
+    NamedImage named;
+    std::vector<storage::Image> images;
+};
+
 class Saver {
 public:
     Saver(storage::Store& store, Records records, storage::Sink& out)
         : store_(store), records_(records), tar_(out) {}
 
-    Result<void> run(const std::vector<NamedImage>& images) {
+    Result<void> run(const std::vector<SavedName>& names) {
         TRY(directory("blobs/"));
         TRY(directory("blobs/sha256/"));
-        for (const auto& image : images) TRY(add(image));
+        for (const auto& name : names) TRY(add(name));
         TRY(file("index.json", dump_json(to_json(index_))));
         TRY(file("manifest.json", dump_json(to_json(archived_))));
         TRY(file("oci-layout", R"({"imageLayoutVersion":"1.0.0"})"));
@@ -69,11 +78,21 @@ private:
         return file(blob_name(digest), content);
     }
 
-    Result<void> add(const NamedImage& named) {
-        const auto image = TRY(store_.images().get(named.id));
+    Result<void> add(const SavedName& saved) {
+        std::vector<oci::Descriptor> manifests;
+        for (const auto& image : saved.images) manifests.push_back(TRY(add_image(image)));
+        // Readers of docker's list know one platform only.
+        auto archived = TRY(archived_image(saved.images.front()));
+        name(manifests.size() == 1 ? plain(manifests.front()) : TRY(add_index(manifests)),
+             saved.named.references, archived);
+        archived_.push_back(std::move(archived));
+        return {};
+    }
+
+    /// Writes layers, configuration and manifest; gives the manifest's descriptor.
+    Result<oci::Descriptor> add_image(const storage::Image& image) {
         const auto document = TRY(oci::parse_image(image.config));
         oci::Manifest manifest{.media_type = std::string(oci::media::oci_manifest)};
-        ArchivedImage archived{.config = blob_name(image.id), .repo_tags = {}, .layers = {}};
         std::string chain;
         for (const auto& diff_id : document.rootfs.diff_ids) {
             chain = storage::chain_id(chain, diff_id);
@@ -81,15 +100,42 @@ private:
             manifest.layers.push_back({.media_type = std::string(oci::media::oci_layer),
                                        .digest = diff_id,
                                        .size = static_cast<std::int64_t>(size)});
-            archived.layers.push_back(blob_name(diff_id));
         }
         manifest.config = {.media_type = std::string(oci::media::oci_config),
                            .digest = image.id,
                            .size = static_cast<std::int64_t>(image.config.size())};
         TRY(blob(image.id, image.config));
-        TRY(add_manifest(manifest, named, archived));
-        archived_.push_back(std::move(archived));
-        return {};
+        auto descriptor = TRY(document_blob(oci::media::oci_manifest, to_json(manifest)));
+        descriptor.platform = platform_of(document);
+        return descriptor;
+    }
+
+    Result<oci::Descriptor> add_index(const std::vector<oci::Descriptor>& manifests) {
+        return document_blob(oci::media::oci_index,
+                             to_json(oci::Index{.media_type = std::string(oci::media::oci_index),
+                                                .manifests = manifests}));
+    }
+
+    Result<oci::Descriptor> document_blob(std::string_view media_type, const Json& document) {
+        const std::string text = dump_json(document);
+        oci::Descriptor descriptor{.media_type = std::string(media_type),
+                                   .digest = storage::sha256_digest(text),
+                                   .size = static_cast<std::int64_t>(text.size())};
+        TRY(blob(descriptor.digest, text));
+        return descriptor;
+    }
+
+    /// An image by itself tells its platform in its configuration alone.
+    static oci::Descriptor plain(oci::Descriptor manifest) {
+        manifest.platform.reset();
+        return manifest;
+    }
+
+    static Result<ArchivedImage> archived_image(const storage::Image& image) {
+        ArchivedImage archived{.config = blob_name(image.id), .repo_tags = {}, .layers = {}};
+        for (const auto& diff_id : TRY(oci::parse_image(image.config)).rootfs.diff_ids)
+            archived.layers.push_back(blob_name(diff_id));
+        return archived;
     }
 
     /// Gives the size of its tar.
@@ -111,15 +157,10 @@ private:
         return *size;
     }
 
-    Result<void> add_manifest(const oci::Manifest& manifest, const NamedImage& named,
-                              ArchivedImage& archived) {
-        const std::string text = dump_json(to_json(manifest));
-        oci::Descriptor entry{.media_type = std::string(oci::media::oci_manifest),
-                              .digest = storage::sha256_digest(text),
-                              .size = static_cast<std::int64_t>(text.size())};
-        TRY(blob(entry.digest, text));
+    void name(oci::Descriptor entry, const std::vector<Reference>& references,
+              ArchivedImage& archived) {
         bool tagged = false;
-        for (const auto& reference : named.references) {
+        for (const auto& reference : references) {
             if (reference.tag.empty()) continue;
             tagged = true;
             archived.repo_tags.push_back(reference.familiar());
@@ -130,7 +171,6 @@ private:
             index_.manifests.push_back(entry);
         }
         if (!tagged) index_.manifests.push_back(entry);
-        return {};
     }
 
     storage::Store& store_;
@@ -142,27 +182,34 @@ private:
     Repositories repositories_;
 };
 
-/// The same image under several names is one entry of the archive.
-void merge(std::vector<NamedImage>& all, NamedImage named) {
-    for (auto& known : all) {
-        if (known.id != named.id) continue;
-        for (auto& reference : named.references)
-            if (std::ranges::find(known.references, reference) == known.references.end())
-                known.references.push_back(std::move(reference));
-        return;
+/// Those of a name's images that are to be saved.
+Result<SavedName> choose_images(storage::Store& store, NamedImage named,
+                                const std::vector<oci::Platform>& platforms) {
+    SavedName saved{.named = std::move(named), .images = {}};
+    for (auto& image : TRY(platform_images(store, found_of(saved.named)))) {
+        const auto has = TRY(platform_of(image));
+        if (platforms.empty() ||
+            std::ranges::any_of(platforms, [&](const auto& p) { return provides(has, p); }))
+            saved.images.push_back(std::move(image));
     }
-    all.push_back(std::move(named));
+    if (saved.images.empty())
+        return fail(ErrorKind::not_found, "no suitable export target found for platform {}",
+                    oci::to_string(platforms.front()));
+    return saved;
 }
 
 }  // namespace
 
 Result<void> save(storage::Store& store, const std::vector<std::string>& names,
-                  const ByteSink& sink) {
+                  const std::vector<oci::Platform>& platforms, const ByteSink& sink) {
     std::vector<NamedImage> images;
     for (const auto& name : names)
         for (auto& found : TRY(find_images(store, name))) merge(images, std::move(found));
+    std::vector<SavedName> saved;
+    for (auto& named : images)
+        saved.push_back(TRY(choose_images(store, std::move(named), platforms)));
     storage::FunctionSink out(sink);
-    return Saver(store, TRY(Records::open(store.db())), out).run(images);
+    return Saver(store, TRY(Records::open(store.db())), out).run(saved);
 }
 
 }  // namespace corten::image

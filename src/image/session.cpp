@@ -53,6 +53,48 @@ std::string dial_error(const Error& error, const http::Url& url) {
     return fmt::format("dial tcp {}:{}: connect: {}", url.host, url.port, to_lower(reason));
 }
 
+constexpr std::size_t most_pages = 10'000;
+constexpr std::size_t most_warnings = 16;
+constexpr std::size_t longest_warning = 256;
+
+/// The text of `299 - "text"` (RFC 7234 5.5), the only form that a registry may send.
+std::optional<std::string> warning_text(std::string_view field) {
+    constexpr std::string_view start = "299 - \"";
+    field = trim(field);
+    if (!field.starts_with(start) || !field.ends_with('"') || field.size() <= start.size())
+        return {};
+    std::string text;
+    bool escaped = false;
+    for (const char c : field.substr(start.size(), field.size() - start.size() - 1)) {
+        if (!escaped && (escaped = c == '\\')) continue;
+        escaped = false;
+        // It is shown on a terminal.
+        if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) text += c;
+    }
+    return text.substr(0, longest_warning);
+}
+
+/// Where the link that has its target before `at` ends: at a comma that stands in no quotes.
+std::size_t end_of_link(std::string_view field, std::size_t at) {
+    bool quoted = false;
+    while (at < field.size() && (quoted || field[at] != ',')) quoted ^= field[at++] == '"';
+    return at;
+}
+
+/// The target of `<target>; rel="next"` (RFC 8288) in a Link field.
+std::string_view next_link(std::string_view field) {
+    while (true) {
+        const auto open = field.find('<');
+        const auto close = field.find('>', open);
+        if (open == field.npos || close == field.npos) return {};
+        const auto end = end_of_link(field, close);
+        const auto parameters = field.substr(close, end - close);
+        if (parameters.contains("rel=\"next\"") || parameters.contains("rel=next"))
+            return field.substr(open + 1, close - open - 1);
+        field.remove_prefix(end);
+    }
+}
+
 struct TagList {
     std::vector<std::string> tags;
     static constexpr void fields(auto visit) { visit(field("tags", &TagList::tags)); }
@@ -153,6 +195,7 @@ Result<Exchange> Session::request(const Call& call) {
         auto answer = try_once(call, failure);
         const bool last = attempt >= attempts;
         if (answer) {
+            note_warnings(*answer);
             if (!is_passing(answer->status()) || last) return answer;
             asked = retry_after(*answer);
         } else if (!failure) {
@@ -190,9 +233,12 @@ Result<FetchedManifest> Session::manifest(const std::string& tag_or_digest) {
         .content_type = std::string(answer.headers().get_or("Content-Type", ""))};
     fetched.digest = storage::sha256_digest(fetched.bytes);
     const bool by_digest = tag_or_digest.contains(':');
-    const auto said = answer.headers().get("Docker-Content-Digest");
-    const std::string_view wanted =
-        by_digest ? std::string_view(tag_or_digest) : said.value_or(fetched.digest);
+    // What was asked for counts. A digest of another algorithm says nothing that we could check.
+    const auto said = answer.headers().get_or("Docker-Content-Digest", "");
+    const bool comparable = said.starts_with("sha256:");
+    const std::string_view wanted = by_digest    ? std::string_view(tag_or_digest)
+                                    : comparable ? said
+                                                 : std::string_view(fetched.digest);
     if (wanted != fetched.digest)
         return fail(ErrorKind::corrupt, "manifest verification failed for digest {}", wanted);
     return fetched;
@@ -203,6 +249,8 @@ Result<Exchange> Session::blob(const std::string& digest, std::uint64_t offset) 
     call.headers.set("Accept-Encoding", "identity");
     if (offset > 0) call.headers.set("Range", fmt::format("bytes={}-", offset));
     auto answer = TRY(request(call));
+    // It will not send a part: the whole has what is wanted, too.
+    if (answer.status() == 416 && offset > 0) return blob(digest, 0);
     if (answer.status() >= 400) {
         const Refusal refusal = read_refusal(answer);
         if (refusal.status == 404)
@@ -233,11 +281,60 @@ Result<std::string> Session::small_blob(const oci::Descriptor& wanted, std::size
     return bytes;
 }
 
+void Session::note_warnings(const Exchange& answer) {
+    for (const auto field : answer.headers().all("Warning")) {
+        const auto text = warning_text(field);
+        if (!text || text->empty()) continue;
+        warnings_.with([&](Warnings& warnings) {
+            if (warnings.known.size() < most_warnings && warnings.known.insert(*text).second)
+                warnings.untold.push_back(*text);
+        });
+    }
+}
+
+std::vector<std::string> Session::take_warnings() {
+    return warnings_.with([](Warnings& warnings) { return std::exchange(warnings.untold, {}); });
+}
+
+/// "" after the last one. A page elsewhere is refused: this one's credentials would not fit there.
+Result<std::string> Session::next_page(const Exchange& answer) const {
+    for (const auto field : answer.headers().all("Link")) {
+        const auto target = next_link(field);
+        if (target.empty()) continue;
+        const auto url = TRY(http::resolve_url(answer.url(), target).context("next page"));
+        if (!is_own(url))
+            return fail(ErrorKind::forbidden, "tag list: refused to go on at {}", url.authority());
+        return http::to_string(url);
+    }
+    return std::string();
+}
+
 Result<std::vector<std::string>> Session::tags() {
-    auto answer = TRY(request({.target = path("tags/list")}));
-    if (answer.status() >= 400) return pull_error(read_refusal(answer), repository_);
-    const auto body = TRY(answer.read_all(oci::manifest_limit));
-    return TRY(parse_as<TagList>(body, "tag list")).tags;
+    std::vector<std::string> all;
+    std::string page = path("tags/list");
+    for (std::size_t pages = 0; !page.empty(); ++pages) {
+        if (pages == most_pages)
+            return fail(ErrorKind::corrupt, "tag list: more than {} pages", most_pages);
+        auto answer = TRY(request({.target = page}));
+        if (answer.status() >= 400) return pull_error(read_refusal(answer), repository_);
+        auto next = TRY(next_page(answer));
+        if (next == page) return fail(ErrorKind::corrupt, "tag list: a page follows itself");
+        const auto body = TRY(answer.read_all(oci::manifest_limit));
+        for (auto& tag : TRY(parse_as<TagList>(body, "tag list")).tags)
+            all.push_back(std::move(tag));
+        page = std::move(next);
+    }
+    return all;
+}
+
+Result<bool> Session::put_manifest(const std::string& tag_or_digest, const std::string& media_type,
+                                   std::string text) {
+    Call call{
+        .method = "PUT", .target = path("manifests/" + tag_or_digest), .body = std::move(text)};
+    call.headers.set("Content-Type", media_type);
+    auto answer = TRY(request(call));
+    if (answer.status() / 100 != 2) return plain_error(read_refusal(answer));
+    return answer.headers().contains("OCI-Subject");
 }
 
 }  // namespace corten::image

@@ -5,12 +5,14 @@
 #include "transport.hpp"
 
 #include <base/stream.hpp>
+#include <base/sync.hpp>
 #include <image/challenge.hpp>
 #include <image/credentials.hpp>
 #include <image/reference.hpp>
 #include <oci/image_spec.hpp>
 
 #include <mutex>
+#include <set>
 
 namespace corten::image {
 
@@ -91,7 +93,14 @@ public:
     Result<Exchange> blob(const std::string& digest, std::uint64_t offset);
     /// Bytes `begin` to `end` - 1, asked for once: the answer may have any status, and be no part.
     Result<Exchange> blob_part(const std::string& digest, std::uint64_t begin, std::uint64_t end);
+    /// All of them, page after page.
     Result<std::vector<std::string>> tags();
+    /// Stores a manifest or index under a tag or its digest. True when the registry has noted its
+    /// subject, if it has one, for its referrers API (OCI-Subject).
+    Result<bool> put_manifest(const std::string& tag_or_digest, const std::string& media_type,
+                              std::string text);
+    /// What the registry wanted its users to be told since the last call, each once.
+    std::vector<std::string> take_warnings();
 
 private:
     Result<Exchange> try_once(const Call& call, std::optional<RequestFailure>& failure);
@@ -103,10 +112,19 @@ private:
     bool is_own(const http::Url& url) const;
     Error transport_error(const Call& call, const RequestFailure& failure) const;
 
+    void note_warnings(const Exchange& answer);
+    Result<std::string> next_page(const Exchange& answer) const;
+
+    struct Warnings {
+        std::set<std::string> known;
+        std::vector<std::string> untold;
+    };
+
     Transport& transport_;
     const Endpoint endpoint_;
     const Reference repository_;
     Authorizer authorizer_;
+    Sync<Warnings> warnings_;
 };
 
 }  // namespace corten::image

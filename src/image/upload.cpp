@@ -14,6 +14,17 @@ Result<http::Url> location_of(const Exchange& answer) {
     return http::resolve_url(answer.url(), *location);
 }
 
+constexpr auto lost_upload = ErrorKind::conflict;
+
+/// An upload that the registry does not know any more, or has more or less of than was sent, has to
+/// begin again (distribution spec, "Pushing blobs"); other refusals are final.
+Error upload_error(Exchange& answer) {
+    const int status = answer.status();
+    Error error = plain_error(read_refusal(answer));
+    if (status != 404 && status != 416) return error;
+    return std::move(error).with_kind(lost_upload).context("upload lost");
+}
+
 /// Hands pieces of a Source out as an HTTP body takes them, and hashes them.
 class HashedBody {
 public:
@@ -79,13 +90,19 @@ Result<void> Uploader::finish(http::Url location, const std::string& digest, std
     Call call{.method = "PUT", .target = http::to_string(location), .body = std::move(body)};
     call.headers.set("Content-Type", "application/octet-stream");
     auto answer = TRY(session_.request(call));
-    if (answer.status() / 100 != 2) return plain_error(read_refusal(answer));
+    if (answer.status() / 100 != 2) return upload_error(answer);
     return {};
+}
+
+Result<void> Uploader::put_once(std::string_view bytes, const std::string& digest) {
+    return finish(TRY(start("")), digest, std::string(bytes));
 }
 
 Result<void> Uploader::put(std::string_view bytes, const std::string& digest) {
     if (TRY(has(digest))) return {};
-    return finish(TRY(start("")), digest, std::string(bytes));
+    // What fails on the way the session has tried again already.
+    const auto is_lost = [](const Error& error) { return error.kind() == lost_upload; };
+    return repeated<void>([&] { return put_once(bytes, digest); }, is_lost);
 }
 
 Result<UploadedBlob> Uploader::stream_once(const BlobMaker& make) {
@@ -99,7 +116,7 @@ Result<UploadedBlob> Uploader::stream_once(const BlobMaker& make) {
         return body.read(buffer);
     };
     auto answer = TRY(session_.request(call));
-    if (answer.status() != 202) return plain_error(read_refusal(answer));
+    if (answer.status() != 202) return upload_error(answer);
     const http::Url location = TRY(location_of(answer));
     UploadedBlob blob = body.blob();
     TRY(finish(location, blob.digest, ""));
@@ -107,12 +124,20 @@ Result<UploadedBlob> Uploader::stream_once(const BlobMaker& make) {
 }
 
 Result<UploadedBlob> Uploader::stream(const BlobMaker& make) {
+    const auto is_passing = [](const Error& error) {
+        return error.kind() == lost_upload || error.kind() == ErrorKind::unavailable;
+    };
+    return repeated<UploadedBlob>([&] { return stream_once(make); }, is_passing);
+}
+
+template <typename T, typename Attempt, typename Worth>
+Result<T> Uploader::repeated(const Attempt& once, const Worth& is_worth_it) {
     Transport& transport = session_.transport();
     auto pause = transport.options().first_pause;
     for (int attempt = 1;; ++attempt) {
-        auto blob = stream_once(make);
-        const bool passing = !blob && blob.error().kind() == ErrorKind::unavailable;
-        if (!passing || attempt >= transport.options().attempts) return blob;
+        auto done = once();
+        const bool again = !done && is_worth_it(done.error());
+        if (!again || attempt >= transport.options().attempts) return done;
         TRY(transport.pause(pause));
         pause *= 2;
     }

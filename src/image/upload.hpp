@@ -29,6 +29,10 @@ public:
 
 private:
     Result<http::Url> start(const std::string& query);
+    Result<void> put_once(std::string_view bytes, const std::string& digest);
+    /// Tries again what failed with an error that is worth it, with pauses that grow.
+    template <typename T, typename Attempt, typename Worth>
+    Result<T> repeated(const Attempt& once, const Worth& is_worth_it);
     Result<UploadedBlob> stream_once(const BlobMaker& make);
     Result<void> finish(http::Url location, const std::string& digest, std::string body);
 

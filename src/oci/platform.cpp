@@ -53,11 +53,11 @@ std::optional<int> fitness(const Platform& offered, const Platform& wanted) {
     return {};
 }
 
+}  // namespace
+
 bool is_attestation(const Descriptor& entry) {
     return entry.annotations.contains("vnd.docker.reference.type");
 }
-
-}  // namespace
 
 Platform normalized(Platform platform) {
     platform.os = to_lower(platform.os);

@@ -186,6 +186,15 @@ Result<std::string> BlobStore::put(std::string_view bytes) const {
     return writer.commit();
 }
 
+Result<void> BlobStore::publish(PartialBlob download, const std::string& digest) const {
+    TRY(check_digest(digest));
+    if (download.path_.empty())
+        return fail(ErrorKind::internal, "blob {}: its download was given up", digest);
+    TRY(sys::rename(download.path_, blob_path(digest)));
+    download.path_.clear();
+    return {};
+}
+
 Result<void> BlobStore::remove(const std::string& digest) const {
     TRY(check_digest(digest));
     if (::unlink(blob_path(digest).c_str()) < 0 && errno != ENOENT)

@@ -19,6 +19,8 @@ public:
         TRY(check_snapshots());
         TRY(check_layers());
         TRY(check_images());
+        TRY(check_indexes());
+        TRY(check_packed_layers());
         TRY(check_blobs());
         TRY(find_unused_layers());
         if (options_.repair) TRY(store_.sweep());
@@ -113,14 +115,56 @@ private:
         return {};
     }
 
-    Result<void> check_blobs() {
+    Result<void> check_indexes() {
+        auto change = TRY(store_.db().begin());
+        for (const ImageIndex& index : TRY(store_.indexes().list())) {
+            std::string fault;
+            if (sha256_digest(index.content) != index.digest)
+                fault = "it does not have this digest";
+            for (const IndexedImage& image : index.images)
+                if (sha256_digest(image.manifest) != image.manifest_digest)
+                    fault = "its manifest does not have the digest " + image.manifest_digest;
+            if (fault.empty() && TRY(store_.indexes().references(index.digest)).empty())
+                fault = "no name stands for it";
+            if (fault.empty()) continue;
+            if (options_.repair) TRY(store_.indexes().drop(index.digest));
+            report_.add("index " + index.digest, std::move(fault), options_.repair);
+        }
+        return change.commit();
+    }
+
+    /// What is kept beside layers, against its layers and files.
+    Result<void> check_packed_layers() {
+        auto change = TRY(store_.db().begin());
+        std::set<std::string> named;
+        for (const PackedLayer& layer : TRY(store_.packed_layers().list())) {
+            named.insert(layer.digest);
+            if (store_.blobs().has(layer.digest)) {
+                kept_blobs_.push_back(layer.digest);
+                continue;
+            }
+            if (options_.repair) TRY(store_.packed_layers().forget(layer.digest));
+            report_.add("blob " + layer.digest, "its file is missing", options_.repair);
+        }
         for (const BlobInfo& blob : TRY(store_.blobs().list())) {
             ++report_.blobs;
-            if (!options_.digests) continue;
-            const auto read = store_.blobs().verify(blob.digest);
-            if (read || read.error().kind() == ErrorKind::not_found) continue;
+            if (named.contains(blob.digest)) continue;
             if (options_.repair) TRY(store_.blobs().remove(blob.digest));
-            report_.add("blob " + blob.digest, read.error().message(), options_.repair);
+            report_.add("blob " + blob.digest, "no layer needs it", options_.repair);
+        }
+        return change.commit();
+    }
+
+    Result<void> check_blobs() {
+        if (!options_.digests) return {};
+        for (const std::string& digest : kept_blobs_) {
+            const auto read = store_.blobs().verify(digest);
+            if (read || read.error().kind() == ErrorKind::not_found) continue;
+            if (options_.repair) {
+                TRY(store_.packed_layers().forget(digest));
+                TRY(store_.blobs().remove(digest));
+            }
+            report_.add("blob " + digest, read.error().message(), options_.repair);
         }
         return {};
     }
@@ -137,6 +181,7 @@ private:
     const CheckOptions& options_;
     StoreReport report_;
     std::set<std::string> on_disk_;
+    std::vector<std::string> kept_blobs_;  // digests of those that are in their place
 };
 
 }  // namespace

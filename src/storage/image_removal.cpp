@@ -4,6 +4,7 @@
 
 #include <base/ids.hpp>
 #include <storage/images.hpp>
+#include <storage/indexes.hpp>
 
 #include <algorithm>
 #include <set>
@@ -101,18 +102,29 @@ struct ImageStore::Removal {
                                     short_id(stopped->container_id)));
     }
 
+    /// Of any platform's image that a reference stands for.
+    Result<std::optional<Error>> platform_user_conflict(const std::string& id,
+                                                        const std::string& reference) {
+        std::vector<std::string> ids{id};
+        if (const auto index = TRY(IndexStore(store.db_).of(reference)))
+            for (const IndexedImage& image : index->images) ids.push_back(image.image_id);
+        for (const std::string& used : ids)
+            if (const auto list = users(used); !list.empty())
+                return std::optional<Error>(fail(
+                    ErrorKind::conflict,
+                    "conflict: unable to remove repository reference \"{}\" (must force) "
+                    "- container {} is using its referenced image {}",
+                    familiar(reference), short_id(list.front().container_id), short_digest(used)));
+        return std::optional<Error>();
+    }
+
     Result<void> by_reference(const std::string& id, const std::string& reference) {
         auto names = TRY(references(id));
         if (!options.force && is_single(names))
-            if (const auto list = users(id); !list.empty())
-                return fail(ErrorKind::conflict,
-                            "conflict: unable to remove repository reference \"{}\" (must force) "
-                            "- container {} is using its referenced image {}",
-                            familiar(reference), short_id(list.front().container_id),
-                            short_digest(id));
+            if (auto found = TRY(platform_user_conflict(id, reference))) return std::move(*found);
         TRY(untag(reference));
         TRY(untag_orphaned_digests(id, reference));
-        if (!TRY(references(id)).empty()) return {};
+        if (!TRY(references(id)).empty() || TRY(is_in_named_index(id))) return {};
         // The name is gone as asked; an image that cannot follow stays without a name.
         auto deleted = delete_image(id, options.force ? Force::yes : Force::no);
         if (!deleted && deleted.error().kind() == ErrorKind::conflict) return {};
@@ -160,11 +172,32 @@ struct ImageStore::Removal {
             layers.push_back(std::move(layer));
         }
         if (!options.prune_parents || image.parent.empty()) return {};
-        return prune_parent(image.parent);
+        return delete_if_unused(image.parent);
     }
 
-    /// A parent that nobody names or uses goes too; one that somebody does just stays.
-    Result<void> prune_parent(const std::string& id) {
+    /// Images of other platforms that only a name which is gone now has held.
+    Result<void> release_indexes() {
+        for (const std::string& id : TRY(IndexStore(store.db_).release()))
+            if (!TRY(is_held(id))) TRY(delete_if_unused(id));
+        return {};
+    }
+
+    /// Whether a name that means another platform's image stands for this one, too.
+    Result<bool> is_in_named_index(const std::string& id) {
+        return TRY(store.db_.integer("SELECT EXISTS(SELECT 1 FROM index_image JOIN reference "
+                                     "ON image_index = index_digest WHERE index_image.image = ?)",
+                                     {id})) != 0;
+    }
+
+    Result<bool> is_held(const std::string& id) {
+        return TRY(store.db_.integer("SELECT EXISTS(SELECT 1 FROM reference WHERE image = ?1) OR "
+                                     "EXISTS(SELECT 1 FROM index_image WHERE image = ?1)",
+                                     {id})) != 0;
+    }
+
+    /// A parent or another platform's image that nobody names or uses goes too; one that somebody
+    /// does just stays.
+    Result<void> delete_if_unused(const std::string& id) {
         auto deleted = delete_image(id, Force::no);
         const auto kind = deleted ? ErrorKind::conflict : deleted.error().kind();
         if (kind == ErrorKind::conflict || kind == ErrorKind::not_found) return {};
@@ -181,6 +214,7 @@ Result<std::vector<RemovedItem>> ImageStore::remove(const ImageName& name,
         TRY(removal.by_reference(found.id, name.reference));
     else
         TRY(removal.by_id(found.id));
+    TRY(removal.release_indexes());
     TRY(change.commit());
     for (const Layer& layer : removal.layers) TRY(driver_.remove(layer.cache_id));
     return std::move(removal.items);
@@ -190,6 +224,7 @@ Result<void> ImageStore::drop(const std::string& id) {
     auto change = TRY(db_.begin());
     TRY(db_.execute("DELETE FROM reference WHERE image = ?", {id}));
     TRY(db_.execute("DELETE FROM image WHERE id = ?", {id}));
+    TRY(IndexStore(db_).release());
     return change.commit();
 }
 

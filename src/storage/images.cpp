@@ -3,7 +3,9 @@
 #include <base/text.hpp>
 #include <storage/digest.hpp>
 #include <storage/images.hpp>
+#include <storage/indexes.hpp>
 
+#include <algorithm>
 #include <map>
 
 namespace corten::storage {
@@ -36,13 +38,19 @@ Image image_of_row(const Row& row) {
 }
 
 Result<void> add_details(Database& db, Image& image) {
-    TRY(db.each("SELECT name FROM reference WHERE image = ? ORDER BY name", {image.id},
+    TRY(db.each("SELECT name, image_index FROM reference WHERE image = ? ORDER BY name", {image.id},
                 [&](const Row& row) -> Result<void> {
                     std::string name = row.text(0);
+                    std::string index = row.text(1);
+                    if (!index.empty() &&
+                        std::ranges::find(image.indexes, index) == image.indexes.end())
+                        image.indexes.push_back(std::move(index));
                     auto& list = is_digest_reference(name) ? image.digests : image.tags;
                     list.push_back(std::move(name));
                     return {};
                 }));
+    image.in_index = TRY(db.integer("SELECT EXISTS(SELECT 1 FROM index_image WHERE image = ?)",
+                                    {image.id})) != 0;
     image.size = static_cast<std::uint64_t>(TRY(db.integer(
         "WITH RECURSIVE below(id) AS (VALUES(?) UNION ALL SELECT layer.parent FROM below "
         "JOIN layer ON layer.chain_id = below.id WHERE layer.parent IS NOT NULL) "
@@ -86,8 +94,12 @@ Result<Image> ImageStore::get(const std::string& id) {
 }
 
 Result<FoundImage> ImageStore::resolve(const ImageName& name) {
-    if (!name.reference.empty())
-        if (const auto id = TRY(image_of(name.reference))) return FoundImage{*id, true};
+    if (!name.reference.empty()) {
+        const auto found = TRY(db_.first<FoundImage>(
+            "SELECT image, image_index FROM reference WHERE name = ?", {name.reference},
+            [](const Row& row) { return FoundImage{row.text(0), true, row.text(1)}; }));
+        if (found) return *found;
+    }
     std::string_view prefix = name.id_prefix;
     if (prefix.starts_with("sha256:")) prefix.remove_prefix(7);
     if (prefix.empty() || prefix.size() > 64 || !is_lower_hex(prefix))
@@ -98,7 +110,7 @@ Result<FoundImage> ImageStore::resolve(const ImageName& name) {
     if (found.empty()) return fail(ErrorKind::not_found, "No such image: {}", name.display);
     if (found.size() > 1)
         return fail(ErrorKind::invalid, "multiple IDs found with provided prefix: {}", prefix);
-    return FoundImage{found[0], false};
+    return FoundImage{found[0], false, {}};
 }
 
 Result<std::vector<Image>> ImageStore::list() {
@@ -113,14 +125,17 @@ Result<std::vector<std::string>> ImageStore::children(const std::string& id) {
                                 [](const Row& row) { return row.text(0); });
 }
 
-Result<std::string> ImageStore::tag(const std::string& reference, const std::string& id) {
+Result<std::string> ImageStore::tag(const std::string& reference, const std::string& id,
+                                    const std::string& index) {
     Transaction change = TRY(db_.begin());
     std::string before = TRY(image_of(reference)).value_or("");
     TRY(get(id));
-    TRY(
-        db_.execute("INSERT INTO reference(name, image) VALUES(?1, ?2) "
-                    "ON CONFLICT(name) DO UPDATE SET image = ?2",
-                    {reference, id}));
+    TRY(db_.execute(
+        "INSERT INTO reference(name, image, image_index) VALUES(?1, ?2, nullif(?3, '')) "
+        "ON CONFLICT(name) DO UPDATE SET image = ?2, image_index = nullif(?3, '')",
+        {reference, id, index}));
+    // The images of an index that has lost its last name here stay, without a name as docker's do.
+    TRY(IndexStore(db_).release());
     if (!is_digest_reference(reference))
         TRY(db_.execute("UPDATE image SET last_tagged = ? WHERE id = ?",
                         {unix_nanoseconds(now()), id}));
@@ -159,7 +174,10 @@ Result<std::vector<ImageUsage>> ImageStore::usage() {
 }
 
 Result<std::uint64_t> ImageStore::layers_size() {
-    return static_cast<std::uint64_t>(TRY(db_.integer("SELECT sum(size) FROM layer")));
+    return static_cast<std::uint64_t>(
+        TRY(db_.integer("SELECT ifnull((SELECT sum(size) FROM layer), 0) + "
+                        "ifnull((SELECT sum(size) FROM layer_blob "
+                        "WHERE diff_id IN (SELECT diff_id FROM layer)), 0)")));
 }
 
 Result<Lease> ImageStore::lease(const std::string& what) {

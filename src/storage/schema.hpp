@@ -60,6 +60,32 @@ CREATE TABLE lease_layer(
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX lease_layer_chain ON lease_layer(chain_id);
 )",
-    "ALTER TABLE image ADD COLUMN last_used INTEGER NOT NULL DEFAULT 0"};
+    "ALTER TABLE image ADD COLUMN last_used INTEGER NOT NULL DEFAULT 0",
+    R"(
+CREATE TABLE image_index(
+    digest     TEXT PRIMARY KEY,
+    media_type TEXT NOT NULL,
+    content    TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE index_image(
+    index_digest    TEXT NOT NULL REFERENCES image_index(digest) ON DELETE CASCADE,
+    manifest_digest TEXT NOT NULL,
+    manifest        TEXT NOT NULL,
+    image           TEXT NOT NULL REFERENCES image(id) ON DELETE CASCADE,
+    PRIMARY KEY(index_digest, manifest_digest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX index_image_image ON index_image(image);
+ALTER TABLE reference ADD COLUMN image_index TEXT REFERENCES image_index(digest);
+CREATE INDEX reference_index ON reference(image_index);
+)",
+    R"(
+CREATE TABLE layer_blob(
+    digest     TEXT PRIMARY KEY,
+    diff_id    TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    size       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX layer_blob_diff ON layer_blob(diff_id);
+)"};
 
 }  // namespace corten::storage

@@ -60,7 +60,9 @@ Store::Store(std::string root, Fd lock, std::unique_ptr<Database> db, BlobStore 
       driver_(std::move(driver)),
       layers_(*db_, *driver_),
       snapshots_(*db_, *driver_, layers_),
-      images_(*db_, *driver_, layers_) {}
+      images_(*db_, *driver_, layers_),
+      indexes_(*db_),
+      packed_layers_(*db_, blobs_) {}
 
 Result<std::unique_ptr<Store>> Store::open(const std::string& data_root,
                                            const StoreOptions& options) {
@@ -74,12 +76,13 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_root,
     auto driver = TRY(open_driver(name, fmt::format("{}/{}", data_root, name)));
     std::unique_ptr<Store> store(
         new Store(data_root, std::move(lock), std::move(db), std::move(blobs), std::move(driver)));
-    TRY(store->recover().context(fmt::format("recovery of {}", data_root)));
+    TRY(store->recover(options).context(fmt::format("recovery of {}", data_root)));
     store->keep_reserve();
     return store;
 }
 
 Result<std::size_t> Store::sweep() {
+    TRY(packed_layers_.sweep());
     auto removed = driver_->sweep();
     keep_reserve();
     return removed;
@@ -104,7 +107,7 @@ bool Store::release_reserve() {
     return ::unlink(reserve_path().c_str()) == 0;
 }
 
-Result<void> Store::recover() {
+Result<void> Store::recover(const StoreOptions& options) {
     TRY(images_.end_leases_of_last_run());
     const auto known = TRY(
         db_->all<std::string>("SELECT cache_id FROM layer UNION ALL SELECT cache_id FROM snapshot",
@@ -112,7 +115,8 @@ Result<void> Store::recover() {
     const std::set<std::string> named(known.begin(), known.end());
     for (const std::string& id : TRY(driver_->list()))
         if (!named.contains(id)) TRY(driver_->remove(id));
-    return {};
+    if (!options.keep_blobs) TRY(packed_layers_.forget());
+    return packed_layers_.sweep();
 }
 
 }  // namespace corten::storage

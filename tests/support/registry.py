@@ -10,10 +10,11 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.parse
 from pathlib import Path
 
 from .engines import free_port
-from .images import Image, Index, Pusher
+from .images import Image, Index, Pusher, digest_of
 from .wait import eventually
 
 
@@ -90,7 +91,7 @@ class FaultyRegistry:
                 registry.requests.append((self.command, self.path, dict(self.headers)))
                 registry.answer(self)
 
-            do_HEAD = do_GET
+            do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_GET
 
         self.server = http.server.ThreadingHTTPServer((host, port), Handler)
         if tls:  # the handshake is done by the connection's thread, with its first read
@@ -126,6 +127,103 @@ class FaultyRegistry:
     def stop(self):
         self.server.shutdown()
         self.server.server_close()
+
+
+TRULY = "answer truly"
+
+
+class StrictRegistry(FaultyRegistry):
+    """Takes pushes too, to the letter of the distribution specification: an upload goes on at the latest Location only, and a
+    manifest needs all that it names. `faults` are matched against "METHOD path" as well, and may return TRULY instead of
+    replying; `uploads` holds what was begun."""
+
+    def __init__(self, mounts=True, referrers=True):
+        """`mounts`: blobs of its other repositories can be mounted. `referrers`: it keeps the lists of what refers to a manifest."""
+        self.uploads, self.mounts, self.referrers, self.begun = {}, mounts, referrers, 0
+        super().__init__()
+
+    def answer(self, handler):
+        if handler.command in ("GET", "HEAD"):
+            return super().answer(handler)
+        sent = read_body(handler)
+        for pattern, fault in self.faults.items():
+            if re.search(pattern, f"{handler.command} {handler.path}") and fault(handler, None, "application/json") != TRULY:
+                return None
+        url = urllib.parse.urlsplit(handler.path)
+        query = dict(urllib.parse.parse_qsl(url.query))
+        upload = re.fullmatch(r"/v2/(.+)/blobs/uploads/([^/]*)", url.path)
+        if upload:
+            return getattr(self, handler.command.lower() + "_upload")(handler, *upload.groups(), query, sent)
+        self.put_manifest(handler, *re.fullmatch(r"/v2/(.+)/manifests/([^/]+)", url.path).groups(), sent)
+
+    def refuse(self, handler, status, code):
+        error = {"errors": [{"code": code, "message": code.lower().replace("_", " ")}]}
+        reply(handler, json.dumps(error).encode(), "application/json", status=status)
+
+    def accept(self, handler, repo, session, status=202, **headers):
+        size = len(self.uploads[session])
+        where = f"/v2/{repo}/blobs/uploads/{session}?at={size}"
+        reply(handler, b"", "text/plain", status=status, headers={"Location": where, "Range": f"0-{max(size - 1, 0)}", **headers})
+
+    def post_upload(self, handler, repo, _session, query, _sent):
+        source = self.content.get(f"/v2/{query.get('from')}/blobs/{query.get('mount')}")
+        if "mount" in query and self.mounts and source:
+            self.content[f"/v2/{repo}/blobs/{query['mount']}"] = source
+            return reply(handler, b"", "text/plain", status=201, headers={"Location": f"/v2/{repo}/blobs/{query['mount']}"})
+        self.begun += 1
+        self.uploads[f"u{self.begun}"] = b""
+        self.accept(handler, repo, f"u{self.begun}", **{"OCI-Chunk-Min-Length": "1000000"})
+
+    def known(self, handler, session, query):
+        """Whether the upload is known and was asked for where it last was said to go on; refuses it otherwise."""
+        if session not in self.uploads:
+            self.refuse(handler, 404, "BLOB_UPLOAD_UNKNOWN")
+        elif query.get("at") != str(len(self.uploads[session])):
+            self.refuse(handler, 416, "RANGE_INVALID")
+        else:
+            return True
+
+    def patch_upload(self, handler, repo, session, query, sent):
+        if self.known(handler, session, query):
+            self.uploads[session] += sent
+            self.accept(handler, repo, session)
+
+    def put_upload(self, handler, repo, session, query, sent):
+        if not self.known(handler, session, query):
+            return
+        blob = self.uploads.pop(session) + sent
+        if digest_of(blob) != query.get("digest"):
+            return self.refuse(handler, 400, "DIGEST_INVALID")
+        self.content[f"/v2/{repo}/blobs/{query['digest']}"] = (blob, "application/octet-stream")
+        reply(handler, b"", "text/plain", status=201, headers={"Location": f"/v2/{repo}/blobs/{query['digest']}"})
+
+    def delete_upload(self, handler, _repo, session, _query, _sent):
+        self.uploads.pop(session, None)
+        reply(handler, b"", "text/plain", status=204)
+
+    def put_manifest(self, handler, repo, name, sent):
+        body = json.loads(sent)
+        blobs = [body["config"], *body["layers"]] if "config" in body else []
+        missing = [b for b in blobs if f"/v2/{repo}/blobs/{b['digest']}" not in self.content]
+        missing += [m for m in body.get("manifests", []) if f"/v2/{repo}/manifests/{m['digest']}" not in self.content]
+        if missing:
+            return self.refuse(handler, 404, "MANIFEST_BLOB_UNKNOWN")
+        for each in (name, digest_of(sent)):
+            self.content[f"/v2/{repo}/manifests/{each}"] = (sent, handler.headers["Content-Type"])
+        noted = {"OCI-Subject": body["subject"]["digest"]} if self.referrers and "subject" in body else {}
+        reply(handler, b"", "text/plain", status=201, headers={"Location": handler.path, "Docker-Content-Digest": digest_of(sent), **noted})
+
+
+def read_body(handler) -> bytes:
+    """Of a request, also one whose length was not known when it began."""
+    if handler.headers.get("Transfer-Encoding") != "chunked":
+        return handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+    parts = []
+    while size := int(handler.rfile.readline(), 16):
+        parts.append(handler.rfile.read(size))
+        handler.rfile.readline()
+    handler.rfile.readline()
+    return b"".join(parts)
 
 
 def reply(handler, body, kind, status=200, length=None, headers=None):

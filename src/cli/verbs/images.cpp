@@ -144,7 +144,19 @@ std::vector<Json> image_rows(const Json& image, bool shorten, bool with_digests)
     return rows;
 }
 
+/// What would change the columns of a list has no meaning for the tree.
+Result<int> show_tree(Context& context, const ParsedLine& line) {
+    for (const char* flag : {"quiet", "no-trunc", "digests", "format"})
+        if (line.flags.given(flag))
+            return fail(ErrorKind::invalid, "--{} cannot be used with --tree", flag);
+    auto query = TRY(images_query(line));
+    query.add("manifests", "1");
+    print(image_tree(TRY(TRY(context.client())->get("/images/json", query))));
+    return 0;
+}
+
 Result<int> verb_images(Context& context, const ParsedLine& line) {
+    if (line.flags.on("tree")) return show_tree(context, line);
     const std::string format = TRY(format_or_configured(context, line.flags, "imagesFormat"));
     const Json images = TRY(TRY(context.client())->get("/images/json", TRY(images_query(line))));
     const bool digests = line.flags.on("digests") || format.find(".Digest") != format.npos;
@@ -187,8 +199,10 @@ Result<int> verb_rmi(Context& context, const ParsedLine& line) {
 }
 
 Result<int> verb_history(Context& context, const ParsedLine& line) {
+    http::Query query;
+    TRY(add_platform(query, line.flags));
     const Json layers =
-        TRY(TRY(context.client())->get("/images/" + line.arguments[0] + "/history"));
+        TRY(TRY(context.client())->get("/images/" + line.arguments[0] + "/history", query));
     const bool shorten = !line.flags.on("no-trunc");
     std::vector<Json> rows;
     for (const Json& layer : layers)

@@ -1,5 +1,6 @@
 // inspect of anything, and of containers, images, networks and volumes.
 #include "../verbs.hpp"
+#include "pulling.hpp"
 #include "rows.hpp"
 
 namespace corten::cli {
@@ -81,7 +82,7 @@ Result<int> verb_container_inspect(Context& context, const ParsedLine& line) {
 
 Result<int> verb_image_inspect(Context& context, const ParsedLine& line) {
     http::Query query;
-    if (line.flags.given("platform")) query.add("platform", line.flags.text("platform"));
+    TRY(add_platform(query, line.flags));
     return inspect_at(context, line, image_path, query);
 }
 

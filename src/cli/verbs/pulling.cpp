@@ -4,6 +4,7 @@
 #include "../progress.hpp"
 #include "../session.hpp"
 
+#include <apitypes/image.hpp>
 #include <apitypes/system.hpp>
 #include <base/text.hpp>
 
@@ -39,6 +40,12 @@ Result<void> show_progress(Reply reply, bool to_standard_error, bool quiet) {
         if (!quiet) TRY(write_output(fd, text));
         return true;
     });
+}
+
+Result<void> add_platform(http::Query& query, const FlagValues& flags) {
+    if (!flags.given("platform")) return {};
+    query.add("platform", dump_json(TRY(apitypes::platform_parameter(flags.text("platform")))));
+    return {};
 }
 
 Result<std::string> registry_auth(Context& context, const std::string& domain) {

@@ -18,6 +18,9 @@ Result<void> pull_image(Context& context, const Reference& name, const PullOptio
 /// Shows the lines of a reply that reports progress, to standard output or error.
 Result<void> show_progress(Reply reply, bool to_standard_error, bool quiet);
 
+/// What --platform says, if anything, as the query parameter of the routes that want it as JSON.
+Result<void> add_platform(http::Query& query, const FlagValues& flags);
+
 /// Header X-Registry-Auth for a registry, from where the user's credentials are kept. Where they
 /// cannot be had a warning says so, and the header names nobody: what is public can be pulled.
 Result<std::string> registry_auth(Context& context, const std::string& domain);

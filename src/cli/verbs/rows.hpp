@@ -34,4 +34,7 @@ Result<int> inspect_each(const ParsedLine& line,
 /// Prints `value` as the --format says: "json", or a template.
 Result<int> print_formatted(const Json& value, const std::string& format);
 
+/// The elements of GET /images/json?manifests=1, each with its platforms below it.
+std::string image_tree(const Json& images);
+
 }  // namespace corten::cli

@@ -79,7 +79,7 @@ Result<int> verb_push(Context& context, const ParsedLine& line) {
     const Reference name = TRY(Reference::parse(line.arguments[0])).with_default_tag();
     http::Query query;
     if (!line.flags.on("all-tags")) query.add("tag", name.tag);
-    if (line.flags.given("platform")) query.add("platform", line.flags.text("platform"));
+    TRY(add_platform(query, line.flags));
     Request request{.method = "POST",
                     .path = "/images/" + name.familiar_name() + "/push",
                     .query = std::move(query)};
@@ -95,7 +95,7 @@ Result<int> verb_push(Context& context, const ParsedLine& line) {
 Result<int> verb_save(Context& context, const ParsedLine& line) {
     http::Query query;
     for (const std::string& name : line.arguments) query.add("names", name);
-    if (line.flags.given("platform")) query.add("platform", line.flags.text("platform"));
+    TRY(add_platform(query, line.flags));
     Reply reply =
         TRY(TRY(context.client())->open({.path = "/images/get", .query = std::move(query)}));
     TRY(store(std::move(reply), line.flags.text("output")));
@@ -105,7 +105,7 @@ Result<int> verb_save(Context& context, const ParsedLine& line) {
 Result<int> verb_load(Context& context, const ParsedLine& line) {
     http::Query query;
     query.add("quiet", line.flags.on("quiet") ? "1" : "0");
-    if (line.flags.given("platform")) query.add("platform", line.flags.text("platform"));
+    TRY(add_platform(query, line.flags));
     TRY(send_archive(context, {.path = "/images/load", .query = std::move(query)},
                      line.flags.text("input"), false));
     return 0;

@@ -28,7 +28,7 @@ protected:
     }
     std::string saved(const std::vector<std::string>& names) {
         std::string archive;
-        const auto result = save(*store_, names, [&](std::string_view bytes) -> Result<void> {
+        const auto result = save(*store_, names, {}, [&](std::string_view bytes) -> Result<void> {
             archive += bytes;
             return {};
         });
@@ -74,7 +74,7 @@ TEST_F(ArchiveTest, SeveralImagesAndNames) {
     ASSERT_TRUE(store_->images().tag("docker.io/library/other:x", second));
     const auto archive = saved({"app", "other:x"});
     EXPECT_TRUE(archive.contains("\"RepoTags\":[\"app:2\",\"other:x\"]")) << archive;
-    EXPECT_FALSE(save(*store_, {"none"}, [](std::string_view) { return Result<void>(); }));
+    EXPECT_FALSE(save(*store_, {"none"}, {}, [](std::string_view) { return Result<void>(); }));
 }
 
 TEST_F(ArchiveTest, ATakenNameIsTakenOver) {

@@ -63,7 +63,7 @@ protected:
     Pulled pushed(const std::string& name) {
         std::vector<std::string> lines;
         const auto result =
-            push(*store_, name, {}, fast(),
+            push(*store_, {.name = name}, fast(),
                  [&](const Progress& event) {
                      if (!event.current && !event.aux)
                          lines.push_back(event.id.empty() ? event.status
@@ -161,7 +161,8 @@ TEST_F(RealRegistry, Passwords) {
     EXPECT_TRUE(
         pushed(host_ + "/app:1").result.error().message().ends_with("no basic auth credentials"));
     const Credentials me{.username = "me", .password = "secret"};
-    EXPECT_TRUE(push(*store_, host_ + "/app:1", me, fast(), [](const Progress&) {}, {}));
+    EXPECT_TRUE(push(*store_, {.name = host_ + "/app:1", .credentials = me}, fast(),
+                     [](const Progress&) {}, {}));
     Puller puller(*store_, fast());
     const PullRequest request{.reference = Reference::parse(host_ + "/app:1").value(),
                               .credentials = me};

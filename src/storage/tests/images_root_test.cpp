@@ -1,7 +1,10 @@
 #include "add_layer.hpp"
+#include "schema.hpp"
 #include "support.hpp"
 
 #include <sys/wait.h>
+
+#include <algorithm>
 
 namespace corten::storage {
 namespace {
@@ -324,6 +327,50 @@ TEST_F(Images, RepairGivesAContainerAnEmptyLayerForALostOne) {
     EXPECT_EQ(problems({.repair = true}), Lines{"snapshot c, mended"});
     EXPECT_EQ(problems({}), Lines{});
     ASSERT_OK(store_->snapshots().remove("c"));
+}
+
+TEST_F(Images, AnIndexLivesAsLongAsItsLastName) {
+    const std::string host = image("host", layer("", "host"));
+    const std::string other = image("other", layer("", "other"));
+    const std::string content = R"({"manifests":[]})";
+    const std::string digest = sha256_digest(content);
+    ASSERT_OK(store_->indexes().put(
+        {.digest = digest,
+         .media_type = "index",
+         .content = content,
+         .images = {{sha256_digest("a"), "a", host}, {sha256_digest("b"), "b", other}}}));
+    ASSERT_OK(images().tag("docker.io/library/app:1", host, digest));
+    ASSERT_OK(images().tag("docker.io/library/app:2", other, digest));
+    EXPECT_EQ(images().resolve(by_name("app:1"))->index, digest);
+    EXPECT_TRUE(images().get(other)->in_index);
+    EXPECT_EQ(problems({}), Lines{});
+    EXPECT_EQ(remove(by_name("app:1")), Lines{"U docker.io/library/app:1"});
+    EXPECT_EQ(remove(by_name("app:2"), used_by(host, true)).size(), 1U) << "refused";
+    const auto gone = remove(by_name("app:2"));
+    EXPECT_TRUE(std::ranges::count(gone, "D " + host) == 1);
+    EXPECT_TRUE(std::ranges::count(gone, "D " + other) == 1);
+    EXPECT_EQ(store_->indexes().list()->size(), 0U);
+}
+
+TEST_F(Images, NamesOfAnOlderStoreStandForSingleImages) {
+    const std::string data = root_ / "old";
+    ASSERT_OK(sys::make_directories(data, 0700));
+    const std::string id = sha256_digest("config");
+    {
+        const auto db = Database::open(data + "/corten.db").value();
+        ASSERT_OK(db->migrate("storage", std::span(storage_schema).first(2)));
+        ASSERT_OK(
+            db->execute("INSERT INTO image(id, config, manifest, manifest_digest, media_type, "
+                        "parent, created, last_tagged) VALUES(?, 'config', '', '', '', '', 0, 0)",
+                        {id}));
+        ASSERT_OK(db->execute("INSERT INTO reference(name, image) VALUES('old:1', ?)", {id}));
+    }
+    const auto store = Store::open(data).value();
+    const auto found = store->images().resolve({"old:1", "", "old:1"});
+    ASSERT_OK(found);
+    EXPECT_EQ(found->id, id);
+    EXPECT_EQ(found->index, "");
+    EXPECT_EQ(store->check({})->problems.size(), 0U);
 }
 
 /// Works on a store until it is killed.

@@ -5,6 +5,55 @@
 
 namespace corten::apitypes {
 
+struct ManifestSize {
+    std::int64_t total = 0;
+    std::int64_t content = 0;  ///< manifest, configuration and packed layers that are kept
+    static constexpr void fields(auto visit) {
+        visit(field("Total", &ManifestSize::total), field("Content", &ManifestSize::content));
+    }
+};
+
+struct UnpackedSize {
+    std::int64_t unpacked = 0;
+    static constexpr void fields(auto visit) { visit(field("Unpacked", &UnpackedSize::unpacked)); }
+};
+
+struct ManifestImageData {
+    oci::Platform platform;
+    Strings containers;  ///< ids of those made from it
+    UnpackedSize size;
+    static constexpr void fields(auto visit) {
+        using C = ManifestImageData;
+        visit(field("Platform", &C::platform), field("Containers", &C::containers),
+              field("Size", &C::size));
+    }
+};
+
+struct AttestationData {
+    std::string of;  ///< digest of the manifest it is about
+    static constexpr void fields(auto visit) { visit(field("For", &AttestationData::of)); }
+};
+
+/// One entry of an index, or the one manifest of an image: what is here of it. From 1.47 on.
+struct ManifestSummary {
+    std::string id;  ///< the manifest's digest
+    oci::Descriptor descriptor;
+    bool available = false;
+    ManifestSize size;
+    std::string kind;  ///< image, attestation or unknown
+    std::optional<ManifestImageData> image_data;
+    std::optional<AttestationData> attestation_data;
+
+    static constexpr void fields(auto visit) {
+        using C = ManifestSummary;
+        visit(field("ID", &C::id), field("Descriptor", &C::descriptor),
+              field("Available", &C::available), field("Size", &C::size), field("Kind", &C::kind),
+              omit_empty("ImageData", &C::image_data),
+              omit_empty("AttestationData", &C::attestation_data));
+    }
+};
+using ManifestSummaries = std::vector<ManifestSummary>;
+
 /// An element of GET /images/json.
 struct ImageSummary {
     std::int64_t containers = -1;  ///< how many use it; -1: not counted
@@ -12,6 +61,8 @@ struct ImageSummary {
     std::string id;
     OptionalStringMap labels;
     std::string parent_id;
+    std::optional<oci::Descriptor> descriptor;   ///< of the manifest or index, from 1.48 on
+    std::optional<ManifestSummaries> manifests;  ///< when they were asked for
     StringList repo_digests = Strings{};
     StringList repo_tags = Strings{};
     std::int64_t shared_size = -1;  ///< -1: not computed
@@ -22,6 +73,7 @@ struct ImageSummary {
         using C = ImageSummary;
         visit(field("Containers", &C::containers), field("Created", &C::created),
               field("Id", &C::id), field("Labels", &C::labels), field("ParentId", &C::parent_id),
+              omit_empty("Descriptor", &C::descriptor), omit_empty("Manifests", &C::manifests),
               field("RepoDigests", &C::repo_digests), field("RepoTags", &C::repo_tags),
               field("SharedSize", &C::shared_size), field("Size", &C::size),
               omit_empty("VirtualSize", &C::virtual_size));
@@ -90,6 +142,8 @@ struct ImageInspect {
     GraphDriver graph_driver;
     RootFs root_fs;
     ImageMetadata metadata;
+    std::optional<oci::Descriptor> descriptor;   ///< of the manifest or index, from 1.48 on
+    std::optional<ManifestSummaries> manifests;  ///< when they were asked for
     std::optional<ImageConfig> config;
 
     static constexpr void fields(auto visit) {
@@ -102,6 +156,7 @@ struct ImageInspect {
               field("Os", &C::os), field("Size", &C::size),
               omit_empty("VirtualSize", &C::virtual_size), field("GraphDriver", &C::graph_driver),
               field("RootFS", &C::root_fs), field("Metadata", &C::metadata),
+              omit_empty("Descriptor", &C::descriptor), omit_empty("Manifests", &C::manifests),
               field("Config", &C::config));
     }
 };
@@ -197,6 +252,11 @@ struct ProgressLine {
               omit_empty("aux", &C::aux));
     }
 };
+
+/// "linux/arm64/v8" as the query parameter `platform` of the routes that take it as JSON.
+Result<Json> platform_parameter(std::string_view text);
+/// The reverse, of a platform in a reply; "unknown" for what is none.
+std::string platform_text(const Json& platform);
 
 Json to_json(const ImageInspect& inspect);
 Result<ImageInspect> image_inspect_from(const Json& json);

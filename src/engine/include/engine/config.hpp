@@ -33,6 +33,7 @@ struct Config {
         unsigned low = 0;
     };
     ImageGc image_gc;
+    bool keep_blobs = false;  ///< see storage::StoreOptions
     std::string log_driver = "json-file";
     std::map<std::string, std::string> log_options;
     struct Ulimit {

@@ -31,6 +31,26 @@ struct PullImage {
     RegistryCredentials credentials;
 };
 
+struct ListImages {
+    bool all = false;
+    Filters filters{};
+    bool shared_size = false;  ///< count what other images have too
+    bool manifests = false;    ///< tell each platform
+};
+
+struct InspectImage {
+    std::optional<oci::Platform> platform{};
+    bool manifests = false;
+};
+
+struct PushImage {
+    std::string reference;
+    std::optional<oci::Platform> platform{};
+    RegistryCredentials credentials{};
+};
+
+using Platforms = std::vector<oci::Platform>;
+
 /// One line of docker's progress stream.
 using ProgressSink = std::function<void(const apitypes::ProgressLine& line)>;
 
@@ -38,20 +58,25 @@ class Images {
 public:
     explicit Images(Context& context);
 
-    Result<std::vector<apitypes::ImageSummary>> list(bool all, const Filters& filters,
-                                                     bool shared_size = false) const;
-    Result<apitypes::ImageInspect> inspect(std::string_view ref) const;
-    Result<std::vector<apitypes::HistoryEntry>> history(std::string_view ref) const;
+    /// An image that is there as another platform's of a name stands in that name's entry, not in
+    /// one of its own.
+    Result<std::vector<apitypes::ImageSummary>> list(const ListImages& request) const;
+    Result<apitypes::ImageInspect> inspect(std::string_view ref,
+                                           const InspectImage& request = {}) const;
+    Result<std::vector<apitypes::HistoryEntry>> history(
+        std::string_view ref, const std::optional<oci::Platform>& platform = {}) const;
     /// `cancel` becomes readable when the client is gone.
     Result<void> pull(const PullImage& request, const ProgressSink& progress, FdView cancel);
-    Result<void> push(std::string_view ref, const RegistryCredentials& credentials,
-                      const ProgressSink& progress, FdView cancel);
+    Result<void> push(const PushImage& request, const ProgressSink& progress, FdView cancel);
     Result<void> tag(std::string_view ref, std::string_view repository, std::string_view tag);
     Result<std::vector<apitypes::ImageDeleted>> remove(std::string_view ref, bool force,
                                                        bool prune_parents);
     Result<apitypes::ImagesPruned> prune(const Filters& filters);
-    Result<void> save(const std::vector<std::string>& refs, const ByteSink& sink) const;
-    Result<void> load(const ByteSource& source, const ProgressSink& progress);
+    /// Of each name all platforms that are here, or those of `platforms`.
+    Result<void> save(const std::vector<std::string>& refs, const Platforms& platforms,
+                      const ByteSink& sink) const;
+    Result<void> load(const ByteSource& source, const Platforms& platforms,
+                      const ProgressSink& progress);
     struct Import {
         std::string repository;
         std::string tag;

@@ -3,6 +3,7 @@
 // which is an OCI image layout with docker's manifest.json beside it.
 #include <base/stream.hpp>
 #include <image/progress.hpp>
+#include <oci/image_spec.hpp>
 #include <storage/store.hpp>
 
 #include <string>
@@ -11,13 +12,16 @@
 namespace corten::image {
 
 /// Writes the images that `names` mean (references or ids) as one tar with layers uncompressed. A
-/// name without a tag means all tags of the repository. not_found before a byte is written.
+/// name without a tag means all tags of the repository. Of a name that stands for several platforms
+/// all that are here are saved, in an index, or those for `platforms` when there are any. Manifests
+/// and index are new: they name the uncompressed layers. not_found before a byte is written.
 Result<void> save(storage::Store& store, const std::vector<std::string>& names,
-                  const ByteSink& sink);
+                  const std::vector<oci::Platform>& platforms, const ByteSink& sink);
 
 struct LoadOptions {
     std::uint64_t most_unpacked_bytes = std::uint64_t{1} << 40;  ///< of one layer's tar
     bool quiet = true;                                           ///< no "Loading layer" events
+    std::vector<oci::Platform> platforms{};  ///< only these; empty: all there are
 };
 
 /// Takes docker's archives of all ages and OCI image layouts, also gzip, zstd, xz or bzip2. The

@@ -1,6 +1,8 @@
 #pragma once
 // What a long image operation tells its client while it runs. The API renders an event as one line
 // of docker's JSON stream; the words in `status` are docker's, because its command shows them.
+#include <oci/image_spec.hpp>
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -25,6 +27,13 @@ struct Progress {
         std::int64_t size = 0;
     };
     std::optional<Pushed> aux;
+
+    /// Of a push: not all images of the index were here, so this one went instead.
+    struct PushedInstead {
+        oci::Descriptor index;
+        oci::Descriptor manifest;
+    };
+    std::optional<PushedInstead> instead;
 };
 
 /// Called by one thread at a time, but not always by the same one. It must not wait for the

@@ -263,6 +263,9 @@ Result<Compression> layer_compression(std::string_view media_type);
 bool is_foreign_layer(std::string_view media_type);
 bool is_index(std::string_view media_type);
 bool is_manifest(std::string_view media_type);
+/// Whether an entry of an index is no image but says something about another entry: buildkit's
+/// provenance and the like.
+bool is_attestation(const Descriptor& entry);
 
 /// The entry of `index` that runs best on `wanted`: exact variant first, then older variants of the
 /// same architecture, as containerd orders them. Entries that are attestations never match.

@@ -89,6 +89,8 @@ public:
     /// Reads and hashes a blob of any size; `corrupt` when it is not what its digest says.
     Result<void> verify(const std::string& digest) const;
     Result<std::string> put(std::string_view bytes) const;
+    /// Makes a download the blob that it was for. Its digest has been compared by who read it.
+    Result<void> publish(PartialBlob download, const std::string& digest) const;
     /// A blob that is not there is fine.
     Result<void> remove(const std::string& digest) const;
     Result<std::vector<BlobInfo>> list() const;

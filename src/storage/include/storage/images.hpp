@@ -27,6 +27,8 @@ struct Image {
     std::string chain_id;              ///< topmost layer, "" for an image without layers
     std::vector<std::string> tags;     ///< canonical, sorted
     std::vector<std::string> digests;  ///< canonical "name@sha256:…", sorted
+    std::vector<std::string> indexes;  ///< digests of the indexes that these names stand for
+    bool in_index = false;             ///< an index has it: a name of another platform's holds it
     std::uint64_t size = 0;            ///< sum of its layers' sizes
     WallTime created{};                ///< when it was stored here (not the config's "created")
     WallTime last_tagged{};            ///< epoch when never
@@ -74,6 +76,7 @@ struct ImageName {
 struct FoundImage {
     std::string id;
     bool by_reference = false;  ///< found by `reference`, not by id
+    std::string index;          ///< digest of the index the reference stands for, "" for none
 };
 
 /// Keeps blobs and layers that no image names yet from being collected, in a database row: a pull
@@ -119,15 +122,18 @@ public:
     Result<std::vector<std::string>> children(const std::string& id);
 
     /// Points a tag or a digest reference ("name@sha256:…") at an image, taking it from another.
-    /// Gives the id of the image that had it before, "" if none.
-    Result<std::string> tag(const std::string& reference, const std::string& id);
+    /// Gives the id of the image that had it before, "" if none. With `index`, a digest, it stands
+    /// for that index, and `id` is the one of its images that is meant when no platform is said.
+    Result<std::string> tag(const std::string& reference, const std::string& id,
+                            const std::string& index = {});
     Result<std::optional<std::string>> image_of(const std::string& reference);
     /// A container was made from it, now. An image that is gone is fine.
     Result<void> note_use(const std::string& id);
 
     /// docker's rules for `rmi`, with its messages: untag only while other references remain;
     /// delete with layers and untagged parents otherwise; `conflict` for images in use or with
-    /// children. All in one transaction.
+    /// children. The images of other platforms go with the last name of their index. All in one
+    /// transaction.
     Result<std::vector<RemovedItem>> remove(const ImageName& name,
                                             const RemoveImageOptions& options);
 
@@ -140,7 +146,7 @@ public:
 
     /// Shared and own sizes of all images, for `system df`.
     Result<std::vector<ImageUsage>> usage();
-    /// Bytes of all layers, each once.
+    /// Bytes of all layers, each once, and of the blobs that are kept beside them.
     Result<std::uint64_t> layers_size();
 
     Result<Lease> lease(const std::string& what);

@@ -1,7 +1,7 @@
 #pragma once
 // Everything under one data root, mode 0700:
 //   corten.db          metadata of all modules
-//   blobs/sha256/      content-addressed blobs
+//   blobs/sha256/      content-addressed blobs: layers as they came, if they are kept
 //   ingest/            blobs being written
 //   overlay/ or erofs/ layers and snapshots, and trash/, of the driver of that name
 //   reserve            a MiB that is given up so that things can be removed from a full disk
@@ -12,7 +12,9 @@
 #include <storage/database.hpp>
 #include <storage/driver.hpp>
 #include <storage/images.hpp>
+#include <storage/indexes.hpp>
 #include <storage/layers.hpp>
+#include <storage/packed_layers.hpp>
 #include <storage/snapshots.hpp>
 
 #include <memory>
@@ -25,6 +27,8 @@ struct StoreOptions {
     /// "overlay", "erofs", or "": that which the data root has layers of, else overlay. Layers of
     /// one driver are of no use to another, so a data root has one.
     std::string driver;
+    /// See PackedLayers; without it, what an earlier run has kept goes.
+    bool keep_blobs = false;
 };
 
 struct StoreProblem {
@@ -65,6 +69,8 @@ public:
     LayerStore& layers() { return layers_; }
     SnapshotStore& snapshots() { return snapshots_; }
     ImageStore& images() { return images_; }
+    IndexStore& indexes() { return indexes_; }
+    PackedLayers& packed_layers() { return packed_layers_; }
 
     /// Deletes what removals put aside. The daemon calls it in a background thread after removals.
     Result<std::size_t> sweep();
@@ -92,7 +98,7 @@ public:
 private:
     Store(std::string root, Fd lock, std::unique_ptr<Database> db, BlobStore blobs,
           std::unique_ptr<Driver> driver);
-    Result<void> recover();
+    Result<void> recover(const StoreOptions& options);
     std::string reserve_path() const { return root_ + "/reserve"; }
     void keep_reserve();
     bool release_reserve();
@@ -104,6 +110,8 @@ private:
     LayerStore layers_;
     SnapshotStore snapshots_;
     ImageStore images_;
+    IndexStore indexes_;
+    PackedLayers packed_layers_;
 };
 
 }  // namespace corten::storage
