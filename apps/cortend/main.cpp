@@ -79,7 +79,8 @@ std::optional<gid_t> group_id(const std::string& name) {
     for (const auto& line : split(*text, '\n')) {
         const auto fields = split(line, ':');
         if (fields.size() < 3 || fields[0] != name) continue;
-        if (const auto number = parse_integer(fields[2], "group")) return static_cast<gid_t>(*number);
+        if (const auto number = parse_integer(fields[2], "group"))
+            return static_cast<gid_t>(*number);
     }
     return {};
 }

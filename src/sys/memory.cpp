@@ -21,8 +21,7 @@ int release_object(dl_phdr_info* object, std::size_t, void*) {
         const std::uintptr_t first = (begin + page_size - 1) & ~(page_size - 1);
         const std::uintptr_t last = (begin + segment.p_memsz) & ~(page_size - 1);
         // The vDSO cannot be treated so and need not be.
-        if (first < last)
-            ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+        if (first < last) ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 // The replies' members, held against what a real engine of 28.5 sends: golden/*.json are replies
-// with every string, number and flag made alike, without containerd's own part of `info`. What is read from one must be written the same.
+// with every string, number and flag made alike, without containerd's own part of `info`. What is
+// read from one must be written the same.
 #include <apitypes/container.hpp>
 #include <apitypes/event.hpp>
 #include <apitypes/image.hpp>

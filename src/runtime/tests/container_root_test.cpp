@@ -224,7 +224,7 @@ TEST_F(ContainerTest, AFailingOrEndlessHookStopsTheCreation) {
     auto config = spec({"true"});
     config.hooks.emplace().create_runtime = {{"/bin/sh", {"sh", "-c", "echo why; exit 3"}, {}, {}}};
     EXPECT_THAT(run(config).error,
-                HasSubstr("createRuntime hook #0 (/bin/sh): exit status 3, why"));
+                HasSubstr("createRuntime hook #0: /bin/sh: exit status 3, why"));
     config = spec({"true"});
     config.hooks.emplace().prestart = {{"/bin/sleep", {"sleep", "100"}, {}, 1}};
     EXPECT_THAT(run(config).error, HasSubstr("did not end within 1 s"));
@@ -261,7 +261,7 @@ TEST_F(ContainerTest, AGroupThatIsInUseIsRefused) {
     const Fd file = std::move(*sys::memory_file("output"));
     auto first = create(request(config, file));
     ASSERT_TRUE(first.has_value()) << first.error().message();
-    EXPECT_THAT(run(config).error, HasSubstr("is in use"));
+    EXPECT_THAT(run(config).error, HasSubstr("is not empty: processes are in"));
     first->init = sys::OwnedChild();
     EXPECT_TRUE(first->cgroup.remove().has_value());
 }

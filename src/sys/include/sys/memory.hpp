@@ -3,8 +3,8 @@
 
 namespace corten::sys {
 
-/// Unmaps the pages of program and library files that were only read: code that start-up needed, and
-/// what the kernel mapped around it. They stay in the page cache and come back on first use.
+/// Unmaps the pages of program and library files that were only read: code that start-up needed,
+/// and what the kernel mapped around it. They stay in the page cache and come back on first use.
 void release_program_pages();
 
 /// Returns what is free in the heap.

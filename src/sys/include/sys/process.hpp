@@ -84,8 +84,8 @@ private:
 /// safe in a threaded process, and its cost does not grow with the caller's memory.
 Result<OwnedChild> spawn(const SpawnRequest& request);
 
-/// Every signal as after a boot: default disposition, none blocked; also those two that the C library
-/// keeps for itself. For a child between clone and exec.
+/// Every signal as after a boot: default disposition, none blocked; also those two that the C
+/// library keeps for itself. For a child between clone and exec.
 void reset_signals();
 
 }  // namespace corten::sys
