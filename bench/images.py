@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import os
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -108,7 +109,8 @@ class ImageBench(Bench):
 
     def pulls(self, what, picture, rounds=3):
         item = f"pull, {what}"
-        reference = self.registry.push(f"bench/{what.split()[0]}", "1", picture)
+        repository = re.sub("[^a-z0-9]+", "-", what.lower())
+        reference = self.registry.push(f"bench/{repository}", "1", picture)
         players = list(self.contestants)
         dice = random.Random(item)
         for _ in range(rounds):

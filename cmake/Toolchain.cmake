@@ -22,7 +22,7 @@ add_compile_definitions(_GNU_SOURCE)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
     add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()
-add_link_options(-fuse-ld=lld-19 -Wl,--gc-sections -Wl,-z,relro,-z,now)
+add_link_options(-fuse-ld=lld-19 -Wl,--gc-sections,--icf=safe -Wl,-z,relro,-z,now)
 
 set(CORTEN_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize= takes them")
 if(CORTEN_SANITIZE)
