@@ -17,9 +17,9 @@ std::string row(const std::string& name, std::string_view id, const std::string&
     return fmt::format("{}\t{}\t{}\t{}\t{}\n", name, id, usage, content, used ? "yes" : "");
 }
 
-Json member(const Json& object, const char* name, Json otherwise) {
+Json member(const Json& object, const char* name, const Json& otherwise) {
     const auto found = object.find(name);
-    return found == object.end() || found->is_null() ? std::move(otherwise) : *found;
+    return found == object.end() || found->is_null() ? otherwise : *found;
 }
 
 std::string platform_name(const Json& manifest) {
