@@ -169,6 +169,7 @@ Result<void> choose_platforms(std::vector<FoundEntry>& entries,
 
 Result<std::vector<FoundEntry>> oci_entries(const Spool& spool, const oci::Index& index) {
     std::vector<FoundEntry> found;
+    found.reserve(index.manifests.size());
     for (const auto& entry : index.manifests) found.push_back(TRY(oci_entry(spool, entry)));
     return found;
 }
@@ -201,6 +202,7 @@ public:
     Result<std::vector<std::string>> load(const FoundEntry& found) {
         auto lease = TRY(store_.images().lease("image being loaded"));
         std::vector<std::string> chains;
+        chains.reserve(found.images.size());
         for (const auto& image : found.images) chains.push_back(TRY(apply_layers(image, lease)));
         auto change = TRY(store_.db().begin());
         auto index = found.index;

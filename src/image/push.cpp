@@ -141,7 +141,7 @@ private:
         const auto blobs = TRY(push_layers(layers));
         TRY(Uploader(session_).put(image.config, image.id).context("image config"));
         const auto [text, type] = manifest_for(image, blobs);
-        const auto descriptor = describe(type, text);
+        auto descriptor = describe(type, text);
         const bool noted =
             TRY(session_.put_manifest(tag.empty() ? descriptor.digest : tag, type, text)
                     .context("manifest"));
@@ -261,15 +261,15 @@ private:
     Result<UploadedBlob> send_kept(const LayerToPush& layer, const storage::PackedLayer& kept) {
         LayerToPush shown = layer;
         shown.tar_size = kept.size;
-        const auto sent = TRY(Uploader(session_)
-                                  .stream([&](storage::Sink& out) -> Result<void> {
-                                      const Fd file = TRY(store_.blobs().open_blob(kept.digest));
-                                      storage::FdSource bytes(file);
-                                      ReportingSink reporting(out, reporter_, shown);
-                                      TRY(storage::copy(bytes, reporting));
-                                      return {};
-                                  })
-                                  .context("layer " + layer.id()));
+        auto sent = TRY(Uploader(session_)
+                            .stream([&](storage::Sink& out) -> Result<void> {
+                                const Fd file = TRY(store_.blobs().open_blob(kept.digest));
+                                storage::FdSource bytes(file);
+                                ReportingSink reporting(out, reporter_, shown);
+                                TRY(storage::copy(bytes, reporting));
+                                return {};
+                            })
+                            .context("layer " + layer.id()));
         if (sent.digest == kept.digest) return sent;
         return fail(ErrorKind::corrupt,
                     "layer {}: the blob {} that was kept of it has changed on the disk: mend the "

@@ -80,6 +80,7 @@ private:
 
     Result<void> add(const SavedName& saved) {
         std::vector<oci::Descriptor> manifests;
+        manifests.reserve(saved.images.size());
         for (const auto& image : saved.images) manifests.push_back(TRY(add_image(image)));
         // Readers of docker's list know one platform only.
         auto archived = TRY(archived_image(saved.images.front()));
@@ -206,6 +207,7 @@ Result<void> save(storage::Store& store, const std::vector<std::string>& names,
     for (const auto& name : names)
         for (auto& found : TRY(find_images(store, name))) merge(images, std::move(found));
     std::vector<SavedName> saved;
+    saved.reserve(images.size());
     for (auto& named : images)
         saved.push_back(TRY(choose_images(store, std::move(named), platforms)));
     storage::FunctionSink out(sink);

@@ -66,8 +66,8 @@ std::optional<std::string> warning_text(std::string_view field) {
     std::string text;
     bool escaped = false;
     for (const char c : field.substr(start.size(), field.size() - start.size() - 1)) {
-        if (!escaped && (escaped = c == '\\')) continue;
-        escaped = false;
+        escaped = !escaped && c == '\\';
+        if (escaped) continue;
         // It is shown on a terminal.
         if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f) text += c;
     }

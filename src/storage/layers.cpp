@@ -47,7 +47,7 @@ Result<Layer> LayerStore::commit(PendingLayer pending, const std::string& parent
     const std::string id = chain_id(parent, pending.diff_id_);
     if (auto present = TRY(find(id))) return std::move(*present);
     if (!parent.empty()) TRY(get(parent));
-    const Layer layer{
+    Layer layer{
         id, pending.diff_id_, parent, pending.cache_id_, pending.size_, pending.disk_size_, now()};
     TRY(
         db_.execute("INSERT INTO layer(chain_id, diff_id, parent, cache_id, size, disk_size, "
