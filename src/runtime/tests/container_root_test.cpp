@@ -223,8 +223,7 @@ TEST_F(ContainerTest, RunsHooksInOrderWithTheStateOnTheirInput) {
 TEST_F(ContainerTest, AFailingOrEndlessHookStopsTheCreation) {
     auto config = spec({"true"});
     config.hooks.emplace().create_runtime = {{"/bin/sh", {"sh", "-c", "echo why; exit 3"}, {}, {}}};
-    EXPECT_THAT(run(config).error,
-                HasSubstr("createRuntime hook #0: /bin/sh: exit status 3, why"));
+    EXPECT_THAT(run(config).error, HasSubstr("createRuntime hook #0: /bin/sh: exit status 3, why"));
     config = spec({"true"});
     config.hooks.emplace().prestart = {{"/bin/sleep", {"sleep", "100"}, {}, 1}};
     EXPECT_THAT(run(config).error, HasSubstr("did not end within 1 s"));
