@@ -189,6 +189,9 @@ def test_links_are_names_for_one_container_alone(cli, engine, upstream):
     assert found(engine, "links", "db") == [here] and found(engine, "links", "linked") == [here]
     assert look_up(engine, "other", "db")["code"] == "NXDOMAIN"
     assert cli.inspect("links", "NetworkSettings.Networks.served.Links") == ["linked:db", "linked"]
+    cli.fails("run", "-d", "--name", "shares", "--network", "container:links", "--link", "linked:x", BOX, "true", code=125, says="links")
+    cli.fails("run", "-d", "--name", "plain", "--link", "linked:x", BOX, "true", code=125,
+              says="links on network bridge are not implemented")
     cli.ok("network", "disconnect", "served", "links")
     cli.ok("network", "connect", "--link", "linked:again", "served", "links")
     assert found(engine, "links", "again") == [here]

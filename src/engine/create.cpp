@@ -65,6 +65,8 @@ Result<void> check_network(const Context& context, const CreateContainer& reques
     if (is_container_mode(mode)) {
         if (!request.config.hostname.empty())
             return invalid("conflicting options: hostname and the network mode");
+        if (!apitypes::items(host.links).empty())
+            return invalid("conflicting options: container type network can't be used with links");
         if (!apitypes::items(host.dns).empty())
             return invalid("conflicting options: dns and the network mode");
         if (!apitypes::items(host.extra_hosts).empty())

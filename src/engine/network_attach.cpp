@@ -79,7 +79,7 @@ bool has_name_server(const network::Endpoint& endpoint) {
 
 namespace {
 
-/// As many as are left to the loopback-only namespace: none.
+/// For a container on no network: loopback alone.
 Result<JoinedNetworks> enter_loopback(Context& context, const ContainerSpec& spec) {
     network::EndpointRequest request;
     request.container_id = spec.id;

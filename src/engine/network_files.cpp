@@ -77,22 +77,19 @@ std::string resolver_text(Context& context, const ContainerSpec& spec,
     return network::resolv_conf(host_file, user);
 }
 
-/// What somebody changed in the container's resolv.conf is kept: it differs from what we wrote
-/// last.
-Result<bool> is_changed(const std::string& files) {
-    if (!sys::exists(files + resolv_conf_name)) return false;
-    const auto made = sys::read_file(files + resolv_conf_copy);
-    return !made || *made != TRY(sys::read_file(files + resolv_conf_name));
-}
-
 using Writer = std::function<Result<void>(const std::string& path, const std::string& text)>;
 
 Result<void> write_resolv_conf(Context& context, const ContainerSpec& spec,
                                const std::vector<network::Endpoint>& endpoints,
                                const Writer& write) {
     const std::string files = context.files_of(spec.id);
-    if (TRY(is_changed(files))) return {};
     const auto text = resolver_text(context, spec, endpoints);
+    if (sys::exists(files + resolv_conf_name)) {
+        const auto current = TRY(sys::read_file(files + resolv_conf_name));
+        const auto made = sys::read_file(files + resolv_conf_copy);
+        const bool changed = !made || *made != current;  // by somebody: that is kept
+        if (changed || current == text) return {};
+    }
     TRY(write(files + resolv_conf_name, text));
     return sys::write_file_atomic(files + resolv_conf_copy, text);
 }

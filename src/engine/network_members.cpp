@@ -81,9 +81,9 @@ Result<void> leave(Context& context, Container& container, const ContainerSpec& 
         else
             after.push_back(endpoint);
     }
+    auto published = publish_ports(context, spec, after);  // elsewhere, when they were on this one
     TRY(record(context, container, after));
-    TRY(publish_ports(context, spec, after));  // on another network, when they were on this one
-    TRY(record(context, container, after));
+    TRY(std::move(published));
     return update_network_files(context, spec, before, after);
 }
 

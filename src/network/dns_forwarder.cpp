@@ -18,8 +18,6 @@ namespace {
 
 constexpr auto patience_with_a_server = std::chrono::seconds(4);
 constexpr std::size_t most_at_once = 1024;
-constexpr std::size_t longest_message = 65535;
-constexpr std::size_t length_size = 2;  // before each message of a stream
 
 using AddressInfo = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
 
@@ -42,20 +40,6 @@ Result<Fd> connect_to(const addrinfo& address) {
     if (::connect(socket.raw(), address.ai_addr, address.ai_addrlen) < 0 && errno != EINPROGRESS)
         return fail_errno("connect to a name server");
     return socket;
-}
-
-std::string framed(const std::string& message) {
-    std::string out{static_cast<char>(message.size() >> 8), static_cast<char>(message.size())};
-    return out + message;
-}
-
-/// The first whole message of a stream, when it is there.
-std::optional<std::string> unframed(std::string_view bytes) {
-    if (bytes.size() < length_size) return std::nullopt;
-    const auto size = static_cast<std::size_t>(static_cast<unsigned char>(bytes[0]) << 8 |
-                                               static_cast<unsigned char>(bytes[1]));
-    if (bytes.size() < length_size + size) return std::nullopt;
-    return std::string(bytes.substr(length_size, size));
 }
 
 }  // namespace
@@ -94,8 +78,8 @@ Result<void> DnsForwarder::open(Id id, Exchange& exchange, const std::string& se
     TRY(question.network_namespace ? sys::in_network_namespace(*question.network_namespace, connect)
                                    : connect());
     exchange.received.clear();
-    exchange.to_send =
-        question.transport == DnsTransport::stream ? framed(question.message) : question.message;
+    exchange.to_send = question.transport == DnsTransport::stream ? dns_framed(question.message)
+                                                                  : question.message;
     exchange.watch = TRY(loop_.watch(exchange.socket, EPOLLOUT,
                                      [this, id](std::uint32_t events) { on_ready(id, events); }));
     exchange.patience = loop_.after(patience_with_a_server, [this, id] { ask_next(id); });
@@ -119,7 +103,7 @@ void DnsForwarder::on_ready(Id id, std::uint32_t events) {
 
 /// Empty while more is to come.
 Result<std::optional<std::string>> DnsForwarder::receive(Exchange& exchange) {
-    std::array<char, longest_message> buffer;
+    std::array<char, longest_dns_message> buffer;
     const auto size = ::recv(exchange.socket.raw(), buffer.data(), buffer.size(), 0);
     if (size < 0 && errno == EAGAIN) return std::optional<std::string>();
     if (size < 0) return fail_errno("answer of a name server");
@@ -128,7 +112,7 @@ Result<std::optional<std::string>> DnsForwarder::receive(Exchange& exchange) {
         return std::optional(std::string(bytes));
     if (size == 0) return fail(ErrorKind::io, "a name server hung up");
     exchange.received += bytes;
-    return unframed(exchange.received);
+    return take_dns_message(exchange.received);
 }
 
 void DnsForwarder::take(Id id, std::string answer) {

@@ -149,6 +149,24 @@ std::string dns_fitting(std::string answer, const DnsQuestion& question) {
     return out;
 }
 
+std::string dns_framed(std::string_view message) {
+    std::string out;
+    put16(out, message.size());
+    out += message;
+    return out;
+}
+
+std::optional<std::string> take_dns_message(std::string& stream) {
+    constexpr std::size_t length_size = 2;
+    if (stream.size() < length_size) return std::nullopt;
+    const auto size = static_cast<std::size_t>(static_cast<unsigned char>(stream[0]) << 8 |
+                                               static_cast<unsigned char>(stream[1]));
+    if (stream.size() < length_size + size) return std::nullopt;
+    std::string message = stream.substr(length_size, size);
+    stream.erase(0, length_size + size);
+    return message;
+}
+
 DnsVerdict judge_dns_answer(std::string_view question, std::string_view answer) {
     if (answer.size() < NS_HFIXEDSZ || !is_answer(answer) ||
         answer.substr(0, 2) != question.substr(0, 2))

@@ -45,6 +45,14 @@ std::string dns_refusal(std::string_view message, DnsRefusal refusal);
 /// the asker comes back over a stream.
 std::string dns_fitting(std::string answer, const DnsQuestion& question);
 
+/// As a message goes over a stream: after its length in two bytes (RFC 1035, 4.2.2).
+std::string dns_framed(std::string_view message);
+/// Takes the first whole message out of what has come of a stream; nullopt while there is none.
+std::optional<std::string> take_dns_message(std::string& stream);
+
+/// The longest that a message can be, in bytes.
+inline constexpr std::size_t longest_dns_message = 65535;
+
 /// Whether this answers that question, and not with the failure of the server which was asked.
 enum class DnsVerdict : std::uint8_t { unrelated, failed, answered };
 DnsVerdict judge_dns_answer(std::string_view question, std::string_view answer);

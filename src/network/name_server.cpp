@@ -16,15 +16,13 @@ namespace corten::network {
 
 namespace {
 
-constexpr std::size_t longest_message = 65535;
 constexpr int datagrams_in_turn = 64;  ///< of one container, before the others' turn
 constexpr std::size_t most_streams = 64;
 constexpr auto stream_patience = std::chrono::seconds(10);
-constexpr std::size_t length_size = 2;
 
 using Reply = std::function<void(std::string answer)>;
 
-/// A question after another over one stream, each after a length of two bytes (RFC 1035, 4.2.2).
+/// One question after another over one connection.
 struct Stream {
     Fd socket;
     std::string received;
@@ -60,7 +58,7 @@ public:
 
 private:
     void take_datagrams() {
-        std::array<char, longest_message> buffer;
+        std::array<char, longest_dns_message> buffer;
         for (int i = 0; i < datagrams_in_turn; ++i) {
             sockaddr_in from{};
             socklen_t size_of_from = sizeof from;
@@ -137,7 +135,7 @@ private:
     /// One at a time: the next is read when this is answered.
     void take_question(std::uint64_t id) {
         auto& stream = streams_.at(id);
-        const auto message = take_framed(stream.received);
+        const auto message = take_dns_message(stream.received);
         if (!message) return stream.watch.set(EPOLLIN);
         stream.watch.pause();
         stream.patience.reset();  // the forwarder has its own
@@ -147,23 +145,12 @@ private:
                });
     }
 
-    static std::optional<std::string> take_framed(std::string& received) {
-        if (received.size() < length_size) return std::nullopt;
-        const auto size = static_cast<std::size_t>(static_cast<unsigned char>(received[0]) << 8 |
-                                                   static_cast<unsigned char>(received[1]));
-        if (received.size() < length_size + size) return std::nullopt;
-        std::string message = received.substr(length_size, size);
-        received.erase(0, length_size + size);
-        return message;
-    }
-
     void reply_by_stream(std::uint64_t id, const std::string& answer) {
         const auto found = streams_.find(id);
         if (found == streams_.end()) return;
         if (answer.empty()) return close(id);
         auto& stream = found->second;
-        stream.to_send = {static_cast<char>(answer.size() >> 8), static_cast<char>(answer.size())};
-        stream.to_send += answer;
+        stream.to_send = dns_framed(answer);
         stream.watch.set(EPOLLOUT);
         wait_for(id);
     }
