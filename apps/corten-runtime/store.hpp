@@ -28,7 +28,7 @@ struct Record {
     std::string created;  ///< RFC 3339
     std::string owner;
     std::string cgroup_path;
-    std::string systemd_unit;  ///< the scope that the cgroup is of, if systemd made it
+    std::string systemd_unit;  ///< the scope or slice that the cgroup is of, if systemd made it
     bool rootless = false;
     bool mounts_on_host = false;  ///< a mount on rootfs that is to go with the container
     std::map<std::string, std::string> annotations;

@@ -25,8 +25,7 @@ Result<void> read_words(VolumeDevice& device, const std::string& text) {
     device.flags = words.flags();
     device.propagation = words.propagation;
     if (words.recursive_propagation) device.propagation |= MS_REC;
-    for (const auto& [key, value] : words.data)
-        device.data += (device.data.empty() ? "" : ",") + key + (value.empty() ? "" : "=" + value);
+    device.data = words.data_text();
     return {};
 }
 

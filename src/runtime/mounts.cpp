@@ -166,9 +166,7 @@ Result<void> make_link(FdView root, const MountPlan& mount) {
 
 /// On an older kernel, or with a data string the descriptor calls do not take.
 Result<void> mount_by_path(const MountPlan& mount, FdView target, const std::string& label) {
-    std::string data;
-    for (const auto& [key, value] : mount.options.data)
-        data += (data.empty() ? "" : ",") + key + (value.empty() ? "" : "=" + value);
+    std::string data = mount.options.data_text();
     // In quotes, for the commas of its categories; a label has no quotes itself.
     if (!label.empty() && takes_context(mount))
         data += fmt::format("{}context=\"{}\"", data.empty() ? "" : ",", label);

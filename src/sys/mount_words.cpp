@@ -153,6 +153,13 @@ unsigned long MountWords::flags() const {
     return flags;
 }
 
+std::string MountWords::data_text() const {
+    std::string text;
+    for (const auto& [key, value] : data)
+        text += (text.empty() ? "" : ",") + key + (value.empty() ? "" : "=" + value);
+    return text;
+}
+
 std::vector<std::string> known_mount_words() {
     std::vector<std::string> all{"bind", "rbind", "defaults", "remount"};
     const auto add_both = [&](std::string_view word) {

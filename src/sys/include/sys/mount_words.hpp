@@ -25,6 +25,8 @@ struct MountWords {
     void take(const std::string& word);
     /// What mount(2) is told: MS_*, without propagation and recursive attributes.
     unsigned long flags() const;
+    /// `data` as mount(2) is told it: "size=1m,mode=700".
+    std::string data_text() const;
 };
 
 /// All that take() knows.
