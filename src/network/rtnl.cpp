@@ -1,11 +1,11 @@
 #include "rtnl.hpp"
 
 #include <endian.h>
+#include <linux/if.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
-#include <net/if.h>
 
 #include <cerrno>
 
@@ -54,6 +54,8 @@ Link link_of(const sys::NetlinkMessage& message) {
     Link link;
     link.index = head.ifi_index;
     link.up = (head.ifi_flags & IFF_UP) != 0;
+    const auto state = attributes.find(IFLA_OPERSTATE);
+    link.operational = state && !state->empty() && state->front() == std::byte{IF_OPER_UP};
     link.name = attributes.text(IFLA_IFNAME).value_or("");
     link.mtu = attributes.u32(IFLA_MTU).value_or(0);
     link.master = static_cast<int>(attributes.u32(IFLA_MASTER).value_or(0));
@@ -259,6 +261,19 @@ Result<std::optional<Link>> Rtnl::find(const std::string& name) {
     request.begin(RTM_GETLINK, NLM_F_ACK, fmt::format("look up interface {}", name));
     request.header(ifinfomsg{});
     request.put_text(IFLA_IFNAME, name);
+    return find(request);
+}
+
+Result<std::optional<Link>> Rtnl::find(int index) {
+    sys::NetlinkRequest request;
+    request.begin(RTM_GETLINK, NLM_F_ACK, fmt::format("look up interface {}", index));
+    ifinfomsg wanted{};
+    wanted.ifi_index = index;
+    request.header(wanted);
+    return find(request);
+}
+
+Result<std::optional<Link>> Rtnl::find(const sys::NetlinkRequest& request) {
     std::optional<Link> found;
     auto asked = socket_.dump(request, [&](const sys::NetlinkMessage& message) {
         if (message.type == RTM_NEWLINK) found = link_of(message);

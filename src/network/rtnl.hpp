@@ -18,9 +18,10 @@ struct Link {
     MacAddress mac;
     std::uint32_t mtu = 0;
     bool up = false;
-    int master = 0;         ///< index of the bridge it hangs on; 0 for none
-    bool forwards = false;  ///< a bridge port that passes packets on already
-    std::string kind;       ///< "bridge", "veth"; empty for hardware and loopback
+    int master = 0;            ///< index of the bridge it hangs on; 0 for none
+    bool forwards = false;     ///< a bridge port that passes packets on already
+    bool operational = false;  ///< has a carrier, and the kernel's sending side knows it
+    std::string kind;          ///< "bridge", "veth"; empty for hardware and loopback
     std::string alias;
     InterfaceStats stats;
 };
@@ -94,6 +95,8 @@ public:
     Result<int> index_of(const std::string& name) const { return socket_.interface_index(name); }
     /// nullopt when there is none of that name.
     Result<std::optional<Link>> find(const std::string& name);
+    /// nullopt when there is none of that index.
+    Result<std::optional<Link>> find(int index);
     Result<std::vector<Link>> links();
     Result<std::vector<LinkAddress>> addresses();
     /// The main table's.
@@ -101,6 +104,8 @@ public:
 
 private:
     explicit Rtnl(sys::NetlinkSocket socket) : socket_(std::move(socket)) {}
+    Result<std::optional<Link>> find(const sys::NetlinkRequest& request);
+
     sys::NetlinkSocket socket_;
 };
 

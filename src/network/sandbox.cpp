@@ -79,19 +79,29 @@ void bring_up(RtnlBatch& batch, const Plug& plug, int index) {
     if (plug.gateway) batch.add_default_route(*plug.gateway, index);
 }
 
-/// The kernel tells a bridge of a port's carrier by a worker, a moment after the inner end came up;
-/// since 6.8 at once when somebody asks for the link, as here. What is sent before is lost, and a
-/// lost ARP request costs a second.
-Result<void> wait_until_forwarding(Rtnl& host, const std::string& name) {
-    constexpr auto pause = std::chrono::microseconds(200);
-    constexpr int attempts = 250;
-    for (int attempt = 0; attempt < attempts; ++attempt) {
-        const auto link = TRY(host.find(name));
-        if (!link) return fail(ErrorKind::io, "interface {} vanished", name);
-        if (link->forwards) return {};
+/// The port passes packets on and the bridge itself can send: the host's answers go through it.
+/// True as well where that is not to be expected: the bridge is down.
+Result<bool> forwards(Rtnl& host, const std::string& port_name) {
+    const auto port = TRY(host.find(port_name));
+    if (!port) return fail(ErrorKind::io, "interface {} vanished", port_name);
+    const auto bridge = TRY(host.find(port->master));
+    if (!bridge) return fail(ErrorKind::io, "the bridge of {} vanished", port_name);
+    return !bridge->up || (port->forwards && bridge->operational);
+}
+
+/// The kernel tells a bridge of a port's carrier, and the host of the bridge's, by a worker that
+/// comes late on a busy machine; since 6.8 at once when somebody asks for the link, as here. What
+/// is sent before is lost, and a lost ARP request costs a second.
+Result<void> wait_until_forwarding(Rtnl& host, const std::string& port_name) {
+    using namespace std::chrono_literals;
+    constexpr auto pause = 200us;
+    const auto deadline = std::chrono::steady_clock::now() + 1s;
+    while (!TRY(forwards(host, port_name))) {
+        // A bridge that listens first (STP): the container starts all the same, as with docker.
+        if (std::chrono::steady_clock::now() > deadline) break;
         std::this_thread::sleep_for(pause);
     }
-    return {};  // a bridge that is down: the container starts all the same, as with docker
+    return {};
 }
 
 /// Runs on a thread of its own that ends afterwards: it stays in the new namespace.

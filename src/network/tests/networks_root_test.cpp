@@ -19,10 +19,12 @@
 #include <poll.h>
 
 #include <set>
+#include <thread>
 
 namespace corten::network {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::HasSubstr;
 
 sockaddr_in socket_address(const std::string& ip, std::uint16_t port) {
@@ -124,6 +126,11 @@ protected:
         ASSERT_TRUE(made) << made.error().message();
         address(host, "192.0.2.1/24");
         address(outside, "192.0.2.2/24");
+        wait_until_operational(host);
+        wait_until_operational(outside);
+    }
+    void wait_until_operational(Rtnl& rtnl) {
+        while (!(*rtnl.find("uplink0"))->operational) std::this_thread::sleep_for(1ms);
     }
     void address(Rtnl& rtnl, const char* text) {
         RtnlBatch batch;
