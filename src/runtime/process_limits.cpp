@@ -4,7 +4,6 @@
 #include <base/text.hpp>
 #include <sys/syscall.h>
 
-#include <linux/ioprio.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -36,9 +35,11 @@ constexpr Name sched_flags[] = {
     {"SCHED_FLAG_DL_OVERRUN", 0x04},    {"SCHED_FLAG_KEEP_POLICY", 0x08},
     {"SCHED_FLAG_KEEP_PARAMS", 0x10},   {"SCHED_FLAG_UTIL_CLAMP_MIN", 0x20},
     {"SCHED_FLAG_UTIL_CLAMP_MAX", 0x40}};
-constexpr Name io_classes[] = {{"IOPRIO_CLASS_RT", IOPRIO_CLASS_RT},
-                               {"IOPRIO_CLASS_BE", IOPRIO_CLASS_BE},
-                               {"IOPRIO_CLASS_IDLE", IOPRIO_CLASS_IDLE}};
+// As in linux/ioprio.h, which has a parameter named "class" since Linux 6.6 and Debian's 6.1.192.
+constexpr Name io_classes[] = {
+    {"IOPRIO_CLASS_RT", 1}, {"IOPRIO_CLASS_BE", 2}, {"IOPRIO_CLASS_IDLE", 3}};
+constexpr unsigned io_class_shift = 13;
+constexpr int one_process = 1;
 
 template <std::size_t N>
 Result<std::uint64_t> value_of(const Name (&names)[N], std::string_view name,
@@ -67,8 +68,8 @@ Result<void> set_scheduler(const oci::Scheduler& wanted) {
 Result<void> set_io_priority(const oci::IoPriority& wanted) {
     const auto io_class =
         TRY(value_of(io_classes, wanted.priority_class, "process.ioPriority.class"));
-    const auto value = (io_class << IOPRIO_CLASS_SHIFT) | static_cast<unsigned>(wanted.priority);
-    if (::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, value) < 0)
+    const auto value = (io_class << io_class_shift) | static_cast<unsigned>(wanted.priority);
+    if (::syscall(SYS_ioprio_set, one_process, 0, value) < 0)
         return fail_errno("process.ioPriority: set {}", wanted.priority_class);
     return {};
 }
