@@ -136,27 +136,26 @@ void put_element(sys::NetlinkRequest& out, const Set& set, const Element& elemen
 
 }  // namespace
 
-void Transaction::put_elements(const Set& set, const std::vector<Element>& elements) {
-    request_.put_text(NFTA_SET_ELEM_LIST_TABLE, table_);
-    request_.put_text(NFTA_SET_ELEM_LIST_SET, set.name);
-    request_.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&] {
-        for (const auto& element : elements) put_element(request_, set, element);
-    });
-}
-
-void Transaction::add_elements(const Set& set, const std::vector<Element>& elements) {
+void Transaction::change_elements(const Change& change, const Set& set,
+                                  std::span<const Element> elements) {
     for (std::size_t at = 0; at < elements.size(); at += elements_per_message) {
-        begin(NFT_MSG_NEWSETELEM, NLM_F_CREATE, fmt::format("add to nft set {}", set.name));
-        const auto end = std::min(elements.size(), at + elements_per_message);
-        put_elements(set, {elements.begin() + static_cast<std::ptrdiff_t>(at),
-                           elements.begin() + static_cast<std::ptrdiff_t>(end)});
+        begin(change.message, change.flags, fmt::format("{} nft set {}", change.words, set.name));
+        request_.put_text(NFTA_SET_ELEM_LIST_TABLE, table_);
+        request_.put_text(NFTA_SET_ELEM_LIST_SET, set.name);
+        const auto count = std::min(elements.size() - at, elements_per_message);
+        request_.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&] {
+            for (const auto& element : elements.subspan(at, count))
+                put_element(request_, set, element);
+        });
     }
 }
 
-void Transaction::delete_elements(const Set& set, const std::vector<Element>& elements) {
-    if (elements.empty()) return;
-    begin(NFT_MSG_DELSETELEM, 0, fmt::format("delete from nft set {}", set.name));
-    put_elements(set, elements);
+void Transaction::add_elements(const Set& set, std::span<const Element> elements) {
+    change_elements({NFT_MSG_NEWSETELEM, NLM_F_CREATE, "add to"}, set, elements);
+}
+
+void Transaction::delete_elements(const Set& set, std::span<const Element> elements) {
+    change_elements({NFT_MSG_DELSETELEM, 0, "delete from"}, set, elements);
 }
 
 Result<void> Transaction::commit(sys::NetlinkSocket& socket) && {

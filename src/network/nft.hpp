@@ -8,6 +8,7 @@
 #include <sys/netlink.hpp>
 
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -120,14 +121,20 @@ public:
     void delete_table();
     void add_set(const Set& set);
     void add_chain(const Chain& chain);  ///< with its rules
-    void add_elements(const Set& set, const std::vector<Element>& elements);
-    void delete_elements(const Set& set, const std::vector<Element>& elements);
+    void add_elements(const Set& set, std::span<const Element> elements);
+    void delete_elements(const Set& set, std::span<const Element> elements);
 
     Result<void> commit(sys::NetlinkSocket& socket) &&;
 
 private:
     void begin(std::uint16_t message, std::uint16_t flags, std::string what);
-    void put_elements(const Set& set, const std::vector<Element>& elements);
+    struct Change {
+        std::uint16_t message;
+        std::uint16_t flags;
+        std::string_view words;
+    };
+    /// In as many messages as it takes.
+    void change_elements(const Change& change, const Set& set, std::span<const Element> elements);
 
     std::string table_;
     sys::NetlinkRequest request_;

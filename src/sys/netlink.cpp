@@ -185,12 +185,27 @@ Result<int> NetlinkSocket::interface_index(const std::string& name) const {
     return request.ifr_ifindex;
 }
 
+namespace {
+
+/// A request goes out as one datagram, and one that is larger than the buffer is refused
+/// (EMSGSIZE): a table with thousands of published ports is. The kernel keeps a part for itself.
+void make_room_to_send(const Fd& socket, std::size_t size) {
+    constexpr std::size_t always_there = 64 << 10;
+    if (size <= always_there) return;
+    const int room = static_cast<int>(2 * size);
+    // Refused without CAP_NET_ADMIN; then the send tells.
+    (void)::setsockopt(socket.raw(), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room);
+}
+
+}  // namespace
+
 Result<void> NetlinkSocket::send(NetlinkRequest& request) {
     for (const auto& message : request.messages_) {
         ++sequence_;
         std::memcpy(request.bytes_.data() + message.offset + offsetof(nlmsghdr, nlmsg_seq),
                     &sequence_, sizeof sequence_);
     }
+    make_room_to_send(fd_, request.bytes_.size());
     ssize_t sent = -1;
     do {
         sent = ::send(fd_.raw(), request.bytes_.data(), request.bytes_.size(), 0);

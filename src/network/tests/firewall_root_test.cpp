@@ -61,5 +61,25 @@ TEST_F(FirewallRootTest, MappingsComeAndGo) {
     EXPECT_EQ(count("address_ports"), 0u);
 }
 
+/// A range as large as -p 20000-24999:20000-24999 is more than one message, and more than one
+/// datagram of the usual size, can hold.
+TEST_F(FirewallRootTest, ThousandsOfPorts) {
+    for (std::uint16_t port = 20000; port < 25000; ++port)
+        mappings_.push_back({IPPROTO_TCP, {}, port, *Ipv4::parse("172.17.0.2"), port, "range"});
+    auto firewall = Firewall::open("corten_test");
+    ASSERT_TRUE(firewall->replace(make_ruleset(networks_, {}, {})));
+    auto socket = sys::NetlinkSocket::open(NETLINK_NETFILTER);
+    const auto count = [&] { return nft::elements_of(*socket, "corten_test", "ports")->size(); };
+    auto added = firewall->add(mappings_);
+    ASSERT_TRUE(added) << added.error().message();
+    EXPECT_EQ(count(), 5001u);
+    auto removed = firewall->remove(mappings_);
+    ASSERT_TRUE(removed) << removed.error().message();
+    EXPECT_EQ(count(), 0u);
+    auto replaced = firewall->replace(make_ruleset(networks_, {}, mappings_));
+    ASSERT_TRUE(replaced) << replaced.error().message();
+    EXPECT_EQ(count(), 5001u);
+}
+
 }  // namespace
 }  // namespace corten::network
