@@ -1,5 +1,6 @@
 #include "bridge.hpp"
 
+#include <base/rollback.hpp>
 #include <sys/file.hpp>
 
 #include <algorithm>
@@ -73,7 +74,9 @@ Result<Bridge> ensure_bridge(Rtnl& rtnl, const std::string& name, const Subnet& 
     TRY(check_name(name));
     auto link = TRY(rtnl.find(name));
     const bool made = !link;
+    Rollback undo;
     if (made) link = TRY(make_bridge(rtnl, name, address, mtu));
+    if (made) undo.add([&] { remove_bridge(rtnl, name).ignore(); });
     if (!made && link->kind != "bridge")
         return fail(ErrorKind::conflict, "interface {} exists and is not a bridge", name);
     const auto current = TRY(address_of(rtnl, link->index));
@@ -84,7 +87,8 @@ Result<Bridge> ensure_bridge(Rtnl& rtnl, const std::string& name, const Subnet& 
     if (change) setup.add_address(link->index, address);
     setup.set_up(link->index);
     TRY(rtnl.execute(std::move(setup)).context(fmt::format("bridge {}", name)));
-    return Bridge{link->index, name, change ? address : *current, made || is_ours(*link)};
+    undo.commit();
+    return Bridge{link->index, name, change ? address : *current, made};
 }
 
 Result<void> remove_bridge(Rtnl& rtnl, const std::string& name) {

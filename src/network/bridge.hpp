@@ -12,7 +12,7 @@ struct Bridge {
     int index = 0;
     std::string name;
     Subnet address;     ///< the gateway of its network
-    bool ours = false;  ///< made by us, now or by a former daemon (told by its alias)
+    bool made = false;  ///< just now; it was not there before
 };
 
 /// Finds or makes the bridge. A missing one is made with `address`; an existing one keeps the

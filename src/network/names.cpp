@@ -54,10 +54,13 @@ struct View {
 std::map<std::string, View> views_of(const Registry& registry, const std::string& asker,
                                      const std::string& default_id) {
     std::map<std::string, View> views;
-    for (const auto& [id, endpoint] : registry.endpoints)
-        if (endpoint.container_id == asker && endpoint.network_id != default_id)
-            views[endpoint.network_id] = {
-                to_lower(registry.active.at(endpoint.network_id).record.name), endpoint.links};
+    for (const auto& [id, endpoint] : registry.endpoints) {
+        const auto network = registry.active.find(endpoint.network_id);
+        if (endpoint.container_id != asker || endpoint.network_id == default_id ||
+            network == registry.active.end())
+            continue;
+        views[endpoint.network_id] = {to_lower(network->second.record.name), endpoint.links};
+    }
     return views;
 }
 

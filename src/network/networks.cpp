@@ -4,6 +4,7 @@
 #include <base/clock.hpp>
 #include <base/ids.hpp>
 #include <base/log.hpp>
+#include <base/rollback.hpp>
 
 #include <netinet/in.h>
 
@@ -75,6 +76,8 @@ Result<void> Networks::State::add_network(Network record) {
     Rtnl rtnl = TRY(Rtnl::open());
     Bridge bridge = TRY(ensure_bridge(rtnl, record.bridge, {gateway, subnet.prefix},
                                       static_cast<std::uint32_t>(record.mtu)));
+    Rollback undo;
+    if (bridge.made) undo.add([&] { remove_bridge(rtnl, record.bridge).ignore(); });
     TRY(set_bridge_sysctls(record.bridge));
     // A bridge that was there before us has its own address, and that is what counts.
     record.subnet = bridge.address.network().text();
@@ -83,6 +86,7 @@ Result<void> Networks::State::add_network(Network record) {
     registry.with([&](Registry& r) {
         r.active.emplace(record.id, ActiveNetwork{record, std::move(bridge), std::move(ipam)});
     });
+    undo.commit();
     return {};
 }
 
@@ -104,9 +108,8 @@ std::vector<Mapping> Rules::all_mappings() const {
 }
 
 Result<void> Networks::State::reload_rules() {
-    const auto networks = filtered();
     return rules.with([&](Rules& r) -> Result<void> {
-        return r.firewall.replace(make_ruleset(networks, r.guarded, r.all_mappings()));
+        return r.firewall.replace(make_ruleset(filtered(), r.guarded, r.all_mappings()));
     });
 }
 
@@ -260,7 +263,7 @@ Result<Sandbox> Networks::State::acquire_loopback() {
 
 void Networks::State::keep_inside(const std::string& container_id, Rtnl inside) {
     registry.with([&](Registry& r) {
-        r.containers[container_id] = std::make_shared<Sync<Rtnl>>(std::move(inside));
+        r.containers[container_id] = std::make_shared<Serial<Rtnl>>(std::move(inside));
     });
 }
 
@@ -270,15 +273,18 @@ Result<Endpoint> Networks::connect(const EndpointRequest& request, FdView networ
     const Wanted wanted = TRY(wanted_by(request));
     if (network.driver != "bridge")
         return fail(ErrorKind::invalid, "cannot connect to network {}", network.name);
+    Rollback undo;
     Plug plug = TRY(s.reserve(network.id, wanted.ip));
+    undo.add([&] { s.give_back(network.id, plug.ip); });
     plug.interface = request.interface;
     if (wanted.mac) plug.mac = *wanted.mac;
     if (s.has_default_route(request.container_id)) plug.gateway.reset();
-    if (!s.inside_of(request.container_id))
-        s.keep_inside(request.container_id, TRY(Rtnl::open_in(network_namespace)));
-    auto plugged = plug_in(plug, network_namespace);
-    if (!plugged) s.give_back(network.id, plug.ip);
-    return s.register_endpoint(network, request, plug, TRY(std::move(plugged)));
+    std::optional<Rtnl> inside;
+    if (!s.inside_of(request.container_id)) inside = TRY(Rtnl::open_in(network_namespace));
+    const std::string host_interface = TRY(plug_in(plug, network_namespace));
+    undo.commit();
+    if (inside) s.keep_inside(request.container_id, std::move(*inside));
+    return s.register_endpoint(network, request, plug, host_interface);
 }
 
 bool Networks::State::has_default_route(const std::string& container_id) const {

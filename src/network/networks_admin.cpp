@@ -131,17 +131,21 @@ bool is_network_name(std::string_view name) {
     });
 }
 
-Result<Network> match(const std::vector<Network>& all, std::string_view wanted) {
-    for (const auto& network : all)
-        if (network.name == wanted || network.id == wanted) return network;
-    std::vector<Network> matching;
-    for (const auto& network : all)
-        if (!wanted.empty() && network.id.starts_with(wanted)) matching.push_back(network);
+/// By name, id or a prefix of the id that is unique.
+Result<Network> match(const Registry& registry, std::string_view wanted) {
+    std::vector<const Network*> all;
+    for (const auto& [id, network] : registry.active) all.push_back(&network.record);
+    for (const auto& network : registry.passive) all.push_back(&network);
+    std::vector<const Network*> matching;
+    for (const auto* network : all) {
+        if (network->name == wanted || network->id == wanted) return *network;
+        if (!wanted.empty() && network->id.starts_with(wanted)) matching.push_back(network);
+    }
     if (matching.size() > 1)
         return fail(ErrorKind::invalid, "network {} is ambiguous ({} matches found on ID prefix)",
                     wanted, matching.size());
     if (matching.empty()) return fail(ErrorKind::not_found, "network {} not found", wanted);
-    return matching.front();
+    return *matching.front();
 }
 
 }  // namespace
@@ -158,7 +162,9 @@ std::vector<Network> Networks::list() const {
 
 Result<Network> Networks::find(std::string_view name_or_id) const {
     // "default" is what clients send for "whatever the daemon's default is".
-    return match(list(), name_or_id == "default" || name_or_id.empty() ? "bridge" : name_or_id);
+    const bool usual = name_or_id == "default" || name_or_id.empty();
+    return state_->registry.with(
+        [&](const Registry& r) { return match(r, usual ? "bridge" : name_or_id); });
 }
 
 std::string Networks::host_gateway() const {
@@ -166,7 +172,21 @@ std::string Networks::host_gateway() const {
         [&](const Registry& r) { return r.active.at(state_->default_id).record.gateway; });
 }
 
+namespace {
+
+/// Two networks on one bridge would take each other's address.
+Result<void> check_unused(const std::vector<Network>& all, const std::string& bridge) {
+    const auto other = std::ranges::find(all, bridge, &Network::bridge);
+    if (other == all.end()) return {};
+    return fail(ErrorKind::forbidden,
+                "conflict with network {} ({}): networks have same bridge name {}", other->id,
+                other->name, bridge);
+}
+
+}  // namespace
+
 Result<Network> Networks::create_network(Network wanted) {
+    std::lock_guard one_at_a_time(state_->administration);
     if (wanted.driver.empty()) wanted.driver = "bridge";
     if (wanted.driver != "bridge")
         return fail(ErrorKind::not_found,
@@ -186,22 +206,30 @@ Result<Network> Networks::create_network(Network wanted) {
     if (wanted.id.empty()) wanted.id = random_id();
     if (wanted.created.empty()) wanted.created = rfc3339(now());
     TRY(read_options(wanted));
+    TRY(check_unused(list(), wanted.bridge));
     TRY(settle_addresses(wanted));
     TRY(state_->add_network(wanted));
     if (auto loaded = state_->reload_rules(); !loaded) {
-        state_->drop_network(wanted.id).ignore();  // the first error is the one to tell
+        state_->drop_network(wanted).ignore();  // the first error is the one to tell
         return std::move(loaded).error();
     }
-    return match(list(), wanted.id);
+    return find(wanted.id);
 }
 
-Result<void> Networks::State::drop_network(const std::string& id) {
-    const auto bridge = registry.with([&](Registry& r) {
-        const auto network = r.active.extract(id);
-        return network.empty() ? std::string() : network.mapped().bridge.name;
-    });
+Result<void> Networks::State::drop_network(const Network& network) {
+    TRY(registry.with([&](Registry& r) -> Result<void> {
+        const auto found = r.active.find(network.id);
+        if (found == r.active.end())
+            return fail(ErrorKind::not_found, "network {} not found", network.name);
+        if (found->second.ipam.used() > 0)
+            return fail(ErrorKind::forbidden,
+                        "error while removing network: network {} has active endpoints",
+                        network.name);
+        r.active.erase(found);
+        return {};
+    }));
     Rtnl rtnl = TRY(Rtnl::open());
-    return remove_bridge(rtnl, bridge);
+    return remove_bridge(rtnl, network.bridge);
 }
 
 Result<void> Networks::remove_network(std::string_view name_or_id) {
@@ -209,16 +237,10 @@ Result<void> Networks::remove_network(std::string_view name_or_id) {
     if (network.id == state_->default_id || network.driver != "bridge")
         return fail(ErrorKind::forbidden, "{} is a pre-defined network and cannot be removed",
                     network.name);
-    const bool busy = state_->registry.with([&](const Registry& r) {
-        return std::ranges::any_of(
-            r.endpoints, [&](const auto& entry) { return entry.second.network_id == network.id; });
-    });
-    if (busy)
-        return fail(ErrorKind::forbidden,
-                    "error while removing network: network {} has active endpoints", network.name);
+    std::lock_guard one_at_a_time(state_->administration);
     // What was released a moment ago may still hang on the bridge.
     state_->reaper.wait_idle();
-    TRY(state_->drop_network(network.id));
+    TRY(state_->drop_network(network));
     return state_->reload_rules();
 }
 

@@ -1,17 +1,20 @@
 #pragma once
-// What stands behind Networks. Two locks, never held together: `registry` for networks, addresses
-// and endpoints, `rules` for ports and the nft table.
+// What stands behind Networks. `registry` knows networks, addresses and endpoints; `rules` has the
+// ports and the nft table, and whoever changes them may look into the registry meanwhile, never the
+// other way round. `administration` lets networks be made and removed one after the other.
 #include "bridge.hpp"
 #include "firewall.hpp"
 #include "name_server.hpp"
 #include "pool.hpp"
 #include "ports.hpp"
 
+#include <base/serial.hpp>
 #include <base/sync.hpp>
 #include <network/ipam.hpp>
 #include <network/networks.hpp>
 
 #include <map>
+#include <mutex>
 #include <optional>
 
 namespace corten::network {
@@ -35,7 +38,7 @@ struct KnownEndpoint {
 };
 
 /// A container's namespace, seen through the socket that was opened in it.
-using Inside = std::shared_ptr<Sync<Rtnl>>;
+using Inside = std::shared_ptr<Serial<Rtnl>>;
 
 struct Registry {
     std::vector<Network> passive;                    ///< host and none
@@ -67,7 +70,8 @@ struct Networks::State {
     std::string default_id;  ///< of the network "bridge"
     bool hairpin = false;
     Sync<Registry> registry;
-    Sync<Rules> rules;
+    Serial<Rules> rules;
+    std::mutex administration;
     // Declared after what their threads use, so that they end first.
     Reaper reaper;
     Pool bridge_pool;
@@ -76,7 +80,8 @@ struct Networks::State {
 
     /// Makes the bridge interface and takes the network in; no rules yet.
     Result<void> add_network(Network record);
-    Result<void> drop_network(const std::string& id);
+    /// forbidden while an address on it is in use: by an endpoint, or one that is being made.
+    Result<void> drop_network(const Network& network);
     std::vector<FilteredNetwork> filtered() const;
     /// Puts the table into the kernel as it has to be now.
     Result<void> reload_rules();

@@ -210,7 +210,7 @@ void RtnlBatch::add_default_route(Ipv4 gateway, int index) {
 }
 
 void RtnlBatch::replace_default_route(Ipv4 gateway, int index) {
-    default_route(gateway, index, NLM_F_CREATE | NLM_F_REPLACE);
+    default_route(gateway, index, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
 }
 
 void RtnlBatch::default_route(Ipv4 gateway, int index, std::uint16_t flags) {

@@ -593,5 +593,83 @@ TEST_F(NetworksTest, UserDefinedNetworks) {
     EXPECT_FALSE(networks.remove_network("bridge"));
 }
 
+TEST_F(NetworksTest, NetworksMadeAtTheSameTimeAreDifferent) {
+    constexpr int threads = 8;
+    Networks& networks = start();
+    Sync<std::vector<Network>> made;
+    {
+        std::vector<std::jthread> all;
+        for (int i = 0; i < threads; ++i)
+            all.emplace_back([&, i] {
+                // Half of them want the same name.
+                Network wanted;
+                wanted.name = i % 2 ? fmt::format("own{}", i) : "shared";
+                if (auto one = networks.create_network(wanted))
+                    made.with([&](auto& list) { list.push_back(*one); });
+                else
+                    EXPECT_EQ(one.error().kind(), ErrorKind::conflict) << one.error().message();
+            });
+    }
+    std::set<std::string> subnets;
+    std::set<std::string> names;
+    made.with([&](const auto& list) {
+        EXPECT_EQ(list.size(), 1u + threads / 2);
+        for (const auto& network : list) subnets.insert(network.subnet), names.insert(network.name);
+        EXPECT_EQ(subnets.size(), list.size());
+        EXPECT_EQ(names.size(), list.size());
+    });
+    for (const auto& name : names) EXPECT_TRUE(networks.remove_network(name));
+}
+
+TEST_F(NetworksTest, TwoNetworksCannotShareABridge) {
+    Networks& networks = start();
+    Network wanted;
+    wanted.name = "second";
+    wanted.options["com.docker.network.bridge.name"] = "ctest0";
+    const auto made = networks.create_network(wanted);
+    ASSERT_FALSE(made);
+    EXPECT_THAT(made.error().message(), HasSubstr("same bridge name ctest0"));
+    EXPECT_EQ((*networks.find("bridge")).gateway, "172.17.42.1");
+}
+
+/// A network goes as a whole or is in use: no container ends up on one that is gone.
+TEST_F(NetworksTest, RemovalDuringAStart) {
+    constexpr int rounds = 20;
+    Networks& networks = start();
+    Network wanted;
+    wanted.name = "blue";
+    for (int round = 0; round < rounds; ++round) {
+        ASSERT_TRUE(networks.create_network(wanted));
+        std::optional<Sandbox> box;
+        {
+            std::jthread starting([&] {
+                auto got = networks.acquire({random_id(), "blue", "", "", "eth0"});
+                if (got) box = std::move(*got);
+            });
+            std::this_thread::sleep_for(std::chrono::microseconds(200 * round));
+            networks.remove_network("blue").ignore();
+        }
+        EXPECT_EQ(box.has_value(), networks.find("blue").has_value());
+        if (!box) continue;
+        networks.release(box->endpoints.at(0));
+        auto removed = networks.remove_network("blue");
+        ASSERT_TRUE(removed) << removed.error().message();
+    }
+}
+
+TEST_F(NetworksTest, AJoinThatFailsKeepsNothing) {
+    Networks& networks = start({.pool_size = 0});
+    const Fd no_namespace(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const std::string container = random_id();
+    EXPECT_FALSE(networks.connect({container, "bridge", "172.17.0.9", "", "eth1"}, no_namespace));
+    EXPECT_EQ(acquire("bridge", "172.17.0.9").endpoints.at(0).ip, "172.17.0.9");
+    // Where the namespace is one, but the interface's name cannot be.
+    Sandbox none = acquire("none");
+    EndpointRequest wrong{container, "bridge", "172.17.0.10", "", "a/b"};
+    EXPECT_FALSE(networks.connect(wrong, none.network_namespace));
+    EXPECT_EQ(acquire("bridge", "172.17.0.10").endpoints.at(0).ip, "172.17.0.10");
+    EXPECT_TRUE(networks.stats(container)->empty());
+}
+
 }  // namespace
 }  // namespace corten::network

@@ -61,5 +61,14 @@ TEST_F(SandboxTest, IsPluggedInAndAddressed) {
     }
 }
 
+TEST_F(SandboxTest, ARouteThatTheKernelRefusesIsAnError) {
+    Rtnl host = *Rtnl::open();
+    const auto bridge = ensure_bridge(host, "br0", *Subnet::parse("172.17.42.1/16"), 1500);
+    ASSERT_TRUE(bridge) << bridge.error().message();
+    RtnlBatch batch;
+    batch.replace_default_route(*Ipv4::parse("192.0.2.1"), bridge->index);  // in no subnet here
+    EXPECT_FALSE(host.execute(std::move(batch)));
+}
+
 }  // namespace
 }  // namespace corten::network
