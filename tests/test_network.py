@@ -1,5 +1,7 @@
 """Networking as it is seen from the container, from the host and from another machine."""
+import json
 import re
+import resource
 import socket
 import subprocess
 import threading
@@ -157,3 +159,29 @@ def test_network_list_and_inspect(cli, engine):
 def test_host_name_resolution_file(cli):
     found = cli.ok("run", "--rm", BOX, "cat", "/etc/resolv.conf")
     assert re.search(r"(?m)^nameserver \d", found) and not re.search(r"(?m)^nameserver 127\.", found)
+
+
+# --- large ranges --------------------------------------------------------------------------------
+
+def translated(daemon) -> int:
+    """How many ports the table of this daemon leads to containers."""
+    done = subprocess.run(["nft", "-j", "list", "table", "ip", f"corten_{daemon.bridge}"], stdout=subprocess.PIPE, text=True, check=True)
+    return sum(len(entry["map"].get("elem", [])) for entry in json.loads(done.stdout)["nftables"] if "map" in entry)
+
+
+@pytest.mark.corten_only
+def test_thousands_of_ports(daemon):
+    """They are published, survive the daemon's end and its rules, and go with the container."""
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 12000:
+        pytest.skip("a daemon here may not hold that many ports")
+    docker = daemon.client("docker")
+    docker.ok("run", "-d", "--name", "wide", "-p", "127.0.0.1:20000-24999:20000-24999", BOX, "sh", "-c",
+              "while :; do echo last | nc -l -p 24999; done", timeout=120)
+    docker.ok("run", "-d", "--name", "wider", "-p", "20000-24999:20000-24999/udp", BOX, "sleep", "600", timeout=120)
+    eventually(lambda: asked("127.0.0.1", 24999) == "last\n", "the last port")
+    assert translated(daemon) == 10000
+    daemon.restart()
+    assert translated(daemon) == 10000
+    eventually(lambda: asked("127.0.0.1", 24999) == "last\n", "the last port after the daemon's restart")
+    docker.ok("rm", "-f", "wide", "wider", timeout=60)
+    assert translated(daemon) == 0

@@ -1,9 +1,11 @@
 """Networks of one's own: containers find each other by name, join and leave while they run."""
+import concurrent.futures
 import json
 import re
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from support import names
@@ -327,3 +329,59 @@ def test_prune_takes_what_the_filters_say(cli, engine):
     assert prune(**{"label!": ["keep=yes"]}) == {"NetworksDeleted": ["gone"]}
     assert {n["Name"] for n in engine.api.get("/networks").json()} == {"bridge", "host", "none", "kept", "used"}
     assert prune() == {"NetworksDeleted": ["kept"]}
+
+
+def test_names_in_filters_are_expressions(cli):
+    for name in ("alpha", "beta", "alphabet"):
+        cli.ok("network", "create", name)
+        cli.ok("volume", "create", name)
+    for kind in ("network", "volume"):
+        def named(expression):
+            return sorted(cli.ok(kind, "ls", "-f", f"name={expression}", "--format", "{{.Name}}").split())
+        assert named("^alpha$") == ["alpha"] and named("alpha") == ["alpha", "alphabet"] and named("bet") == ["alphabet", "beta"]
+        assert named("^(beta|nosuch)$") == ["beta"] and named("[") == []
+
+
+def test_many_networks_at_once_are_different(engine):
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        replies = list(pool.map(lambda n: engine.api.post("/networks/create", {"Name": "shared" if n % 2 else f"own{n}"}, timeout=60), range(12)))
+    assert sorted(r.status for r in replies) == [201] * 7 + [409] * 5
+    subnets = [engine.api.get(f"/networks/{r.json()['Id']}").json()["IPAM"]["Config"][0]["Subnet"] for r in replies if r.status == 201]
+    assert len(set(subnets)) == 7
+
+
+def test_a_network_that_goes_while_a_container_starts(engine, docker):
+    """It goes before, or it is in use: the daemon lives, and who started is on it."""
+    for n in range(6):
+        docker.ok("network", "create", "racy")
+        docker.ok("create", "--name", "racer", "--network", "racy", "--stop-timeout", "0", BOX, "sleep", "600")
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            started = pool.submit(engine.api.post, "/containers/racer/start", timeout=60)
+            time.sleep(n * 0.003)
+            removed = pool.submit(engine.api.delete, "/networks/racy", timeout=60)
+        assert (started.result().status, removed.result().status) in ((204, 403), (404, 204)), (started.result(), removed.result())
+        docker.ok("rm", "-f", "racer")
+        engine.api.delete("/networks/racy")
+
+
+def test_a_daemon_that_dies_while_a_container_leaves(daemon):
+    """Whatever was written by then: the container is on the network or not, and both sides say the same."""
+    docker = daemon.client("docker")
+    docker.ok("network", "create", "left")
+    docker.ok("run", "-d", "--name", "leaver", "--stop-timeout", "0", BOX, "sleep", "600")
+    for n in range(6):
+        if "left" not in docker.inspect("leaver", "NetworkSettings.Networks"):
+            docker.ok("network", "connect", "left", "leaver")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            pool.submit(docker.run, "network", "disconnect", "left", "leaver")
+            time.sleep(0.02 + n * 0.006)
+            daemon.kill()
+        daemon.start()
+        mine = docker.inspect("leaver", "NetworkSettings.Networks").get("left")
+        members = json.loads(docker.ok("network", "inspect", "left"))[0]["Containers"]
+        assert bool(members) <= bool(mine), "an endpoint that no command can take away"
+        if mine:
+            docker.ok("network", "disconnect", "left", "leaver")
+        assert json.loads(docker.ok("network", "inspect", "left"))[0]["Containers"] == {}
+    docker.ok("rm", "-f", "leaver")
+    docker.ok("network", "rm", "left")

@@ -28,6 +28,11 @@ void publish_container_event(Context& context, const ContainerSpec& spec, std::s
     context.events.publish(std::move(event));
 }
 
+void publish_prune_event(Context& context, std::string type, std::int64_t reclaimed) {
+    context.events.publish(
+        make_event(std::move(type), "prune", "", {{"reclaimed", std::to_string(reclaimed)}}));
+}
+
 Containers::Containers(Context& context) : context_(context) {}
 
 Result<apitypes::CreateReply> Containers::create(CreateContainer request) {
@@ -199,6 +204,7 @@ Result<apitypes::ContainersPruned> Containers::prune(const Filters& filters) {
         pruned.containers_deleted->push_back(summary.id);
         pruned.space_reclaimed += summary.size_rw;
     }
+    publish_prune_event(context_, "container", pruned.space_reclaimed);
     return pruned;
 }
 

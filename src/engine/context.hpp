@@ -82,5 +82,10 @@ void publish_container_event(Context& context, const ContainerSpec& spec, std::s
 /// An event about an image, known as `name` to the user.
 void publish_image_event(Context& context, std::string action, const std::string& id,
                          const std::string& name);
+/// An event about a network, with the container that joins or leaves it.
+void publish_network_event(Context& context, std::string action, const network::Network& network,
+                           const std::string& container_id = {});
+/// That a prune of one type of objects is over.
+void publish_prune_event(Context& context, std::string type, std::int64_t reclaimed);
 
 }  // namespace corten::engine

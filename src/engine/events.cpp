@@ -14,10 +14,6 @@ constexpr std::array filter_keys = {"container", "daemon", "event",  "image",   
                                     "network",   "plugin", "scope",  "type",    "volume",
                                     "builder",   "node",   "secret", "service", "config"};
 
-bool any_of(const std::vector<std::string>& values, auto&& matches) {
-    return std::ranges::any_of(values, matches);
-}
-
 /// "exec_create" matches "exec_create: sh -c true".
 bool action_matches(const std::string& action, const std::string& wanted) {
     return action == wanted || action.starts_with(wanted + ":");
@@ -39,13 +35,16 @@ bool actor_matches(const apitypes::Event& event, const std::string& type,
 bool matches(const apitypes::Event& event, const Filters& filters) {
     return std::ranges::all_of(filters, [&](const auto& filter) {
         const auto& [key, values] = filter;
-        return any_of(values, [&](const std::string& value) {
+        const auto one = [&](const std::string& value) {
             if (key == "type") return event.type == value;
             if (key == "event") return action_matches(event.action, value);
             if (key == "scope") return event.scope == value;
             if (key == "label") return label_matches(event.actor.attributes, value);
             return actor_matches(event, key, value);
-        });
+        };
+        // Every label must be there; of other keys one value is enough.
+        return key == "label" ? std::ranges::all_of(values, one)
+                              : std::ranges::any_of(values, one);
     });
 }
 
@@ -130,6 +129,10 @@ Result<std::unique_ptr<EventSubscription>> EventHub::subscribe(Range range,
 
 void EventHub::forget(const std::shared_ptr<EventSubscription::Queue>& queue) {
     shared_.with([&](Shared& shared) { shared.queues.erase(queue); });
+}
+
+std::size_t EventHub::subscribers() const {
+    return shared_.with([](const Shared& shared) { return shared.queues.size(); });
 }
 
 apitypes::Event make_event(std::string type, std::string action, std::string id,

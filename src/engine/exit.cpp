@@ -20,13 +20,11 @@ void keep_state(Context& context, Container& container) {
     if (!kept) log::error("container {}: {}", short_id(container.id()), kept.error().message());
 }
 
-/// Network first, then `die`, as docker's clients see it.
+/// Networks and volumes first, then `die`, as docker's clients see it.
 void publish_exit(Context& context, const ContainerSpec& spec, const ContainerState& before,
                   const proto::ExitRecord& record) {
-    for (const auto& endpoint : before.endpoints)
-        context.events.publish(make_event(
-            "network", "disconnect", endpoint.network_id,
-            {{"container", spec.id}, {"name", endpoint.network_name}, {"type", "bridge"}}));
+    publish_network_events(context, "disconnect", spec, before.endpoints);
+    publish_volume_unmounts(context, spec);
     const auto ran = (record.finished_at - before.started_at) / 1'000'000'000;
     publish_container_event(
         context, spec, "die",

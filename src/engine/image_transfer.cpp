@@ -119,7 +119,11 @@ Result<void> Images::push(const PushImage& request, const ProgressSink& progress
 
 Result<void> Images::save(const std::vector<std::string>& refs, const Platforms& platforms,
                           const ByteSink& sink) const {
-    return image::save(*context_.store, refs, platforms, sink);
+    TRY(image::save(*context_.store, refs, platforms, sink));
+    for (const auto& ref : refs)
+        if (const auto image = context_.store->images().resolve(TRY(parse_image_name(ref))))
+            publish_image_event(context_, "save", image->id, image->id);
+    return {};
 }
 
 Result<void> Images::load(const ByteSource& source, const Platforms& platforms,

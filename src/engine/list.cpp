@@ -9,8 +9,6 @@
 #include <base/units.hpp>
 #include <engine/containers.hpp>
 
-#include <regex.h>
-
 #include <algorithm>
 #include <array>
 
@@ -30,31 +28,6 @@ struct Candidate {
 
 constexpr std::array statuses = {"created",  "running", "paused", "restarting",
                                  "removing", "exited",  "dead"};
-
-/// A POSIX extended expression, as near to Go's as the C library comes.
-class Pattern {
-public:
-    explicit Pattern(const std::string& text) {
-        valid_ = ::regcomp(&regex_, text.c_str(), REG_EXTENDED | REG_NOSUB) == 0;
-    }
-    ~Pattern() {
-        if (valid_) ::regfree(&regex_);
-    }
-    Pattern(const Pattern&) = delete;
-    Pattern& operator=(const Pattern&) = delete;
-    bool matches(const std::string& text) const {
-        return valid_ && ::regexec(&regex_, text.c_str(), 0, nullptr, 0) == 0;
-    }
-
-private:
-    regex_t regex_{};
-    bool valid_ = false;
-};
-
-bool name_matches(const std::string& name, const std::string& wanted) {
-    const Pattern pattern(wanted);
-    return pattern.matches(name) || pattern.matches("/" + name) || name == wanted;
-}
 
 bool port_matches(const ContainerSpec& spec, const ContainerState& state, const std::string& wanted,
                   bool published) {
@@ -96,7 +69,7 @@ public:
 
 private:
     ContainerFilter(const Context& context, const Filters& filters)
-        : context_(context), filters_(filters) {}
+        : context_(context), filters_(filters), ids_(filters, "id"), names_(filters, "name") {}
 
     Result<void> check_statuses() const {
         const auto values = filters_.find("status");
@@ -125,8 +98,6 @@ private:
         return {};
     }
 
-    /// A unix time, an RFC 3339 time, or a duration before now.
-
     /// Image ids that stand for the ancestors; children of an image count too.
     Result<void> read_ancestors() {
         const auto values = filters_.find("ancestor");
@@ -151,6 +122,8 @@ private:
         if (key == "before" || key == "since" || key == "until") return true;  // bounds, see above
         if (key == "ancestor")
             return std::ranges::find(ancestors_, c.spec->image_id) != ancestors_.end();
+        if (key == "id") return ids_.match(c.spec->id);
+        if (key == "name") return names_.match(c.spec->name) || names_.match("/" + c.spec->name);
         const auto one = [&](const std::string& value) { return matches_one(c, key, value); };
         // Every label must be there; of other keys one value is enough.
         if (key == "label") return std::ranges::all_of(values, one);
@@ -161,8 +134,6 @@ private:
     }
 
     bool matches_one(const Candidate& c, const std::string& key, const std::string& value) const {
-        if (key == "id") return c.spec->id.starts_with(value) || Pattern(value).matches(c.spec->id);
-        if (key == "name") return name_matches(c.spec->name, value);
         if (key == "label") return label_matches(c.spec->config.labels, value);
         if (key == "status") return c.state.status == value;
         if (key == "exited")
@@ -186,6 +157,8 @@ private:
 
     const Context& context_;
     const Filters& filters_;
+    Patterns ids_;
+    Patterns names_;
     std::int64_t before_ = std::numeric_limits<std::int64_t>::max();
     std::int64_t since_ = std::numeric_limits<std::int64_t>::min();
     std::vector<std::string> ancestors_;

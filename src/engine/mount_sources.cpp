@@ -123,6 +123,13 @@ Result<std::vector<std::string>> create_volumes(Context& context, const Containe
     return made;
 }
 
+void publish_volume_unmounts(Context& context, const ContainerSpec& spec) {
+    for (const auto& mount : spec.mounts)
+        if (mount.type == "volume")
+            context.events.publish(make_event("volume", "unmount", mount.name,
+                                              {{"container", spec.id}, {"driver", "local"}}));
+}
+
 Result<Fd> open_volume_subpath(FdView volume, const std::string& subpath) {
     return sys::open_in_root(volume, subpath, O_PATH).context("volume subpath");
 }

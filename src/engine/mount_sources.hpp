@@ -13,6 +13,9 @@ Result<std::vector<std::string>> create_volumes(Context& context, const Containe
 Result<std::vector<ResolvedMount>> mount_sources(Context& context, const ContainerSpec& spec,
                                                  FdView root);
 
+/// Tells that a container's volumes are its own no more.
+void publish_volume_unmounts(Context& context, const ContainerSpec& spec);
+
 /// Where /dev/shm comes from when it is shared: a tmpfs of this container for --ipc shareable, the
 /// other one's for --ipc container:X; empty for a private one.
 Result<std::string> shared_memory_source(Context& context, const ContainerSpec& spec);

@@ -223,15 +223,26 @@ void leave_networks(Context& context, const std::vector<network::Endpoint>& endp
     for (const auto& endpoint : endpoints) context.networks->release(endpoint);
 }
 
+void publish_network_events(Context& context, const std::string& action, const ContainerSpec& spec,
+                            const std::vector<network::Endpoint>& endpoints) {
+    for (const auto& endpoint : endpoints)
+        if (const auto network = context.networks->find(endpoint.network_id))
+            publish_network_event(context, action, *network, spec.id);
+    const std::string& mode = spec.host.network_mode;
+    if (endpoints.empty() && (mode == "host" || mode == "none"))
+        if (const auto network = context.networks->find(mode))
+            publish_network_event(context, action, *network, spec.id);
+}
+
 Result<void> rename_endpoints(Context& context, Container& container) {
     const auto spec = container.spec();
     container.change_state([&](ContainerState& state) {
-        for (auto& endpoint : state.endpoints) {
-            if (!has_name_server(endpoint)) continue;
-            endpoint.names = dns_names(*spec, settings_on(*spec, endpoint.network_name));
-            context.networks->set_names(endpoint.id, endpoint.names);
-        }
+        for (auto& endpoint : state.endpoints)
+            if (has_name_server(endpoint))
+                endpoint.names = dns_names(*spec, settings_on(*spec, endpoint.network_name));
     });
+    for (const auto& endpoint : container.state().endpoints)
+        if (has_name_server(endpoint)) context.networks->set_names(endpoint.id, endpoint.names);
     return context.container_store.update_state(spec->id, container.state());
 }
 

@@ -37,6 +37,10 @@ Result<void> publish_ports(Context& context, const ContainerSpec& spec,
 Result<void> serve_names(Context& context, const ContainerSpec& spec,
                          const std::vector<network::Endpoint>& endpoints, FdView network_namespace);
 
+/// Tells that a container has joined ("connect") or left ("disconnect") all networks of its own.
+void publish_network_events(Context& context, const std::string& action, const ContainerSpec& spec,
+                            const std::vector<network::Endpoint>& endpoints);
+
 /// After a rename the container is found by its new name.
 Result<void> rename_endpoints(Context& context, Container& container);
 

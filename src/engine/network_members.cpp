@@ -71,9 +71,8 @@ Result<void> join(Context& context, Container& container, const ContainerSpec& s
     return {};
 }
 
-Result<void> leave(Context& context, Container& container, const ContainerSpec& spec,
-                   const network::Network& network) {
-    const Endpoints before = container.state().endpoints;
+/// Takes the endpoint on the network away; gives those that the container still has.
+Endpoints leave(Context& context, const Endpoints& before, const network::Network& network) {
     Endpoints after;
     for (const auto& endpoint : before) {
         if (endpoint.network_id == network.id)
@@ -81,17 +80,7 @@ Result<void> leave(Context& context, Container& container, const ContainerSpec& 
         else
             after.push_back(endpoint);
     }
-    auto published = publish_ports(context, spec, after);  // elsewhere, when they were on this one
-    TRY(record(context, container, after));
-    TRY(std::move(published));
-    return update_network_files(context, spec, before, after);
-}
-
-void publish(Context& context, std::string action, const network::Network& network,
-             const std::string& container_id) {
-    context.events.publish(make_event(
-        "network", std::move(action), network.id,
-        {{"container", container_id}, {"name", network.name}, {"type", network.driver}}));
+    return after;
 }
 
 }  // namespace
@@ -112,7 +101,7 @@ Result<void> Networks::connect(std::string_view ref,
         TRY(join(context_, *container, spec, network));
     undo.commit();
     container->replace_spec(std::move(spec));
-    publish(context_, "connect", network, container->id());
+    publish_network_event(context_, "connect", network, container->id());
     return {};
 }
 
@@ -129,11 +118,18 @@ Result<void> Networks::disconnect(std::string_view ref,
     if (spec.networking.endpoints.erase(network.name) == 0)
         return fail(ErrorKind::forbidden, "container {} is not connected to network {}", spec.id,
                     network.name);
+    const Endpoints before = container->state().endpoints;
+    Endpoints after = leave(context_, before, network);
+    // Elsewhere, when they were on this one; that they cannot be is told at the end.
+    auto published = publish_ports(context_, spec, after);
+    // The endpoint's record goes first: what is left after a crash in between can be disconnected.
+    TRY(record(context_, *container, after));
     TRY(context_.container_store.update_spec(spec));
     container->replace_spec(spec);
-    if (container->state().is_running()) TRY(leave(context_, *container, spec, network));
-    publish(context_, "disconnect", network, container->id());
-    return {};
+    publish_network_event(context_, "disconnect", network, container->id());
+    if (container->state().is_running())
+        TRY(update_network_files(context_, spec, before, after));
+    return published;
 }
 
 }  // namespace corten::engine

@@ -1,12 +1,13 @@
 #include "context.hpp"
 #include "filters.hpp"
-#include "mount_sources.hpp"
+#include "network_attach.hpp"
 
 #include <base/text.hpp>
 #include <engine/networks.hpp>
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace corten::engine {
 
@@ -50,43 +51,73 @@ apitypes::NetworkInspect render(const network::Network& network) {
     return out;
 }
 
-bool matches_one(const network::Network& network, bool used, const std::string& key,
-                 const std::string& value) {
-    if (key == "id") return network.id.starts_with(value);
-    if (key == "name") return network.name.find(value) != std::string::npos;
-    if (key == "driver") return network.driver == value;
-    if (key == "scope") return value == "local";
-    if (key == "label") return label_matches(network.labels, value);
-    if (key == "type")
-        return value == (network::is_predefined(network.name) ? "builtin" : "custom");
-    return is_true(value) == (!used && !network::is_predefined(network.name));  // dangling
+/// The networks that a running container is on.
+std::set<std::string> used_networks(const Context& context) {
+    std::set<std::string> out;
+    for (const auto& container : context.containers.all())
+        for (const auto& endpoint : container->state().endpoints) out.insert(endpoint.network_id);
+    return out;
 }
 
-bool matches(const network::Network& network, bool used, const Filters& filters) {
-    return std::ranges::all_of(filters, [&](const auto& filter) {
-        const auto one = [&](const std::string& value) {
-            return matches_one(network, used, filter.first, value);
-        };
-        return filter.first == "label" ? std::ranges::all_of(filter.second, one)
-                                       : std::ranges::any_of(filter.second, one);
-    });
-}
+/// The filters of a list.
+class NetworkFilter {
+public:
+    static Result<NetworkFilter> create(const Context& context, const Filters& filters) {
+        TRY(check_filter_keys(filters, filter_keys));
+        return NetworkFilter(filters, filters.contains("dangling") ? used_networks(context)
+                                                                   : std::set<std::string>());
+    }
 
-void publish(Context& context, std::string action, const network::Network& network) {
-    context.events.publish(make_event("network", std::move(action), network.id,
-                                      {{"name", network.name}, {"type", network.driver}}));
-}
+    bool matches(const network::Network& network) const {
+        return std::ranges::all_of(filters_, [&](const auto& filter) {
+            const auto& [key, values] = filter;
+            if (key == "id") return ids_.match(network.id);
+            if (key == "name") return names_.match(network.name);
+            const auto one = [&](const std::string& value) {
+                return matches_one(network, key, value);
+            };
+            return key == "label" ? std::ranges::all_of(values, one)
+                                  : std::ranges::any_of(values, one);
+        });
+    }
+
+private:
+    NetworkFilter(const Filters& filters, std::set<std::string> used)
+        : filters_(filters), ids_(filters, "id"), names_(filters, "name"), used_(std::move(used)) {}
+
+    bool matches_one(const network::Network& network, const std::string& key,
+                     const std::string& value) const {
+        const bool predefined = network::is_predefined(network.name);
+        if (key == "driver") return network.driver == value;
+        if (key == "scope") return value == "local";
+        if (key == "label") return label_matches(network.labels, value);
+        if (key == "type") return value == (predefined ? "builtin" : "custom");
+        return is_true(value) == (!used_.contains(network.id) && !predefined);  // dangling
+    }
+
+    const Filters& filters_;
+    Patterns ids_;
+    Patterns names_;
+    std::set<std::string> used_;
+};
 
 }  // namespace
+
+void publish_network_event(Context& context, std::string action, const network::Network& network,
+                           const std::string& container_id) {
+    std::map<std::string, std::string> attributes{{"name", network.name}, {"type", network.driver}};
+    if (!container_id.empty()) attributes["container"] = container_id;
+    context.events.publish(
+        make_event("network", std::move(action), network.id, std::move(attributes)));
+}
 
 Networks::Networks(Context& context) : context_(context) {}
 
 Result<std::vector<apitypes::NetworkInspect>> Networks::list(const Filters& filters) const {
-    TRY(check_filter_keys(filters, filter_keys));
+    const auto filter = TRY(NetworkFilter::create(context_, filters));
     std::vector<apitypes::NetworkInspect> out;
     for (const auto& network : context_.networks->list())
-        if (matches(network, !members(context_, network.id).empty(), filters))
-            out.push_back(render(network));
+        if (filter.matches(network)) out.push_back(render(network));
     return out;
 }
 
@@ -151,7 +182,7 @@ Result<apitypes::NetworkCreateReply> Networks::create(
         context_.networks->remove_network(made.id).ignore();  // the first error counts
         return kept.error();
     }
-    publish(context_, "create", made);
+    publish_network_event(context_, "create", made);
     return apitypes::NetworkCreateReply{.id = made.id, .warning = {}};
 }
 
@@ -159,7 +190,7 @@ Result<void> Networks::remove(std::string_view ref) {
     const auto network = TRY(context_.networks->find(ref));
     TRY(context_.networks->remove_network(network.id));
     TRY(context_.network_store.remove(network.id));
-    publish(context_, "destroy", network);
+    publish_network_event(context_, "destroy", network);
     return {};
 }
 
@@ -212,6 +243,7 @@ Result<apitypes::NetworksPruned> Networks::prune(const Filters& filters) {
         if (!pruned.networks_deleted) pruned.networks_deleted.emplace();
         pruned.networks_deleted->push_back(network.name);
     }
+    publish_prune_event(context_, "network", 0);
     return pruned;
 }
 

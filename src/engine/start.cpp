@@ -262,10 +262,7 @@ Result<void> start(Context& context, const std::shared_ptr<Container>& container
             return fail(ErrorKind::invalid, "{}", started.error().message());
         return started.error();
     }
-    for (const auto& endpoint : container->state().endpoints)
-        context.events.publish(make_event(
-            "network", "connect", endpoint.network_id,
-            {{"container", spec->id}, {"name", endpoint.network_name}, {"type", "bridge"}}));
+    publish_network_events(context, "connect", *spec, container->state().endpoints);
     publish_container_event(context, *spec, "start");
     begin_health_checks(context, container);
     return {};

@@ -48,10 +48,11 @@ bool is_anonymous(const VolumeRecord& record) {
            (record.name.size() == 64 && is_lower_hex(record.name));
 }
 
-bool matches(const Context& context, const VolumeRecord& record, const Filters& filters) {
+bool matches(const Context& context, const VolumeRecord& record, const Filters& filters,
+             const Patterns& names) {
     return std::ranges::all_of(filters, [&](const auto& filter) {
+        if (filter.first == "name") return names.match(record.name);
         const auto one = [&](const std::string& value) {
-            if (filter.first == "name") return record.name.find(value) != std::string::npos;
             if (filter.first == "driver") return value == "local";
             if (filter.first == "label") return label_matches(record.labels, value);
             if (filter.first == "label!") return !label_matches(record.labels, value);
@@ -72,9 +73,10 @@ Volumes::Volumes(Context& context) : context_(context) {}
 Result<std::vector<apitypes::Volume>> Volumes::list(const Filters& filters) const {
     constexpr std::array known = {"dangling", "name", "driver", "label", "label!"};
     TRY(check_filter_keys(filters, known));
+    const Patterns names(filters, "name");
     std::vector<apitypes::Volume> out;
     for (const auto& record : TRY(context_.volumes.list()))
-        if (matches(context_, record, filters)) out.push_back(render(context_, record));
+        if (matches(context_, record, filters, names)) out.push_back(render(context_, record));
     return out;
 }
 
@@ -157,13 +159,14 @@ Result<apitypes::VolumesPruned> Volumes::prune(const Filters& filters) {
     apitypes::VolumesPruned pruned;
     for (const auto& record : TRY(context_.volumes.list())) {
         if (!named_too && !is_anonymous(record)) continue;
-        if (!matches(context_, record, chosen)) continue;
+        if (!matches(context_, record, chosen, Patterns({}, ""))) continue;
         const auto size = size_of(context_.volumes.mountpoint(record.name)).value_or(0);
         if (!remove(record.name, false)) continue;  // in use
         if (!pruned.volumes_deleted) pruned.volumes_deleted.emplace();
         pruned.volumes_deleted->push_back(record.name);
         pruned.space_reclaimed += size;
     }
+    publish_prune_event(context_, "volume", pruned.space_reclaimed);
     return pruned;
 }
 

@@ -15,7 +15,7 @@
 
 namespace corten::engine {
 
-/// Filters as the API has them: key to the values of which one must match.
+/// Filters as the API has them: key to values, of which one must match, or every one of a label's.
 using Filters = std::map<std::string, std::vector<std::string>>;
 
 class EventHub;
@@ -52,6 +52,7 @@ public:
     };
     /// Error invalid for an unknown filter key.
     Result<std::unique_ptr<EventSubscription>> subscribe(Range range, const Filters& filters);
+    std::size_t subscribers() const;
 
 private:
     friend class EventSubscription;
