@@ -2,6 +2,7 @@
 #include "filters.hpp"
 #include "image_manifests.hpp"
 #include "image_name.hpp"
+#include "rendering.hpp"
 
 #include <base/text.hpp>
 #include <base/units.hpp>
@@ -209,6 +210,18 @@ Result<std::vector<apitypes::ImageSummary>> Images::list(const ListImages& reque
     return out;
 }
 
+namespace {
+
+/// As docker shows an image: its topmost layer is the upper one.
+storage::Places top_apart(storage::Places image) {
+    if (image.lower.empty()) return image;
+    image.upper = std::move(image.lower.front());
+    image.lower.erase(image.lower.begin());
+    return image;
+}
+
+}  // namespace
+
 Result<apitypes::ImageInspect> Images::inspect(std::string_view ref,
                                                const InspectImage& request) const {
     const ManifestLister lister(context_);
@@ -235,8 +248,8 @@ Result<apitypes::ImageInspect> Images::inspect(std::string_view ref,
     out.variant = document.variant;
     out.os = document.os;
     out.size = static_cast<std::int64_t>(image.size);
-    out.graph_driver = {.data = apitypes::StringMap{},
-                        .name = std::string(context_.store->driver().name())};
+    out.graph_driver =
+        graph_driver(context_, top_apart(TRY(context_.store->snapshots().places_of_chain(image.chain_id))));
     out.root_fs.layers = document.rootfs.diff_ids;
     out.metadata.last_tag_time = rfc3339(image.last_tagged);
     if (request.platform) image.indexes.clear();  // one manifest is meant
@@ -347,6 +360,7 @@ Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
     const auto after = TRY(context_.store->images().layers_size());
     const auto partials = TRY(context_.store->blobs().remove_partials());
     pruned.space_reclaimed = static_cast<std::int64_t>(before - after + partials);
+    publish_prune_event(context_, "image", pruned.space_reclaimed);
     return pruned;
 }
 

@@ -86,6 +86,15 @@ std::vector<apitypes::MountPoint> mount_points(const Context& context, const Con
     return out;
 }
 
+apitypes::GraphDriver graph_driver(const Context& context, const storage::Places& places) {
+    apitypes::GraphDriver out{.data = {}, .name = std::string(context.store->driver().name())};
+    auto& data = out.data.emplace();
+    if (!places.lower.empty()) data["LowerDir"] = fmt::format("{}", fmt::join(places.lower, ":"));
+    if (!places.upper.empty()) data["UpperDir"] = places.upper;
+    if (!places.work.empty()) data["WorkDir"] = places.work;
+    return out;
+}
+
 apitypes::PortMap port_map(const ContainerSpec& spec, const ContainerState& state) {
     apitypes::PortMap map;
     for (const auto& [port, unused] : spec.config.exposed_ports)
@@ -147,7 +156,11 @@ Result<apitypes::ContainerInspect> Containers::inspect(std::string_view ref, boo
                                              spec->host.privileged, context_.facts);
     if (const auto execs = container->execs(); !execs.empty()) out.exec_ids = execs;
     out.host_config = spec->host;
-    out.graph_driver = {.data = apitypes::StringMap{}, .name = out.driver};
+    out.graph_driver =
+        graph_driver(context_, TRY(context_.store->snapshots().places(spec->id)));
+    // The root is in no mount table; this way leads into it while the container runs.
+    if (state.pid != 0)
+        (*out.graph_driver.data)["MergedDir"] = fmt::format("/proc/{}/root", state.pid);
     if (size) {
         const auto usage = TRY(context_.store->snapshots().usage(spec->id));
         out.size_rw = static_cast<std::int64_t>(usage.bytes);

@@ -11,4 +11,7 @@ apitypes::PortMap port_map(const ContainerSpec& spec, const ContainerState& stat
 std::map<std::string, std::optional<apitypes::EndpointSettings>> endpoint_settings(
     const Context& context, const ContainerSpec& spec, const ContainerState& state);
 
+/// Docker's names for the directories of an overlay.
+apitypes::GraphDriver graph_driver(const Context& context, const storage::Places& places);
+
 }  // namespace corten::engine

@@ -82,6 +82,15 @@ Result<std::vector<InterfaceStats>> Networks::stats(std::string_view container_i
     return inside->with(stats_of);
 }
 
+Result<std::vector<InterfaceReport>> Networks::host_interfaces() const {
+    Rtnl host = TRY(Rtnl::open());
+    const auto links = TRY(host.links());
+    const auto addresses = TRY(host.addresses());
+    std::vector<InterfaceReport> out;
+    for (const auto& link : links) out.push_back(report_on(link, links, addresses));
+    return out;
+}
+
 Result<EndpointReport> Networks::explain(const Endpoint& endpoint) const {
     const State& s = *state_;
     EndpointReport report;

@@ -13,6 +13,7 @@ namespace {
 class DirectoryLayers final : public LayerForm {
 public:
     std::string_view name() const override { return overlay_driver_name; }
+    std::string_view part() const override { return "diff"; }
 
     Result<UnpackResult> unpack(FdView directory, TarReader& tar, UnpackPolicy policy) override {
         if (::mkdirat(directory.raw(), "diff", 0755) < 0) return fail_errno("make directory diff");

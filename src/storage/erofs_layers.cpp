@@ -24,6 +24,7 @@ public:
     explicit ErofsLayers(ErofsMount method) : method_(method) {}
 
     std::string_view name() const override { return erofs_driver_name; }
+    std::string_view part() const override { return image_name; }
 
     Result<UnpackResult> unpack(FdView directory, TarReader& tar, UnpackPolicy policy) override {
         const Fd image =

@@ -30,6 +30,7 @@ class LayerForm {
 public:
     virtual ~LayerForm() = default;
     virtual std::string_view name() const = 0;  ///< the driver's
+    virtual std::string_view part() const = 0;  ///< of a layer's directory that holds its files
     /// Unpacks into `directory`, which has nothing but the record's file in it.
     virtual Result<UnpackResult> unpack(FdView directory, TarReader& tar, UnpackPolicy policy) = 0;
     /// The layer `id`, which has the directory `path`.

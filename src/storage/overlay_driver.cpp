@@ -136,6 +136,16 @@ public:
         return mount_overlay(paths);
     }
 
+    Places places(const MountPlan& plan) const override {
+        Places out;
+        if (plan.init_layer) out.lower.push_back(init_path(plan.layers));
+        for (const auto& id : plan.layers) out.lower.push_back(path_of(id, form_->part()));
+        if (plan.snapshot.empty()) return out;
+        out.upper = path_of(plan.snapshot, "diff");
+        out.work = path_of(plan.snapshot, "work");
+        return out;
+    }
+
     Result<Usage> usage(const std::string& id) override {
         const Fd directory = TRY(open_part(id));
         const Fd files = TRY(sys::open_at(directory, "diff", O_PATH | O_DIRECTORY | O_NOFOLLOW));
@@ -191,6 +201,12 @@ private:
     std::string path_of(std::string_view id, std::string_view part) const {
         return fmt::format("{}/{}/{}", root_, id, part);
     }
+    static std::string_view init_owner(const std::vector<std::string>& layers) {
+        return layers.empty() ? empty_name : std::string_view(layers.front());
+    }
+    std::string init_path(const std::vector<std::string>& layers) const {
+        return path_of(init_owner(layers), "init");
+    }
     Result<Fd> make_part(const std::string& id) {
         TRY(check_id(id));
         TRY(make_directory(directory_, id, 0700));
@@ -225,8 +241,8 @@ private:
 
     /// Path of the init layer over `layers`, which lies in the topmost one's directory.
     Result<std::string> init_layer(const std::vector<std::string>& layers, OverlayPaths lower) {
-        const std::string owner = layers.empty() ? empty_name : layers.front();
-        std::string finished = path_of(owner, "init");
+        const std::string_view owner = init_owner(layers);
+        std::string finished = init_path(layers);
         std::lock_guard lock(making_init_);
         if (sys::exists(finished)) return finished;
         const std::string work = path_of(owner, "init.work");

@@ -53,12 +53,25 @@ Result<Fd> SnapshotStore::mount(const std::string& key, Access access) {
     return driver_.mount(TRY(plan(key, access))).context(fmt::format("snapshot {}", key));
 }
 
-Result<Fd> SnapshotStore::mount_chain(const std::string& chain_id) {
+Result<MountPlan> SnapshotStore::plan_of_chain(const std::string& chain_id) {
     MountPlan plan;
     plan.access = Access::read_only;
     for (Layer& layer : TRY(layers_.chain(chain_id)))
         plan.layers.push_back(std::move(layer.cache_id));
-    return driver_.mount(plan).context(fmt::format("layers of {}", chain_id));
+    return plan;
+}
+
+Result<Fd> SnapshotStore::mount_chain(const std::string& chain_id) {
+    return driver_.mount(TRY(plan_of_chain(chain_id)))
+        .context(fmt::format("layers of {}", chain_id));
+}
+
+Result<Places> SnapshotStore::places(const std::string& key) {
+    return driver_.places(TRY(plan(key, Access::read_write)));
+}
+
+Result<Places> SnapshotStore::places_of_chain(const std::string& chain_id) {
+    return driver_.places(TRY(plan_of_chain(chain_id)));
 }
 
 Result<bool> SnapshotStore::exists(const std::string& key) {

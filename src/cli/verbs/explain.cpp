@@ -131,7 +131,11 @@ void endpoint(Tree& tree, const Json& entry) {
 void network(Tree& tree, const Json& all) {
     const Json& section = at(all, "Network");
     if (!section.is_object()) return;
-    tree.add(1, "network  mode " + text(section, "Mode"));
+    const std::string owner = text(section, "Of");
+    tree.add(1, fmt::format("network  mode {}{}", text(section, "Mode"),
+                            owner.empty() ? "" : ": all of it is that of " + owner));
+    for (const Json& interface : at(section, "Interfaces"))
+        tree.add(2, "the host's: " + interface_line(interface));
     for (const Json& entry : at(section, "Endpoints")) endpoint(tree, entry);
 }
 
@@ -176,6 +180,20 @@ std::string milliseconds(std::int64_t nanoseconds) {
     return fmt::format("{:.1f} ms", static_cast<double>(nanoseconds) / 1e6);
 }
 
+std::string titled(std::string_view title, const std::string& value) {
+    return value.empty() ? "" : fmt::format("{}{}", title, value);
+}
+
+/// "quota 50000 of 100000 us, shares 1024, CPUs 0-1, memory nodes 0"
+std::string cpu_limit(const Json& cpu) {
+    const std::string quota = text(cpu, "Quota");
+    std::string out = quota.empty() || quota.starts_with('-')
+                          ? "no quota"
+                          : fmt::format("quota {} of {} us", quota, text(cpu, "Period"));
+    out += titled(", shares ", text(cpu, "Shares")) + titled(", weight ", text(cpu, "Weight"));
+    return out + titled(", CPUs ", text(cpu, "Cpus")) + titled(", memory nodes ", text(cpu, "Mems"));
+}
+
 void cgroup(Tree& tree, const Json& all) {
     const Json& section = at(all, "Cgroup");
     if (!section.is_object()) return;
@@ -183,10 +201,16 @@ void cgroup(Tree& tree, const Json& all) {
     const Json& cpu = at(section, "Cpu");
     const Json& pids = at(section, "Pids");
     tree.add(1, "cgroup  " + text(section, "Path"));
-    tree.add(2, fmt::format("memory  {} used, limit {}", bytes(number(memory, "Usage")),
-                            text(memory, "LimitText")));
-    tree.add(2, fmt::format("cpu     {} used, {} throttled", milliseconds(number(cpu, "UsageNs")),
-                            milliseconds(number(cpu, "ThrottledNs"))));
+    const Json& block_io = at(section, "BlockIo");
+    tree.add(2, fmt::format("memory  {} used, limit {}, with swap {}, reserved {}",
+                            bytes(number(memory, "Usage")), text(memory, "LimitText"),
+                            text(memory, "SwapLimitText"), text(memory, "ReservationText")));
+    tree.add(2, fmt::format("cpu     {} used, {} throttled, {}",
+                            milliseconds(number(cpu, "UsageNs")),
+                            milliseconds(number(cpu, "ThrottledNs")), cpu_limit(cpu)));
+    tree.add(2, fmt::format("disk    {} read, {} written{}", bytes(number(block_io, "ReadBytes")),
+                            bytes(number(block_io, "WrittenBytes")),
+                            titled(", weight ", text(block_io, "Weight"))));
     const auto limit = at(pids, "Limit").is_number() ? at(pids, "Limit").get<double>() : 0;
     const bool unlimited = limit <= 0 || limit > 1e9;
     tree.add(2, fmt::format("pids    {}, limit {}", number(pids, "Current"),
@@ -216,9 +240,13 @@ void storage(Tree& tree, const Json& all) {
         tree.add(1, fmt::format("root file system  {}", text(section, "Driver")));
         tree.add(2, fmt::format("written  {} in {} files", bytes(number(section, "WritableBytes")),
                                 number(section, "WritableFiles")));
+        for (const auto& [name, member] : {std::pair("upper", "Upper"), std::pair("work", "Work"),
+                                           std::pair("init", "Init")})
+            if (!text(section, member).empty())
+                tree.add(2, fmt::format("{:<9}{}", name, text(section, member)));
         for (const Json& layer : at(section, "Layers"))
-            tree.add(2, fmt::format("layer    {}  {}", text(layer, "DiffId"),
-                                    bytes(number(layer, "Size"))));
+            tree.add(2, fmt::format("layer    {}  {}  {}", text(layer, "DiffId"),
+                                    bytes(number(layer, "Size")), text(layer, "Path")));
     }
     const Json& mounts = at(all, "Mounts");
     if (!mounts.is_array() || mounts.empty()) return;

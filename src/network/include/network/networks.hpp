@@ -115,6 +115,8 @@ public:
     /// Counters of the container's own interfaces; empty when it has none.
     Result<std::vector<InterfaceStats>> stats(std::string_view container_id) const;
     Result<EndpointReport> explain(const Endpoint& endpoint) const;
+    /// Those of the host itself, which containers with --network host have.
+    Result<std::vector<InterfaceReport>> host_interfaces() const;
 
     /// Waits until the pool is full and everything released is gone. For tests and benches.
     void wait_idle();

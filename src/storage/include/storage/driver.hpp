@@ -51,6 +51,14 @@ struct MountPlan {
     bool init_layer = false;
 };
 
+/// Where the parts of a mount lie on the host, for who wants to look. To be read only: containers
+/// change what is in them.
+struct Places {
+    std::vector<std::string> lower;  ///< directories, or images of the erofs driver; topmost first
+    std::string upper;               ///< "" without a snapshot
+    std::string work;
+};
+
 /// Fills one layer; destroyed before finish() it leaves a directory for remove().
 class LayerBuilder {
 public:
@@ -76,6 +84,8 @@ public:
     /// A detached mount: in no mount table and gone with its last descriptor. Attach it with
     /// move_mount(2), or use it by descriptor as root of *at calls.
     virtual Result<Fd> mount(const MountPlan& plan) = 0;
+
+    virtual Places places(const MountPlan& plan) const = 0;
 
     /// What the snapshot's writable part holds.
     virtual Result<Usage> usage(const std::string& id) = 0;

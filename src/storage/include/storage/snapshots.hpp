@@ -33,6 +33,10 @@ public:
     /// A read-only view of an image.
     Result<Fd> mount_chain(const std::string& chain_id);
 
+    Result<Places> places(const std::string& key);
+    /// Of an image: all of it is below.
+    Result<Places> places_of_chain(const std::string& chain_id);
+
     Result<bool> exists(const std::string& key);
     /// The chain id it stands on.
     Result<std::string> parent(const std::string& key);
@@ -50,6 +54,7 @@ private:
     struct Record;
     Result<Record> get(const std::string& key);
     Result<MountPlan> plan(const std::string& key, Access access);
+    Result<MountPlan> plan_of_chain(const std::string& chain_id);
     Database& db_;
     Driver& driver_;
     LayerStore& layers_;
