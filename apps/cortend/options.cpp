@@ -5,8 +5,8 @@
 #include <base/units.hpp>
 #include <sys/file.hpp>
 
+#include <algorithm>
 #include <functional>
-#include <set>
 
 namespace corten::cortend {
 
@@ -92,6 +92,14 @@ Result<void> set_connections(Options& options, const std::string& text) {
     return {};
 }
 
+Result<void> set_downloads(Options& options, const std::string& text) {
+    const auto count = TRY(parse_integer(text, "--max-concurrent-downloads"));
+    if (count < 1 || count > 64)
+        return fail(ErrorKind::invalid, "--max-concurrent-downloads {}: wanted 1 to 64", text);
+    options.engine.layers_at_a_time = static_cast<std::size_t>(count);
+    return {};
+}
+
 template <typename Member>
 auto text_into(Member&& member) {
     return [member](Options& o, const std::string& text) -> Result<void> {
@@ -163,6 +171,8 @@ const std::vector<Setting>& settings() {
          add_to([](Options& o) -> auto& { return o.engine.registries.blocked; })},
         {"connections-per-layer", "connections-per-layer", Kind::text,
          "most connections for a large layer that comes slowly (default 4)", set_connections},
+        {"max-concurrent-downloads", "max-concurrent-downloads", Kind::text,
+         "layers that are fetched at a time (default 3)", set_downloads},
         {"keep-blobs", "keep-blobs", Kind::flag,
          "keep the blobs of pulled layers, so that a push sends the same bytes anywhere",
          switch_on([](Options& o) -> auto& { return o.engine.keep_blobs; })},
@@ -315,12 +325,34 @@ Result<std::vector<std::string>> texts_of(std::string_view key, const Json& valu
     return texts;
 }
 
-/// Keys that dockerd knows and that need nothing from us.
-const std::set<std::string_view>& harmless_keys() {
-    static const std::set<std::string_view> keys = {
-        "live-restore", "userland-proxy",           "iptables",     "ip-forward",
-        "ip-masq",      "max-concurrent-downloads", "experimental", "features"};
-    return keys;
+/// Keys that dockerd knows and that can say here only what is so anyway.
+struct GivenKey {
+    std::string_view key;
+    bool value;
+    std::string_view reason;
+};
+constexpr GivenKey given_keys[] = {
+    {"iptables", true, "networks and published ports are made of rules, in a table of their own"},
+    {"ip-forward", true, "containers reach others through this host"},
+    {"ip-masq", true, "networks have com.docker.network.bridge.enable_ip_masquerade for it"},
+    {"live-restore", true, "containers always outlive the daemon"},
+    {"experimental", false, "nothing here is experimental"}};
+
+/// Whether it was one of those.
+Result<bool> is_given(const std::string& key, const Json& value) {
+    // Published ports are reached by 127.0.0.1 too, without a proxy.
+    if (key == "userland-proxy") return true;
+    if (key == "features") {
+        for (const auto& [feature, wanted] : value.items())
+            if (wanted != Json(false))
+                return fail(ErrorKind::not_built, "the feature \"{}\" is not implemented", feature);
+        return true;
+    }
+    const auto* given = std::ranges::find(given_keys, key, &GivenKey::key);
+    if (given == std::end(given_keys)) return false;
+    if (value == Json(given->value)) return true;
+    return fail(ErrorKind::not_built, "\"{}\": {} is not implemented: {}", key, value.dump(),
+                given->reason);
 }
 
 Result<void> apply_config_file(Options& options, const CommandLine& line) {
@@ -332,7 +364,7 @@ Result<void> apply_config_file(Options& options, const CommandLine& line) {
         const Setting* found = nullptr;
         for (const auto& setting : settings())
             if (!setting.key.empty() && setting.key == key) found = &setting;
-        if (!found && harmless_keys().contains(key)) continue;
+        if (!found && TRY(is_given(key, value).context(line.config_file))) continue;
         if (!found)
             return fail(ErrorKind::invalid, "{}: the key \"{}\" is not known", line.config_file,
                         key);

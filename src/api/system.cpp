@@ -37,7 +37,6 @@ Result<void> version(Call& call) {
 
 /// With `type=` only what was asked for is there; the rest is null.
 Result<void> disk_usage(Call& call) {
-    auto usage = TRY(call.engine.disk_usage());
     const auto types = call.request.query.all("type");
     for (const auto& type : types)
         if (type != "container" && type != "image" && type != "volume" && type != "build-cache")
@@ -45,13 +44,10 @@ Result<void> disk_usage(Call& call) {
     const auto wanted = [&](std::string_view type) {
         return types.empty() || std::ranges::find(types, type) != types.end();
     };
-    if (!wanted("container")) usage.containers.reset();
-    if (!wanted("volume")) usage.volumes.reset();
-    if (!wanted("build-cache")) usage.build_cache.reset();
-    if (!wanted("image")) {
-        usage.images.reset();
-        usage.layers_size = 0;
-    }
+    auto usage = TRY(call.engine.disk_usage({.images = wanted("image"),
+                                             .containers = wanted("container"),
+                                             .volumes = wanted("volume"),
+                                             .build_cache = wanted("build-cache")}));
     if (usage.images && call.version < ApiVersion{1, 44})
         for (auto& image : *usage.images) image.virtual_size = image.size;
     return call.reply_json(200, apitypes::to_json(usage));
@@ -68,6 +64,7 @@ Result<void> login(Call& call) {
 
 /// There is no build cache, so there is never anything to remove from it.
 Result<void> prune_build_cache(Call& call) {
+    call.engine.events().publish(engine::make_event("builder", "prune", "", {{"reclaimed", "0"}}));
     return call.reply_json(200, Json{{"CachesDeleted", nullptr}, {"SpaceReclaimed", 0}});
 }
 

@@ -51,6 +51,11 @@ void normalise_networks(const Context& context, CreateContainer& request) {
         endpoints[network_name(context, reference)] = std::move(settings);
     auto& primary = endpoints[mode];
     // What clients write beside the networks means the network of the mode.
+    const auto& mac = request.config.mac_address;
+    if (!mac.empty() && mode != "none" && mode != "host") {
+        if (!primary) primary.emplace();
+        if (primary->mac_address.empty()) primary->mac_address = mac;
+    }
     const auto& links = request.host.links;
     if (apitypes::items(links).empty()) return;
     if (!primary) primary.emplace();
@@ -75,8 +80,13 @@ Result<void> check_network(const Context& context, const CreateContainer& reques
             return invalid(
                 "conflicting options: port publishing and the container type network mode");
     }
+    const std::string& mac = request.config.mac_address;
     for (const auto& [network, settings] : request.networking.endpoints)
         if (settings) {
+            if (network == mode && !mac.empty() && settings->mac_address != mac)
+                return invalid(
+                    "the container-wide MAC address must match the endpoint-specific MAC address "
+                    "for the main network, or be left empty");
             TRY(check_endpoint(network, *settings));
             TRY(links_of(context, &*settings));
         }
@@ -363,6 +373,16 @@ Result<apitypes::CreateReply> create_container(Context& context, CreateContainer
     publish_container_event(context, spec, "create");
     context.containers.insert(std::make_shared<Container>(std::move(spec), state));
     return apitypes::CreateReply{.id = id, .warnings = std::move(warnings)};
+}
+
+Result<void> check_defaults(const Config& config) {
+    apitypes::HostConfig says_nothing;
+    TRY(check_log_config(says_nothing, config).context("the daemon's log driver"));
+    std::vector<apitypes::Ulimit> limits;
+    for (const auto& [name, limit] : config.default_ulimits)
+        limits.push_back({.name = name, .hard = limit.hard, .soft = limit.soft});
+    TRY(posix_rlimits(limits).context("the daemon's default ulimits"));
+    return {};
 }
 
 }  // namespace corten::engine

@@ -7,4 +7,7 @@ namespace corten::engine {
 
 Result<apitypes::CreateReply> create_container(Context& context, CreateContainer request);
 
+/// What the daemon gives to containers that say nothing themselves: log driver and limits.
+Result<void> check_defaults(const Config& config);
+
 }  // namespace corten::engine

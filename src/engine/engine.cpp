@@ -1,4 +1,5 @@
 #include "context.hpp"
+#include "create.hpp"
 #include "disk_pressure.hpp"
 #include "lifecycle.hpp"
 
@@ -12,6 +13,7 @@
 #include <sys/file.hpp>
 
 #include <algorithm>
+#include <cstdlib>
 
 namespace corten::engine {
 
@@ -41,6 +43,7 @@ image::PullOptions pull_options(const Config& config) {
     options.registry = config.registries;
     options.most_unpacked_bytes = config.most_unpacked_bytes;
     options.keep_blobs = config.keep_blobs;
+    options.downloads = config.layers_at_a_time;
     return options;
 }
 
@@ -104,6 +107,7 @@ void prepare_apparmor(Context& context) {
 Result<std::unique_ptr<Engine>> Engine::open(Config config) {
     TRY(network::check_resolv_conf({config.dns, config.dns_search, config.dns_options})
             .context("the daemon's name servers"));
+    TRY(check_defaults(config));
     auto facts = TRY(HostFacts::read());
     TRY(make_directories(config));
     auto store = TRY(storage::Store::open(
@@ -199,6 +203,40 @@ apitypes::RegistryConfig registry_config(const Config& config) {
     return out;
 }
 
+/// In the words of docker's daemon.
+apitypes::Strings missing_limits(const apitypes::Info& info, const HostFacts& facts) {
+    apitypes::Strings warnings;
+    const auto need = [&](bool there, std::string_view what) {
+        if (!there) warnings.push_back(fmt::format("WARNING: No {} support", what));
+    };
+    need(info.memory_limit, "memory limit");
+    need(info.swap_limit, "swap limit");
+    need(info.oom_kill_disable || facts.cgroups.unified(), "oom kill disable");
+    need(info.cpu_cfs_quota, "cpu cfs quota");
+    need(info.cpu_cfs_period, "cpu cfs period");
+    need(info.cpu_shares, "cpu shares");
+    need(info.cpu_set, "cpuset");
+    need(info.pids_limit, "pids limit");
+    if (!info.ipv4_forwarding) warnings.push_back("WARNING: IPv4 forwarding is disabled");
+    return warnings;
+}
+
+/// What the daemon's environment says about a proxy, as http::proxy_for() reads it. Nobody learns
+/// the password.
+std::string proxy_setting(std::string name) {
+    const char* value = std::getenv(name.c_str());
+    std::ranges::transform(name, name.begin(), [](char c) {
+        return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    });
+    if (!value || !*value) value = std::getenv(name.c_str());
+    std::string text = value ? value : "";
+    const auto user = text.find("://");
+    const auto host = text.rfind('@');
+    if (user != std::string::npos && host != std::string::npos)
+        text.replace(user + 3, host - user - 3, "xxxxx:xxxxx");
+    return text;
+}
+
 std::string line_of(const std::string& path) {
     return std::string(trim(sys::read_file(path).value_or("")));
 }
@@ -216,6 +254,9 @@ Result<apitypes::Info> Engine::info() const {
     info.containers = counts.running + counts.paused + counts.stopped;
     info.images = static_cast<int>(TRY(context_->store->images().list()).size());
     info.driver = context_->store->driver().name();
+    info.driver_status = {{"Backing Filesystem", file_system_name(context_->config.data_root)},
+                          {"Supports d_type", "true"},
+                          {"userxattr", "false"}};
     info.plugins.volume = {{"local"}};
     info.plugins.network = {{"bridge", "host", "null"}};
     info.plugins.log = {{"json-file", "none"}};
@@ -226,6 +267,10 @@ Result<apitypes::Info> Engine::info() const {
     info.threads = static_cast<int>(TRY(sys::list_directory("/proc/self/task")).size());
     info.system_time = rfc3339(now());
     info.logging_driver = context_->config.log_driver;
+    info.event_listeners = static_cast<int>(context_->events.subscribers());
+    info.http_proxy = proxy_setting("http_proxy");
+    info.https_proxy = proxy_setting("https_proxy");
+    info.no_proxy = proxy_setting("no_proxy");
     info.cgroup_driver = "cgroupfs";
     info.cgroup_version = facts.cgroups.unified() ? "2" : "1";
     info.kernel_version = facts.kernel_release;
@@ -240,14 +285,17 @@ Result<apitypes::Info> Engine::info() const {
     info.name = facts.hostname;
     info.labels = context_->config.labels;
     info.server_version = std::string(version_text);
-    info.runtimes["corten"] = {.path = "corten-runtime", .runtime_args = {}, .status = {}};
+    for (const char* name : {"corten", "runc"})  // one is built in, and has docker's name too
+        info.runtimes[name] = {.path = "corten-runtime", .runtime_args = {}, .status = {}};
     info.default_runtime = "corten";
     info.live_restore_enabled = true;
     info.init_binary = "corten-init";
     if (facts.apparmor && !facts.apparmor_parser.empty())
         info.security_options.push_back("name=apparmor");
+    auto warnings = missing_limits(info, facts);
     if (facts.apparmor && facts.apparmor_parser.empty())
-        info.warnings = {{fmt::format("WARNING: {}", no_default_profile)}};
+        warnings.push_back(fmt::format("WARNING: {}", no_default_profile));
+    if (!warnings.empty()) info.warnings = std::move(warnings);
     info.security_options.push_back("name=seccomp,profile=builtin");
     if (facts.cgroups.unified()) info.security_options.push_back("name=cgroupns");
     info.firewall_backend = apitypes::FirewallBackend{.driver = "nftables"};
@@ -282,13 +330,17 @@ apitypes::Version Engine::version() const {
     return out;
 }
 
-Result<apitypes::DiskUsage> Engine::disk_usage() const {
+Result<apitypes::DiskUsage> Engine::disk_usage(const DiskUsageParts& parts) const {
     apitypes::DiskUsage out;
-    out.layers_size = static_cast<std::int64_t>(TRY(context_->store->images().layers_size()));
-    out.images = TRY(images_->list({.all = true, .shared_size = true}));
-    out.containers = TRY(containers_->list({.all = true, .limit = 0, .size = true, .filters = {}}));
-    out.volumes = TRY(volumes_->list_with_usage());
-    out.build_cache.emplace();
+    if (parts.images) {
+        out.layers_size = static_cast<std::int64_t>(TRY(context_->store->images().layers_size()));
+        out.images = TRY(images_->list({.all = true, .shared_size = true}));
+    }
+    if (parts.containers)
+        out.containers =
+            TRY(containers_->list({.all = true, .limit = 0, .size = true, .filters = {}}));
+    if (parts.volumes) out.volumes = TRY(volumes_->list_with_usage());
+    if (parts.build_cache) out.build_cache.emplace();
     return out;
 }
 

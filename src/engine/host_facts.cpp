@@ -6,6 +6,9 @@
 #include <sys/security_modules.hpp>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
+
+#include <linux/magic.h>
 
 #include <algorithm>
 #include <charconv>
@@ -59,6 +62,29 @@ std::string online_list(const std::string& path) {
 }
 
 }  // namespace
+
+std::string file_system_name(const std::string& path) {
+    struct statfs status{};
+    if (::statfs(path.c_str(), &status) < 0) return "<unknown>";
+    switch (static_cast<unsigned long>(status.f_type)) {
+        case EXT4_SUPER_MAGIC:
+            return "extfs";
+        case XFS_SUPER_MAGIC:
+            return "xfs";
+        case BTRFS_SUPER_MAGIC:
+            return "btrfs";
+        case TMPFS_MAGIC:
+            return "tmpfs";
+        case F2FS_SUPER_MAGIC:
+            return "f2fs";
+        case NFS_SUPER_MAGIC:
+            return "nfs";
+        case OVERLAYFS_SUPER_MAGIC:
+            return "overlayfs";
+        default:
+            return "<unknown>";
+    }
+}
 
 Result<HostFacts> HostFacts::read() {
     HostFacts facts;

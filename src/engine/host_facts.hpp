@@ -33,4 +33,7 @@ struct HostFacts {
     static Result<HostFacts> read();
 };
 
+/// The kind of the file system that a path lies on, in the words of docker's "Backing Filesystem".
+std::string file_system_name(const std::string& path);
+
 }  // namespace corten::engine

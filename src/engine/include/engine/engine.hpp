@@ -14,6 +14,14 @@
 
 namespace corten::engine {
 
+/// What disk_usage() looks at: sizes are counted file by file.
+struct DiskUsageParts {
+    bool images = true;
+    bool containers = true;
+    bool volumes = true;
+    bool build_cache = true;
+};
+
 class Engine {
 public:
     /// Starting is recovery: adopts what runs, finishes or undoes what was half done, restarts what
@@ -32,7 +40,8 @@ public:
     const Config& config() const;
     Result<apitypes::Info> info() const;
     apitypes::Version version() const;
-    Result<apitypes::DiskUsage> disk_usage() const;
+    /// What is not asked for is null.
+    Result<apitypes::DiskUsage> disk_usage(const DiskUsageParts& parts) const;
 
 private:
     explicit Engine(std::unique_ptr<Context> context);
