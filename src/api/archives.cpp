@@ -3,6 +3,8 @@
 #include "router.hpp"
 #include "tar_body.hpp"
 
+#include <base/text.hpp>
+
 #include <array>
 
 namespace corten::api {
@@ -15,6 +17,17 @@ Result<std::string> wanted_path(const Call& call) {
     return path;
 }
 
+/// "gzip, deflate;q=0.5": what stands there with a weight of 0 is not wanted (RFC 9110 12.5.3).
+bool takes_gzip(std::string_view accepted) {
+    for (const auto& entry : split(accepted, ',')) {
+        const auto [name, weight] = split_once(entry, ';');
+        if (trim(name) != "gzip" && trim(name) != "*") continue;
+        const auto value = split_once(trim(weight), '=').second;
+        return value.empty() || value.find_first_not_of("0.") != std::string_view::npos;
+    }
+    return false;
+}
+
 Result<void> stat(Call& call) {
     const auto stat = TRY(call.engine.containers().stat_path(call.name(), TRY(wanted_path(call))));
     call.answer.headers().add("X-Docker-Container-Path-Stat", path_stat_header(stat));
@@ -25,9 +38,15 @@ Result<void> get(Call& call) {
     const auto path = TRY(wanted_path(call));
     const auto stat = TRY(call.engine.containers().stat_path(call.name(), path));
     call.answer.headers().add("X-Docker-Container-Path-Stat", path_stat_header(stat));
-    return stream_body(call, "application/x-tar", [&](const ByteSink& sink) {
-        return call.engine.containers().get_archive(call.name(), path, sink);
-    });
+    const bool gzip = takes_gzip(call.request.headers.get_or("Accept-Encoding", ""));
+    return stream_body(
+        call, "application/x-tar",
+        [&](const ByteSink& sink) {
+            return call.engine.containers().get_archive(
+                call.name(), path,
+                gzip ? engine::ArchiveEncoding::gzip : engine::ArchiveEncoding::plain, sink);
+        },
+        gzip ? "gzip" : "");
 }
 
 Result<void> put(Call& call) {

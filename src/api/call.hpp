@@ -3,6 +3,7 @@
 #include "version.hpp"
 
 #include <apitypes/common.hpp>
+#include <apitypes/key_case.hpp>
 #include <base/clock.hpp>
 #include <engine/engine.hpp>
 #include <http/server.hpp>
@@ -36,8 +37,10 @@ public:
     /// The body as a T; a missing body gives a T{}.
     template <typename T>
     Result<T> body_as() const {
-        const auto json = TRY(json_body());
-        return json ? from_json<T>(*json) : Result<T>(T{});
+        auto json = TRY(json_body());
+        if (!json) return T{};
+        apitypes::match_keys<T>(*json);
+        return from_json<T>(*json);
     }
 
     Result<void> reply_json(int status, const Json& json) const;

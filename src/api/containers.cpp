@@ -25,18 +25,29 @@ Result<void> check_networks(const Call& call, const apitypes::NetworkingConfig& 
                 names);
 }
 
+constexpr ApiVersion macs_of_endpoints{1, 44};  ///< before, a container had one MAC address
+
+constexpr const char* mac_is_deprecated =
+    "The container-wide MacAddress field is now deprecated. It should be specified in "
+    "EndpointsConfig instead.";
+
 Result<void> create(Call& call) {
     const auto json = TRY(call.json_body());
     if (!json || json->is_null())
         return fail(ErrorKind::invalid, "config cannot be empty in order to create a container");
     auto body = TRY(apitypes::create_request_from(*json));
     TRY(check_networks(call, body.networking_config));
+    if (call.version < macs_of_endpoints)
+        for (auto& [network, endpoint] : body.networking_config.endpoints)
+            if (endpoint) endpoint->mac_address.clear();
+    const bool warns = call.version >= macs_of_endpoints && !body.mac_address.empty();
     auto reply = TRY(
         call.engine.containers().create({.name = call.text("name"),
                                          .config = static_cast<apitypes::ContainerConfig&>(body),
                                          .host = std::move(body.host_config),
                                          .networking = std::move(body.networking_config),
                                          .platform = call.text("platform")}));
+    if (warns) reply.warnings.emplace_back(mac_is_deprecated);
     return call.reply(201, reply);
 }
 
@@ -53,6 +64,8 @@ Result<void> start(Call& call) {
         return fail(ErrorKind::invalid,
                     "starting a container takes no request body: send the "
                     "configuration when the container is created");
+    if (!call.text("checkpoint").empty())
+        return fail(ErrorKind::not_built, "starting from a checkpoint is not implemented");
     TRY(call.engine.containers().start(call.name()));
     return call.reply_empty(204);
 }

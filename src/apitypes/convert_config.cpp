@@ -1,5 +1,6 @@
 // The templates of base/json.hpp, instantiated once for the large types.
 #include <apitypes/container_config.hpp>
+#include <apitypes/key_case.hpp>
 
 namespace corten::apitypes {
 
@@ -26,10 +27,14 @@ Result<NetworkingConfig> networking_config_from(const Json& json) {
     return from_json<NetworkingConfig>(json);
 }
 Result<CreateRequest> create_request_from(const Json& json) {
-    return from_json<CreateRequest>(json);
+    Json request = json;
+    match_keys<CreateRequest>(request);
+    return from_json<CreateRequest>(request);
 }
 Result<UpdateRequest> update_request_from(const Json& json) {
-    return from_json<UpdateRequest>(json);
+    Json request = json;
+    match_keys<UpdateRequest>(request);
+    return from_json<UpdateRequest>(request);
 }
 
 }  // namespace corten::apitypes

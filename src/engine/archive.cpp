@@ -106,11 +106,15 @@ Result<PathStat> Containers::stat_path(std::string_view ref, const std::string& 
 }
 
 Result<void> Containers::get_archive(std::string_view ref, const std::string& path,
-                                     const ByteSink& sink) {
+                                     ArchiveEncoding encoding, const ByteSink& sink) {
     const auto container = TRY(context_.containers.find(ref));
     const auto place = TRY(place_of(context_, container, path));
     storage::FunctionSink out(sink);
-    TRY(with_docker_text(storage::tar_from(place.root, place.path, out), path, ref));
+    const auto packed = TRY(storage::Compressor::create(
+        encoding == ArchiveEncoding::gzip ? storage::Compression::gzip : storage::Compression::none,
+        out));
+    TRY(with_docker_text(storage::tar_from(place.root, place.path, *packed), path, ref));
+    TRY(packed->finish());
     publish_container_event(context_, *container->spec(), "archive-path", {{"path", path}});
     return {};
 }

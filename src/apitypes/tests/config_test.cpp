@@ -73,6 +73,22 @@ TEST(StrSlice, TakesAStringOrAList) {
     EXPECT_FALSE(container_config_from(parse_json(R"({"Cmd":[7]})", "b").value()).has_value());
 }
 
+TEST(CreateRequest, KeysMayHaveAnyCase) {
+    const auto json = parse_json(
+        R"({"image":"box","hostconfig":{"MEMORY":7000000,"restartpolicy":{"name":"always"},)"
+        R"("portbindings":{"80/tcp":[{"hostport":"8080"}]}},"labels":{"Own":"1"},"CMD":"ls"})",
+        "body");
+    const auto request = create_request_from(json.value()).value();
+    EXPECT_EQ(request.image, "box");
+    EXPECT_EQ(request.host_config.memory, 7000000);
+    EXPECT_EQ(request.host_config.restart_policy.name, "always");
+    EXPECT_EQ(request.host_config.port_bindings->at("80/tcp")->front().host_port, "8080");
+    EXPECT_EQ(request.labels, (StringMap{{"Own", "1"}}));
+    EXPECT_EQ(request.cmd.values(), Strings{"ls"});
+    const auto both = parse_json(R"({"image":"wrong","Image":"right"})", "body");
+    EXPECT_EQ(create_request_from(both.value())->image, "right");
+}
+
 TEST(UpdateRequest, HasResourcesAndPolicy) {
     const auto json = parse_json(
         R"({"Memory":67108864,"Devices":null,"RestartPolicy":{"Name":"always"}})", "body");

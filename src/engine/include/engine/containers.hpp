@@ -126,6 +126,8 @@ struct StopContainer {
     std::string signal;                  ///< empty takes the container's own
 };
 
+enum class ArchiveEncoding { plain, gzip };
+
 struct PathStat {
     std::string name;
     std::int64_t size = 0;
@@ -175,7 +177,8 @@ public:
 
     Result<PathStat> stat_path(std::string_view ref, const std::string& path) const;
     /// A tar of `path` into `sink`.
-    Result<void> get_archive(std::string_view ref, const std::string& path, const ByteSink& sink);
+    Result<void> get_archive(std::string_view ref, const std::string& path,
+                             ArchiveEncoding encoding, const ByteSink& sink);
     Result<void> put_archive(std::string_view ref, const std::string& path,
                              const PutArchive& options, const ByteSource& source);
     /// The whole file system as a tar.
