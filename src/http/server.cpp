@@ -55,10 +55,11 @@ std::uint16_t port_of(const Fd& socket) {
 }
 
 void refuse(Fd socket) {
-    static constexpr std::string_view answer =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: "
-        "close\r\n"
-        "Content-Length: 44\r\n\r\n{\"message\":\"too many connections, try later\"}";
+    constexpr std::string_view body = "{\"message\":\"too many connections, try later\"}";
+    const std::string answer = fmt::format(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+        "Connection: close\r\nContent-Length: {}\r\n\r\n{}",
+        body.size(), body);
     // Whether it gets there is the client's luck: nothing waits here.
     (void)::send(socket.raw(), answer.data(), answer.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }

@@ -3,6 +3,7 @@
 #include "pump.hpp"
 
 #include <sys/epoll.h>
+#include <sys/file.hpp>
 #include <sys/socket.h>
 #include <sys/socket.hpp>
 
@@ -47,17 +48,40 @@ std::string describe_peer(const Fd& socket) {
     return describe_unix_peer(socket);
 }
 
+struct Secured {
+    Server::Shared::Id id;
+    std::unique_ptr<Stream> stream;
+};
+
+/// A handshake that fails closes its socket. It is made with a copy, so that `id`, which leaves
+/// after it, never stands for a number that is another connection's already.
+std::optional<Secured> shake_hands(const std::shared_ptr<Server::Shared>& shared, Fd& socket,
+                                   const TlsAcceptor& tls) {
+    auto copy = sys::duplicate(socket);
+    if (!copy.has_value()) return {};
+    auto secure = tls.accept(make_socket_stream(std::move(*copy)),
+                             Deadline::in(shared->options.header_time));
+    if (!secure.has_value()) return {};
+    const auto id = shared->enter((*secure)->fd());
+    return Secured{id, std::move(*secure)};
+}
+
 void serve_socket(const std::shared_ptr<Server::Shared>& shared, Server::Shared::Id id, Fd socket,
                   const std::shared_ptr<const TlsAcceptor>& tls) {
     const std::string peer = describe_peer(socket);
     const int on = 1;
     // Fails on unix sockets, which do not need it.
     ::setsockopt(socket.raw(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    auto stream = make_socket_stream(std::move(socket));
+    std::unique_ptr<Stream> stream;
     if (tls) {
-        auto secure = tls->accept(std::move(stream), Deadline::in(shared->options.header_time));
-        if (!secure.has_value()) return shared->leave(id);
-        stream = std::move(*secure);
+        auto secure = shake_hands(shared, socket, *tls);
+        shared->leave(id);
+        socket.reset();
+        if (!secure.has_value()) return;
+        id = secure->id;
+        stream = std::move(secure->stream);
+    } else {
+        stream = make_socket_stream(std::move(socket));
     }
     ServerConnection(shared, id, std::move(stream), peer).run();
 }

@@ -250,7 +250,10 @@ TEST(Server, RefusesConnectionsOverTheCap) {
     auto first = server.connect();
     EXPECT_EQ(first->send({})->status, 200);
     auto client = server.raw();
-    EXPECT_THAT(client.read_to_end(), StartsWith("HTTP/1.1 503 "));
+    const std::string refusal = client.read_to_end();
+    EXPECT_THAT(refusal, StartsWith("HTTP/1.1 503 "));
+    const auto body = refusal.substr(refusal.find("\r\n\r\n") + 4);
+    EXPECT_THAT(refusal, HasSubstr(fmt::format("Content-Length: {}\r\n", body.size())));
 }
 
 TEST(Server, StopNamesWhoHangs) {
