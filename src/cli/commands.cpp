@@ -408,7 +408,10 @@ constexpr Command group(const char* name, const char* summary, std::span<const C
 
 constexpr Flag root_flags[] = {
     {"config", 0, text, "Directory of your configuration"},
+    {"context", 'c', text, "Only \"default\": use -H for another daemon"},
+    {"debug", 'D', toggle, "Has no effect: errors always say all there is to say"},
     {"host", 'H', text, "Where the daemon is: unix://PATH, tcp://HOST:PORT"},
+    {"log-level", 'l', text, "Has no effect, as --debug", "", "info"},
     {"tls", 0, toggle, "Speak TLS to the daemon"},
     {"tlscacert", 0, text, "File of the authorities to trust"},
     {"tlscert", 0, text, "File of your certificate"},

@@ -119,8 +119,7 @@ constexpr std::array common_flags = {
     Flag{"io-maxbandwidth", 0, text, "", "", "", "", windows_only},
     Flag{"io-maxiops", 0, integer, "", "", "", "", windows_only},
     Flag{"isolation", 0, text, "", "", "", "", windows_only},
-    Flag{"disable-content-trust", 0, toggle, "", "", "", "",
-         "signed images (Notary) are not checked"},
+    content_trust_flag,
     Flag{"use-api-socket", 0, toggle, "", "", "", "",
          "mount the socket with -v and the credentials by yourself"},
 };

@@ -260,7 +260,8 @@ std::int64_t FlagValues::nanoseconds(std::string_view name) const {
 }
 
 Result<void> FlagValues::set(const Flag& flag, std::string value) {
-    if (*flag.refused)
+    const bool usual = *flag.fallback && value == flag.fallback;
+    if (*flag.refused && !usual)
         return fail(ErrorKind::unsupported, "--{} is not supported: {}", flag.name, flag.refused);
     if (const auto checked = check_value(flag.kind, value); !checked)
         return fail(ErrorKind::invalid, "invalid argument \"{}\" for \"{}\" flag: {}", value,

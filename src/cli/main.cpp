@@ -5,6 +5,8 @@
 #include <base/text.hpp>
 #include <cli/main.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 
 namespace corten::cli {
@@ -34,7 +36,40 @@ int report_usage_error(const Error& error, const std::string& usage, const std::
     return exit_daemon_error;
 }
 
+/// What the stock command has and this one has not, and what to do instead.
+struct MissingCommand {
+    std::string_view name;
+    std::string_view advice;
+};
+constexpr std::string_view no_builds =
+    "images are not built here yet: build elsewhere and load the result, commit a container, or "
+    "make one of the distribution's packages with corten image bootstrap";
+constexpr std::string_view no_swarm = "one daemon runs one machine's containers, there is no swarm";
+constexpr MissingCommand missing_commands[] = {
+    {"build", no_builds},
+    {"builder", no_builds},
+    {"buildx", no_builds},
+    {"checkpoint", "of containers they are not implemented; corten-runtime makes those of a bundle"},
+    {"compose", "use docker compose or docker-compose with DOCKER_HOST set to this daemon's socket"},
+    {"config", no_swarm},
+    {"context", "name the daemon with -H or DOCKER_HOST"},
+    {"manifest", "corten inspect shows the manifests of an image that is here"},
+    {"node", no_swarm},
+    {"plugin", "there are no plugins: volumes are local, networks bridges"},
+    {"secret", no_swarm},
+    {"service", no_swarm},
+    {"stack", no_swarm},
+    {"swarm", no_swarm},
+    {"trust", "signatures are not checked; name an image by its digest to get exactly that one"},
+};
+
 int unknown_command(const std::string& path, const std::string& name) {
+    const auto* missing = std::ranges::find(missing_commands, name, &MissingCommand::name);
+    if (missing != std::end(missing_commands)) {
+        print_error(fmt::format("corten: {} {} is not implemented: {}", path, name,
+                                missing->advice));
+        return 1;
+    }
     print_error(
         fmt::format("corten: unknown command: {} {}\n\nRun '{} --help' for more information", path,
                     name, path));
@@ -85,6 +120,19 @@ int show_help(std::span<const std::string> words, const FlagValues& globals) {
     return dispatch(all_commands(), "corten", line, globals);
 }
 
+Result<void> check_globals(const FlagValues& flags) {
+    constexpr std::array levels = {"debug", "info", "warn", "error", "fatal"};
+    if (std::ranges::find(levels, flags.text("log-level")) == levels.end())
+        return fail(ErrorKind::invalid, "unable to parse logging level: {}",
+                    flags.text("log-level"));
+    if (flags.given("context") && flags.text("context") != "default")
+        return fail(ErrorKind::unsupported,
+                    "context \"{}\": contexts are not implemented: name the daemon with -H or "
+                    "DOCKER_HOST",
+                    flags.text("context"));
+    return {};
+}
+
 }  // namespace
 
 int run_command_line(const std::vector<std::string>& words) {
@@ -92,6 +140,10 @@ int run_command_line(const std::vector<std::string>& words) {
     if (!line)
         return report_usage_error(line.error(), "Usage:  corten [OPTIONS] COMMAND [ARG...]\n",
                                   "corten");
+    if (const auto fits = check_globals(line->flags); !fits) {
+        print_error(fits.error().message());
+        return 1;
+    }
     if (line->flags.on("version")) {
         print("Corten version " CORTEN_VERSION "\n");
         return 0;

@@ -88,7 +88,11 @@ Result<std::string> render_list(const ListFormat& format, const std::vector<Json
         if (format.quiet) return render_rows(format.quiet_template, rows);
         return render_table(format, format.table, rows);
     }
-    if (wanted.starts_with("table ")) return render_table(format, trim(wanted.substr(6)), rows);
+    if (wanted == "raw" && !format.raw.empty())
+        return render_rows(format.quiet ? format.raw.substr(0, format.raw.find('\n')) : format.raw,
+                           rows);
+    if (wanted.starts_with("table ") && !format.quiet)
+        return render_table(format, trim(wanted.substr(6)), rows);
     if (format.quiet) return render_rows(format.quiet_template, rows);
     if (wanted == "json") return render_rows("{{json .}}", rows);
     return render_rows(wanted, rows);

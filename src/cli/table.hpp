@@ -20,6 +20,7 @@ struct ListFormat {
     Json headers;        ///< by member: {"ID": "CONTAINER ID"}
     bool quiet = false;  ///< prints `quiet_template` per row
     std::string quiet_template = "{{.ID}}";
+    std::string raw = {};  ///< of --format raw: "container_id: {{.ID}}\n…"; its first line with -q
 };
 
 /// The finished text. Rows are objects whose members a template can name.

@@ -18,10 +18,15 @@ inline constexpr Flag platform_flag{"platform", 0, text, "Platform, e.g. linux/a
 inline constexpr Flag detach_keys_flag{
     "detach-keys", 0, text, "Keys that leave the container running", "", "ctrl-p,ctrl-q"};
 
+inline constexpr const char* no_checkpoints =
+    "checkpoints of containers are not implemented; corten-runtime makes those of a bundle";
+
 inline constexpr Flag start_flags[] = {
     {"attach", 'a', toggle, "Show its output, pass signals on, and wait for its end"},
     detach_keys_flag,
     {"interactive", 'i', toggle, "Attach its stdin too"},
+    {"checkpoint", 0, text, "", "", "", "", no_checkpoints},
+    {"checkpoint-dir", 0, text, "", "", "", "", no_checkpoints},
 };
 inline constexpr Flag attach_flags[] = {
     detach_keys_flag,
@@ -132,6 +137,7 @@ inline constexpr Flag explain_flags[] = {
 
 inline constexpr Flag pull_flags[] = {
     {"all-tags", 'a', toggle, "Get every tag of the repository"},
+    content_trust_flag,
     platform_flag,
     {"quiet", 'q', toggle, "Do not show progress"},
 };
@@ -147,6 +153,7 @@ inline constexpr Flag images_flags[] = {
 inline constexpr Flag rmi_flags[] = {
     {"force", 'f', toggle, "Remove it although a container uses it"},
     {"no-prune", 0, toggle, "Keep parents that have no name"},
+    {"platform", 0, list, "Remove only this platform's image of several, e.g. linux/arm64"},
 };
 inline constexpr Flag history_flags[] = {
     list_format_flag, {"human", 'H', toggle, "Sizes and dates for people", "", "true"},
@@ -210,7 +217,8 @@ inline constexpr Flag event_flags[] = {
     {"since", 0, text, "Show past events from this time on"},
     {"until", 0, text, "End at this time"},
 };
-inline constexpr Flag df_flags[] = {list_format_flag};
+inline constexpr Flag df_flags[] = {
+    list_format_flag, {"verbose", 'v', toggle, "Show every image, container and volume"}};
 inline constexpr Flag login_flags[] = {
     {"password", 'p', text, "Password (others may see it; better --password-stdin)"},
     {"password-stdin", 0, toggle, "Read the password from stdin"},

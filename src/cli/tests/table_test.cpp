@@ -11,7 +11,8 @@ namespace {
 const ListFormat& format() {
     static const ListFormat value{
         .table = "{{.ID}}\t{{.Image}}\t{{.Names}}",
-        .headers = {{"ID", "CONTAINER ID"}, {"Image", "IMAGE"}, {"Names", "NAMES"}}};
+        .headers = {{"ID", "CONTAINER ID"}, {"Image", "IMAGE"}, {"Names", "NAMES"}},
+        .raw = "container_id: {{.ID}}\nnames: {{.Names}}\n"};
     return value;
 }
 const std::vector<Json>& rows() {
@@ -46,6 +47,10 @@ TEST(Table, Formats) {
     EXPECT_EQ(render("{{.Names}}"), "cli-a\nx,y\n");
     EXPECT_EQ(render("table {{.Names}}\\t{{.ID}}"),
               "NAMES     CONTAINER ID\ncli-a     526999bc5289\nx,y       1\n");
+    EXPECT_EQ(render("table {{.Names}}", true), "526999bc5289\n1\n");
+    EXPECT_EQ(render("raw"), "container_id: 526999bc5289\nnames: cli-a\n\n"
+                             "container_id: 1\nnames: x,y\n\n");
+    EXPECT_EQ(render("raw", true), "container_id: 526999bc5289\ncontainer_id: 1\n");
     EXPECT_EQ(render("json").substr(0, 22), "{\"ID\":\"526999bc5289\",\"");
 }
 

@@ -4,6 +4,7 @@
 #include "pulling.hpp"
 #include "rows.hpp"
 
+#include <apitypes/image.hpp>
 #include <base/text.hpp>
 #include <base/units.hpp>
 
@@ -79,8 +80,14 @@ ListFormat images_format(const FlagValues& flags, const std::string& format) {
                                {"SharedSize", "SHARED SIZE"},
                                {"UniqueSize", "UNIQUE SIZE"}},
                    .quiet = flags.on("quiet")};
-    if (flags.on("digests"))
+    std::string digest;
+    if (flags.on("digests")) {
         out.table = "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+        digest = "digest: {{.Digest}}\n";
+    }
+    out.raw = "repository: {{.Repository}}\ntag: {{.Tag}}\n" + digest +
+              "image_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n";
+    if (out.quiet) out.raw = "image_id: {{.ID}}";
     return out;
 }
 
@@ -183,6 +190,8 @@ Result<int> verb_rmi(Context& context, const ParsedLine& line) {
     http::Query query;
     if (line.flags.on("force")) query.add("force", "1");
     if (line.flags.on("no-prune")) query.add("noprune", "1");
+    for (const auto& platform : line.flags.list("platform"))
+        query.add("platforms", dump_json(TRY(apitypes::platform_parameter(platform))));
     Client& client = *TRY(context.client());
     const bool force = line.flags.on("force");
     return for_each_name(line.arguments, [&](const std::string& name) -> Result<void> {

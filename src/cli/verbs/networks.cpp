@@ -92,7 +92,10 @@ Result<int> verb_network_ls(Context& context, const ParsedLine& line) {
     print(TRY(render_list({.format = line.flags.text("format"),
                            .table = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
                            .headers = std::move(headers),
-                           .quiet = line.flags.on("quiet")},
+                           .quiet = line.flags.on("quiet"),
+                           .raw =
+                               "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\n"
+                               "scope: {{.Scope}}\n"},
                           rows)));
     return 0;
 }

@@ -63,12 +63,6 @@ std::string networks_of(const Json& container) {
     return join(names, ",");
 }
 
-const Json& list_member(const Json& object, const char* name) {
-    static const Json none = Json::array();
-    const auto found = object.find(name);
-    return found != object.end() && found->is_array() ? *found : none;
-}
-
 http::Query list_query(const FlagValues& flags, const std::string& format) {
     http::Query query;
     const bool all = flags.on("all");
@@ -99,8 +93,16 @@ ListFormat ps_format(const FlagValues& flags, const std::string& format) {
                                {"LocalVolumes", "LOCAL VOLUMES"},
                                {"Networks", "NETWORKS"},
                                {"Platform", "PLATFORM"}},
-                   .quiet = flags.on("quiet")};
-    if (flags.on("size")) out.table += "\t{{.Size}}";
+                   .quiet = flags.on("quiet"),
+                   .raw =
+                       "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\n"
+                       "created_at: {{.CreatedAt}}\nstate:{{pad .State 1 0}}\n"
+                       "status:{{pad .Status 1 0}}\nnames: {{.Names}}\n"
+                       "labels:{{pad .Labels 1 0}}\nports:{{pad .Ports 1 0}}\n"};
+    if (flags.on("size")) {
+        out.table += "\t{{.Size}}";
+        out.raw += "size: {{.Size}}\n";
+    }
     out.headers[labels_member] = Json::object();
     return out;
 }
@@ -111,7 +113,7 @@ Json container_row(const Json& container, bool shorten) {
     const std::string id = container.value("Id", "");
     const std::string command = container.value("Command", "");
     const auto created = container.value("Created", std::int64_t{0});
-    const Json& mounts = list_member(container, "Mounts");
+    const Json& mounts = list_of(container, "Mounts");
     Json row = {{"Command", go_quoted(shorten ? ellipsis(command, 20) : command)},
                 {"CreatedAt", local_time(created)},
                 {"ID", shorten ? id.substr(0, 12) : id},
@@ -119,10 +121,10 @@ Json container_row(const Json& container, bool shorten) {
                 {"Labels", join_labels(container.value("Labels", Json::object()))},
                 {"LocalVolumes", local_volumes_of(mounts)},
                 {"Mounts", mounts_of(mounts, shorten)},
-                {"Names", names_of(list_member(container, "Names"), shorten)},
+                {"Names", names_of(list_of(container, "Names"), shorten)},
                 {"Networks", networks_of(container)},
                 {"Platform", Json()},
-                {"Ports", ports_text(list_member(container, "Ports"))},
+                {"Ports", ports_text(list_of(container, "Ports"))},
                 {"RunningFor", time_ago(created)},
                 {"Size", size_of(container)},
                 {"State", container.value("State", "")},

@@ -78,6 +78,17 @@ std::string ports_text(const Json& ports) {
     return join(texts, ", ");
 }
 
+std::int64_t number(const Json& object, const char* name) {
+    const auto found = object.find(name);
+    return found != object.end() && found->is_number() ? found->get<std::int64_t>() : 0;
+}
+
+const Json& list_of(const Json& object, const char* name) {
+    static const Json none = Json::array();
+    const auto found = object.find(name);
+    return found != object.end() && found->is_array() ? *found : none;
+}
+
 std::string short_image_id(std::string_view id) {
     if (id.starts_with("sha256:")) id.remove_prefix(7);
     return std::string(id.substr(0, 12));

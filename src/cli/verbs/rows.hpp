@@ -16,6 +16,10 @@ std::vector<Json> image_rows(const Json& image, bool shorten, bool with_digests)
 /// "0.0.0.0:8080->80/tcp, 9000-9001/tcp": neighbouring ports are shown as a range.
 std::string ports_text(const Json& ports);
 
+/// Members that may be missing: then 0, or an empty list.
+std::int64_t number(const Json& object, const char* name);
+const Json& list_of(const Json& object, const char* name);
+
 /// "sha256:abcdef..." to its first 12 digits.
 std::string short_image_id(std::string_view id);
 

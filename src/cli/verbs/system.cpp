@@ -1,5 +1,5 @@
-// version, events, system df, system prune.
-#include "../table.hpp"
+// version, events, system prune.
+#include "../template.hpp"
 #include "../verbs.hpp"
 #include "rows.hpp"
 
@@ -60,90 +60,6 @@ std::string event_text(const Json& event) {
     std::string text = fmt::format("{} {} {} {}", rfc3339_padded(time), event.value("Type", ""),
                                    event.value("Action", ""), actor.value("ID", ""));
     return attributes.empty() ? text : text + " (" + join(attributes, ", ") + ")";
-}
-
-struct Usage {
-    std::int64_t total = 0;
-    std::int64_t active = 0;
-    std::int64_t size = 0;
-    std::int64_t reclaimable = 0;
-};
-
-std::int64_t number(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_number() ? found->get<std::int64_t>() : 0;
-}
-
-const Json& list_of(const Json& object, const char* name) {
-    static const Json none = Json::array();
-    const auto found = object.find(name);
-    return found != object.end() && found->is_array() ? *found : none;
-}
-
-Usage image_usage(const Json& df) {
-    Usage usage{.size = number(df, "LayersSize")};
-    std::int64_t used = 0;
-    for (const Json& image : list_of(df, "Images")) {
-        ++usage.total;
-        if (number(image, "Containers") <= 0) continue;
-        ++usage.active;
-        const auto shared = number(image, "SharedSize");
-        if (number(image, "Size") != -1 && shared != -1) used += number(image, "Size") - shared;
-    }
-    // What images in use share counts as used, too.
-    usage.reclaimable = usage.active > 0 && usage.active == usage.total ? 0 : usage.size - used;
-    return usage;
-}
-
-Usage container_usage(const Json& df) {
-    Usage usage;
-    for (const Json& container : list_of(df, "Containers")) {
-        ++usage.total;
-        const std::string state = container.value("State", "");
-        const bool active = state == "running" || state == "paused" || state == "restarting";
-        usage.active += active;
-        usage.size += number(container, "SizeRw");
-        if (!active) usage.reclaimable += number(container, "SizeRw");
-    }
-    return usage;
-}
-
-Usage volume_usage(const Json& df) {
-    Usage usage;
-    for (const Json& volume : list_of(df, "Volumes")) {
-        ++usage.total;
-        const Json data = volume.value("UsageData", Json::object());
-        if (!data.is_object() || number(data, "Size") < 0) continue;
-        usage.size += number(data, "Size");
-        if (number(data, "RefCount") > 0)
-            ++usage.active;
-        else
-            usage.reclaimable += number(data, "Size");
-    }
-    return usage;
-}
-
-Usage cache_usage(const Json& df) {
-    Usage usage;
-    for (const Json& entry : list_of(df, "BuildCache")) {
-        ++usage.total;
-        if (entry.value("InUse", false))
-            ++usage.active;
-        else if (!entry.value("Shared", false))
-            usage.reclaimable += number(entry, "Size");
-        usage.size += entry.value("Shared", false) ? 0 : number(entry, "Size");
-    }
-    return usage;
-}
-
-Json usage_row(std::string_view type, const Usage& usage) {
-    std::string reclaimable = human_size(static_cast<double>(usage.reclaimable));
-    if (usage.size > 0) reclaimable += fmt::format(" ({}%)", usage.reclaimable * 100 / usage.size);
-    return {{"Active", std::to_string(usage.active)},
-            {"Reclaimable", reclaimable},
-            {"Size", human_size(static_cast<double>(usage.size))},
-            {"TotalCount", std::to_string(usage.total)},
-            {"Type", type}};
 }
 
 Result<std::int64_t> prune(Client& client, const std::string& path, const Json& filters,
@@ -218,28 +134,16 @@ Result<int> verb_events(Context& context, const ParsedLine& line) {
     return 0;
 }
 
-Result<int> verb_df(Context& context, const ParsedLine& line) {
-    const Json df = TRY(TRY(context.client())->get("/system/df"));
-    const std::vector<Json> rows = {
-        usage_row("Images", image_usage(df)), usage_row("Containers", container_usage(df)),
-        usage_row("Local Volumes", volume_usage(df)), usage_row("Build Cache", cache_usage(df))};
-    print(TRY(render_list({.format = line.flags.text("format"),
-                           .table = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t"
-                                    "{{.Reclaimable}}",
-                           .headers = {{"Type", "TYPE"},
-                                       {"TotalCount", "TOTAL"},
-                                       {"Active", "ACTIVE"},
-                                       {"Size", "SIZE"},
-                                       {"Reclaimable", "RECLAIMABLE"}}},
-                          rows)));
-    return 0;
-}
-
 Result<int> verb_system_prune(Context& context, const ParsedLine& line) {
     const bool all = line.flags.on("all");
     const bool volumes = line.flags.on("volumes");
+    const auto& wanted = line.flags.list("filter");
+    const auto is_until = [](const std::string& text) { return text.starts_with("until="); };
+    if (volumes && std::ranges::any_of(wanted, is_until))
+        return fail(ErrorKind::invalid,
+                    "ERROR: The \"until\" filter is not supported with \"--volumes\"");
     if (!line.flags.on("force") && !confirm(prune_warning(all, volumes))) return 0;
-    const Json filters = TRY(parse_json(TRY(encode_filters(line.flags.list("filter"))), "filters"));
+    const Json filters = TRY(parse_json(TRY(encode_filters(wanted)), "filters"));
     Client& client = *TRY(context.client());
     std::int64_t space =
         TRY(prune(client, "/containers/prune", filters, "ContainersDeleted", "Deleted Containers"));

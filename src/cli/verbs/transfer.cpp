@@ -176,7 +176,6 @@ Result<int> verb_commit(Context& context, const ParsedLine& line) {
 Result<int> verb_image_bootstrap(Context& context, const ParsedLine& line) {
     http::Query query;
     query.add("name", line.arguments[0]);
-    if (line.flags.given("tag")) query.add("tag", line.flags.text("tag"));
     Reply reply = TRY(
         TRY(context.client())
             ->open(

@@ -46,7 +46,8 @@ Result<int> verb_volume_ls(Context& context, const ParsedLine& line) {
                            .table = "{{.Driver}}\t{{.Name}}",
                            .headers = std::move(headers),
                            .quiet = line.flags.on("quiet"),
-                           .quiet_template = "{{.Name}}"},
+                           .quiet_template = "{{.Name}}",
+                           .raw = "name: {{.Name}}\ndriver: {{.Driver}}\n"},
                           rows)));
     return 0;
 }
