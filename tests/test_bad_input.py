@@ -1,23 +1,35 @@
 """Whatever comes in: a clear error with the right status, a daemon that lives, and nothing left behind."""
 import concurrent.futures
 import json
+import os
 import re
+import shutil
 import socket
+import subprocess
 import time
 
 import pytest
-from support import http
+from support import cgroups, engines, http, paths
 from support.engines import BOX
 from support.wait import eventually
 
 
 @pytest.fixture(autouse=True)
 def survives(engine):
-    """After each of these the daemon answers, is the same process, and has no container it did not have."""
+    """After each of these the daemon answers, is the same process, and has files of no container that it does not list."""
+    before = engine.process.pid if engine.is_corten else None
     yield
     assert engine.api.alive(), "the daemon is gone"
-    if engine.is_corten:
-        assert engine.process.poll() is None
+    if not engine.is_corten:
+        return
+    assert engine.process.poll() is None and engine.process.pid == before
+
+    def only_what_is_listed():
+        listed = {c["Id"] for c in engine.containers()}
+        assert {folder.name for folder in (engine.data / "containers").iterdir()} == listed
+        assert {folder.name for folder in (engine.run / "containers").iterdir()} <= listed
+        return True
+    eventually(only_what_is_listed, "files of listed containers alone")
 
 
 def create(engine, body=None, name="", **more):
@@ -279,6 +291,38 @@ def test_every_route_answers(engine):
             assert len(answer.message) > 10, (path, answer)
 
 
+# --- the daemon's own settings -------------------------------------------------------------------
+
+@pytest.mark.corten_only
+@pytest.mark.parametrize("config, says", [
+    ({"iptables": False}, '"iptables": false is not implemented'), ({"ip-masq": False}, '"ip-masq": false'), ({"ip-forward": False}, '"ip-forward": false'),
+    ({"live-restore": False}, '"live-restore": false'), ({"experimental": True}, '"experimental": true'),
+    ({"features": {"containerd-snapshotter": True}}, 'the feature "containerd-snapshotter"'), ({"max-concurrent-downloads": 0}, "wanted 1 to 64"),
+    ({"log-driver": "journald"}, "log driver named 'journald'"), ({"log-opts": {"max-size": "lots"}}, "max-size"),
+    ({"log-opts": {"nosuch": "1"}}, "unknown log opt 'nosuch'"), ({"default-ulimits": {"nosuch": {"Name": "nosuch", "Soft": 1, "Hard": 2}}}, "invalid ulimit type: nosuch"),
+    ({"default-ulimits": {"nofile": {"Name": "nofile", "Soft": 2, "Hard": 1}}}, "soft limit 2 is above"), ({"nosuch": 1}, 'the key "nosuch" is not known'),
+], ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "")
+def test_settings_that_the_daemon_refuses(tmp_path, config, says):
+    """At its start, by name, and before it has made anything."""
+    file = tmp_path / "daemon.json"
+    file.write_text(json.dumps(config))
+    daemon = engines.Daemon("refused", extra=("--config-file", str(file)))
+    try:
+        done = subprocess.run(daemon.argv(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30, env=daemon.environment)
+        assert done.returncode == 1 and says in done.stdout, done
+        assert not daemon.data.exists() and not os.path.exists(f"/sys/class/net/{daemon.bridge}")
+    finally:
+        shutil.rmtree(daemon.work)
+
+
+@pytest.mark.corten_only
+def test_settings_that_say_what_is_so(tmp_path):
+    file = tmp_path / "daemon.json"
+    file.write_text(json.dumps({"iptables": True, "ip-masq": True, "ip-forward": True, "live-restore": True, "experimental": False, "userland-proxy": False,
+                                "features": {"buildkit": False}, "max-concurrent-downloads": 1}))
+    subprocess.run([paths.BIN / "cortend", "--config-file", file, "--version"], check=True, stdout=subprocess.DEVNULL)
+
+
 # --- crowds and ghosts ---------------------------------------------------------------------------
 
 def test_two_hundred_clients_at_once(engine):
@@ -323,12 +367,19 @@ def test_many_starts_stops_and_removes_of_one_container(engine):
     assert engine.api.get("/containers/tug/json").status == 404
 
 
+def handles(engine) -> int:
+    """How many descriptors the daemon has open; those of another's daemon cannot be counted."""
+    return len(os.listdir(f"/proc/{engine.process.pid}/fd")) if engine.is_corten else 0
+
+
 @pytest.mark.parametrize("request_line", [
     "POST /containers/ghost/attach?stream=1&stdout=1&stdin=1", "GET /containers/ghost/logs?stdout=1&follow=1", "GET /events",
-    "GET /containers/ghost/stats", "POST /containers/ghost/wait"])
+    "GET /containers/ghost/stats", "POST /containers/ghost/wait", "GET /containers/ghost/export", "GET /containers/ghost/archive?path=/",
+    f"GET /images/get?names={BOX}", "GET /system/df"])
 def test_a_client_that_vanishes(engine, request_line):
     create(engine, {"Image": BOX, "OpenStdin": True, "Cmd": ["sh", "-c", "while :; do echo line; sleep 0.01; done"]}, name="ghost")
     engine.api.post("/containers/ghost/start")
+    before = handles(engine)
     for _ in range(20):
         s = engine.api.socket()
         s.sendall(f"{request_line} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
@@ -336,11 +387,8 @@ def test_a_client_that_vanishes(engine, request_line):
         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         s.close()
     assert engine.api.get("/containers/ghost/json").json()["State"]["Running"] is True
-    if engine.is_corten:
-        from pathlib import Path
-        handles = Path(f"/proc/{engine.process.pid}/fd")
-        before = len(list(handles.iterdir()))
-        eventually(lambda: len(list(handles.iterdir())) <= before + 5, "descriptors that do not pile up")
+    # Each of the four network sandboxes that are made ready meanwhile has two.
+    eventually(lambda: handles(engine) <= before + 8, "descriptors that do not pile up")
 
 
 def test_the_daemon_does_not_grow_by_requests(engine):
@@ -357,3 +405,53 @@ def test_the_daemon_does_not_grow_by_requests(engine):
     for _ in range(600):
         create(engine, {"Image": "nosuch", "Labels": {"x": "y" * 50000}})
     assert size() < first + 4096, "600 refused requests of 50 kB each stayed in memory"
+
+
+@pytest.mark.corten_only
+@pytest.mark.parametrize("request_line", [
+    "POST /containers/loud/attach?stream=1&stdout=1", "GET /containers/loud/logs?stdout=1&follow=1", "GET /events", "GET /containers/loud/stats",
+    "GET /containers/loud/export"])
+def test_a_reader_that_never_reads_costs_no_memory(engine, request_line):
+    """20 clients ask for what has no end and read nothing of it: the daemon waits for them, or drops what they miss."""
+    create(engine, {"Image": BOX, "Cmd": ["sh", "-c", "head -c 4000000 /dev/urandom > /big; while :; do seq 1 2000; done"],
+                    "HostConfig": {"LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}}}}, name="loud")
+    engine.api.post("/containers/loud/start")
+    deaf = []
+
+    def resident():
+        return int(re.search(r"(?m)^VmRSS:\s+(\d+)", open(f"/proc/{engine.process.pid}/status").read())[1])
+    try:
+        engine.api.get("/containers/loud/logs?stdout=1&tail=10")
+        before = resident()
+        for _ in range(20):
+            deaf.append(engine.api.socket())
+            deaf[-1].sendall(f"{request_line} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
+        for _ in range(30):  # events for those who wait for them, and time for the others to fill
+            engine.api.post("/containers/loud/rename?name=louder")
+            engine.api.post("/containers/louder/rename?name=loud")
+            assert engine.api.get("/containers/json").status == 200
+        grown = resident() - before
+        assert grown < 20 * 1024, f"{grown} kB for 20 readers that do not read"
+    finally:
+        for s in deaf:
+            s.close()
+
+
+# Takes the hierarchy of the cpu controller out of a daemon's sight, as on a kernel that is built without it.
+HIDE_QUOTA = r"""umount "$(awk '/ - cgroup / && $NF ~ /(^|,)cpu(,|$)/ {print $5}' /proc/self/mountinfo)" && exec "$@" """
+
+
+@pytest.mark.corten_only
+@pytest.mark.skipif(cgroups.is_v2(), reason="the v1 controllers are asked here")
+def test_a_quota_where_the_kernel_has_none(box_reference):
+    """Without CFS bandwidth a quota is an error that names what lacks; without a quota containers start."""
+    daemon = engines.Daemon("noquota", prefix=("unshare", "-m", "--propagation", "private", "sh", "-c", HIDE_QUOTA, "sh"))
+    daemon.start()
+    try:
+        engines.pull(daemon, box_reference, BOX)
+        client = daemon.client("docker")
+        client.fails("run", "--rm", "--cpu-quota", "50000", BOX, "true", code=125, says="CONFIG_C\\w+|cpu.cfs_quota_us")
+        assert client.ok("run", "--rm", BOX, "echo", "without") == "without"
+        assert "WARNING: No cpu cfs quota support" in (daemon.api.get("/info").json()["Warnings"] or [])
+    finally:
+        daemon.stop()

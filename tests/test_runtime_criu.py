@@ -204,5 +204,5 @@ def test_only_what_runs_is_checkpointed(runtime, counter, folder):
 
 def test_restore_without_images_makes_nothing(runtime, counter, folder):
     done = restore(runtime, "empty", counter, folder / "nowhere")
-    assert done.code == 1 and str(folder / "nowhere") in done.err or "criu" in done.err, done
+    assert done.code == 1 and (str(folder / "nowhere") in done.err or "criu" in done.err), done
     runtime.fails("state", "empty", says="container does not exist")

@@ -74,14 +74,19 @@ class Engine:
             assert gone.status in (204, 404, 409), f"cannot remove {container['Names']}: {gone!r}"
         eventually(lambda: not self.containers(), "removal of the last container", 20)
         for volume in self.api.get("/volumes").json()["Volumes"] or []:
-            self.api.delete(f"/volumes/{volume['Name']}?force=1")
+            self.remove(f"/volumes/{volume['Name']}?force=1")
         for network in self.api.get("/networks").json():
             if network["Name"] not in ("bridge", "host", "none"):
-                self.api.delete(f"/networks/{network['Id']}")
+                self.remove(f"/networks/{network['Id']}")
         for picture in self.api.get("/images/json").json():
             for tag in picture["RepoTags"] or [picture["Id"]]:
                 if tag not in keep_images and picture["Id"] not in keep_images:
-                    self.api.delete(f"/images/{tag}?force=1")
+                    self.remove(f"/images/{tag}?force=1")
+
+    def remove(self, url):
+        """What is gone already, with something else perhaps, is fine."""
+        gone = self.api.delete(url, timeout=60)
+        assert gone.status in (200, 204, 404), f"cannot remove {url}: {gone!r}"
 
     def host_pid(self, container: str) -> int:
         return self.api.get(f"/containers/{container}/json").json()["State"]["Pid"]
