@@ -106,6 +106,8 @@ def test_path_is_not_a_file_path(engine):
     ids=["nonsense", "no path", "no version", "version 9.9", "TLS", "negative length", "huge length", "bad chunk", "two lengths", "huge header", "huge path", "many headers"])
 def test_malformed_http(engine, raw):
     answer = engine.api.raw(raw, timeout=10)
+    if engine.is_corten:
+        assert answer.startswith(b"HTTP/1.1 431 " if len(raw) > 100000 else b"HTTP/1.1 400 "), answer[:200]
     assert answer == b"" or re.match(rb"HTTP/1\.[01] (400|404|413|414|431|501|505) ", answer), answer[:200]
 
 
@@ -132,7 +134,7 @@ def test_a_body_that_never_comes(engine):
         begun = time.monotonic()
         assert engine.api.get("/info").status == 200 and time.monotonic() - begun < 5
     answer = engine.api.raw(b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"Image\":", timeout=10)
-    assert answer == b"" or b"400" in answer.split(b"\r\n")[0]
+    assert b"400" in answer.split(b"\r\n")[0] or not engine.is_corten and answer == b"", answer[:200]
 
 
 # --- what is asked for ---------------------------------------------------------------------------
@@ -197,12 +199,14 @@ def test_name_taken_is_409(engine):
     ({"Hostname": "x" * 300}, "(?i)hostname|invalid"),
 ], ids=lambda value: json.dumps(value)[:60] if isinstance(value, dict) else "")
 def test_bad_settings(engine, config, says):
-    """Refused at create or, at the latest, at start: with the setting's name, and without a running container."""
+    """Refused at create, as the asker's mistake, with the setting's name. Docker leaves some to the start, and with other statuses."""
     answer = create(engine, {"Image": BOX, "Cmd": ["true"], **config})
+    if engine.is_corten:
+        assert answer.status == 400, answer
     if answer.status == 201:
         number = answer.json()["Id"]
         answer = engine.api.post(f"/containers/{number}/start")
-        if answer.status == 204 and not engine.is_corten:
+        if answer.status == 204:
             pytest.skip("the peer takes this")
         assert answer.status in (400, 404, 409, 500), answer
         assert engine.api.get(f"/containers/{number}/json").json()["State"]["Running"] is False

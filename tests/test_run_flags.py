@@ -505,4 +505,4 @@ def test_log_driver_none(cli):
                                    ["--storage-opt", "other=1"], ["--link-local-ip", "169.254.1.1"]])
 def test_unsupported_flag_is_named(cli, flags):
     done = cli.fails("run", "--rm", *flags, BOX, "true", code=125)
-    assert flags[0].lstrip("-").rstrip("s") in done.err.lower() or flags[1] in done.err, done
+    assert re.search(flags[0].lstrip("-").replace("-", "[- ]"), done.err), done
