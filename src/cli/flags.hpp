@@ -30,13 +30,18 @@ struct Flag {
     const char* type = "";      ///< the value's name in the help; the kind's own when empty
     const char* fallback = "";  ///< the value when the flag is not given
     const char* alias_of = "";  ///< a second, hidden name of another flag
-    const char* refused = "";   ///< why this flag of docker's is not supported, but with its fallback
+    const char* refused = "";   ///< why a flag of docker's is not supported, but with its fallback
 };
 
 /// Scripts that say what is so anyway are right.
-inline constexpr Flag content_trust_flag{
-    "disable-content-trust", 0, FlagKind::toggle, "", "", "true", "",
-    "signatures (Notary) are not checked"};
+inline constexpr Flag content_trust_flag{"disable-content-trust",
+                                         0,
+                                         FlagKind::toggle,
+                                         "",
+                                         "",
+                                         "true",
+                                         "",
+                                         "signatures (Notary) are not checked"};
 
 /// The flags of one invocation. Values were checked for their kind when they were parsed.
 class FlagValues {

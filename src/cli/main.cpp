@@ -49,8 +49,10 @@ constexpr MissingCommand missing_commands[] = {
     {"build", no_builds},
     {"builder", no_builds},
     {"buildx", no_builds},
-    {"checkpoint", "of containers they are not implemented; corten-runtime makes those of a bundle"},
-    {"compose", "use docker compose or docker-compose with DOCKER_HOST set to this daemon's socket"},
+    {"checkpoint",
+     "of containers they are not implemented; corten-runtime makes those of a bundle"},
+    {"compose",
+     "use docker compose or docker-compose with DOCKER_HOST set to this daemon's socket"},
     {"config", no_swarm},
     {"context", "name the daemon with -H or DOCKER_HOST"},
     {"manifest", "corten inspect shows the manifests of an image that is here"},
@@ -66,8 +68,8 @@ constexpr MissingCommand missing_commands[] = {
 int unknown_command(const std::string& path, const std::string& name) {
     const auto* missing = std::ranges::find(missing_commands, name, &MissingCommand::name);
     if (missing != std::end(missing_commands)) {
-        print_error(fmt::format("corten: {} {} is not implemented: {}", path, name,
-                                missing->advice));
+        print_error(
+            fmt::format("corten: {} {} is not implemented: {}", path, name, missing->advice));
         return 1;
     }
     print_error(

@@ -43,8 +43,7 @@ bool matches(const apitypes::Event& event, const Filters& filters) {
             return actor_matches(event, key, value);
         };
         // Every label must be there; of other keys one value is enough.
-        return key == "label" ? std::ranges::all_of(values, one)
-                              : std::ranges::any_of(values, one);
+        return key == "label" ? std::ranges::all_of(values, one) : std::ranges::any_of(values, one);
     });
 }
 

@@ -124,8 +124,8 @@ Json cpu_section(const cgroup::Group& group, const cgroup::Stats& stats) {
     }
     const char* in_force = stats.v2 ? "cpuset.cpus.effective" : "cpuset.effective_cpus";
     out["Cpus"] = control(group, "cpuset", in_force);
-    out["Mems"] = control(group, "cpuset", stats.v2 ? "cpuset.mems.effective"
-                                                    : "cpuset.effective_mems");
+    out["Mems"] =
+        control(group, "cpuset", stats.v2 ? "cpuset.mems.effective" : "cpuset.effective_mems");
     return out;
 }
 

@@ -19,8 +19,8 @@ Result<WallTime> until_time(const std::string& text);
 
 bool is_true(const std::string& value);
 
-/// What a filter such as name= matches: POSIX extended expressions, as near to Go's as the C library
-/// comes; one that is none matches only itself. Compiled once for a whole list.
+/// What a filter such as name= matches: POSIX extended expressions, as near to Go's as the C
+/// library comes; one that is none matches only itself. Compiled once for a whole list.
 class Patterns {
 public:
     /// Of the filter's values for `key`; without any nothing matches.

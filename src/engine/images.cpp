@@ -248,8 +248,8 @@ Result<apitypes::ImageInspect> Images::inspect(std::string_view ref,
     out.variant = document.variant;
     out.os = document.os;
     out.size = static_cast<std::int64_t>(image.size);
-    out.graph_driver =
-        graph_driver(context_, top_apart(TRY(context_.store->snapshots().places_of_chain(image.chain_id))));
+    out.graph_driver = graph_driver(
+        context_, top_apart(TRY(context_.store->snapshots().places_of_chain(image.chain_id))));
     out.root_fs.layers = document.rootfs.diff_ids;
     out.metadata.last_tag_time = rfc3339(image.last_tagged);
     if (request.platform) image.indexes.clear();  // one manifest is meant

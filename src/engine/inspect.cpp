@@ -156,8 +156,7 @@ Result<apitypes::ContainerInspect> Containers::inspect(std::string_view ref, boo
                                              spec->host.privileged, context_.facts);
     if (const auto execs = container->execs(); !execs.empty()) out.exec_ids = execs;
     out.host_config = spec->host;
-    out.graph_driver =
-        graph_driver(context_, TRY(context_.store->snapshots().places(spec->id)));
+    out.graph_driver = graph_driver(context_, TRY(context_.store->snapshots().places(spec->id)));
     // The root is in no mount table; this way leads into it while the container runs.
     if (state.pid != 0)
         (*out.graph_driver.data)["MergedDir"] = fmt::format("/proc/{}/root", state.pid);

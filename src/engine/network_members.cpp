@@ -127,8 +127,7 @@ Result<void> Networks::disconnect(std::string_view ref,
     TRY(context_.container_store.update_spec(spec));
     container->replace_spec(spec);
     publish_network_event(context_, "disconnect", network, container->id());
-    if (container->state().is_running())
-        TRY(update_network_files(context_, spec, before, after));
+    if (container->state().is_running()) TRY(update_network_files(context_, spec, before, after));
     return published;
 }
 

@@ -59,8 +59,8 @@ std::optional<Secured> shake_hands(const std::shared_ptr<Server::Shared>& shared
                                    const TlsAcceptor& tls) {
     auto copy = sys::duplicate(socket);
     if (!copy.has_value()) return {};
-    auto secure = tls.accept(make_socket_stream(std::move(*copy)),
-                             Deadline::in(shared->options.header_time));
+    auto secure =
+        tls.accept(make_socket_stream(std::move(*copy)), Deadline::in(shared->options.header_time));
     if (!secure.has_value()) return {};
     const auto id = shared->enter((*secure)->fd());
     return Secured{id, std::move(*secure)};

@@ -62,7 +62,7 @@ private:
 
 /// What is left of a sandbox when its container is gone, or other work that can wait.
 struct Remains {
-    std::string host_interface;          ///< deleted; one that is gone already is fine
+    std::string host_interface;            ///< deleted; one that is gone already is fine
     std::shared_ptr<Serial<Rtnl>> inside;  ///< closed
     std::function<void()> after;  ///< when the interface is gone: its address may be used again
 };

@@ -48,8 +48,9 @@ TEST(Table, Formats) {
     EXPECT_EQ(render("table {{.Names}}\\t{{.ID}}"),
               "NAMES     CONTAINER ID\ncli-a     526999bc5289\nx,y       1\n");
     EXPECT_EQ(render("table {{.Names}}", true), "526999bc5289\n1\n");
-    EXPECT_EQ(render("raw"), "container_id: 526999bc5289\nnames: cli-a\n\n"
-                             "container_id: 1\nnames: x,y\n\n");
+    EXPECT_EQ(render("raw"),
+              "container_id: 526999bc5289\nnames: cli-a\n\n"
+              "container_id: 1\nnames: x,y\n\n");
     EXPECT_EQ(render("raw", true), "container_id: 526999bc5289\ncontainer_id: 1\n");
     EXPECT_EQ(render("json").substr(0, 22), "{\"ID\":\"526999bc5289\",\"");
 }

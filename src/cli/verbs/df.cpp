@@ -120,9 +120,10 @@ std::vector<Json> volume_details(const Json& df) {
     for (const Json& volume : list_of(df, "Volumes")) {
         const Json usage = volume.value("UsageData", Json::object());
         const auto size = usage.is_object() ? number(usage, "Size") : -1;
-        rows.push_back({{"Name", volume.value("Name", "")},
-                        {"Links", std::to_string(usage.is_object() ? number(usage, "RefCount") : -1)},
-                        {"Size", size < 0 ? "N/A" : human_size(static_cast<double>(size))}});
+        rows.push_back(
+            {{"Name", volume.value("Name", "")},
+             {"Links", std::to_string(usage.is_object() ? number(usage, "RefCount") : -1)},
+             {"Size", size < 0 ? "N/A" : human_size(static_cast<double>(size))}});
     }
     return rows;
 }

@@ -191,7 +191,8 @@ std::string cpu_limit(const Json& cpu) {
                           ? "no quota"
                           : fmt::format("quota {} of {} us", quota, text(cpu, "Period"));
     out += titled(", shares ", text(cpu, "Shares")) + titled(", weight ", text(cpu, "Weight"));
-    return out + titled(", CPUs ", text(cpu, "Cpus")) + titled(", memory nodes ", text(cpu, "Mems"));
+    return out + titled(", CPUs ", text(cpu, "Cpus")) +
+           titled(", memory nodes ", text(cpu, "Mems"));
 }
 
 void cgroup(Tree& tree, const Json& all) {
@@ -205,9 +206,9 @@ void cgroup(Tree& tree, const Json& all) {
     tree.add(2, fmt::format("memory  {} used, limit {}, with swap {}, reserved {}",
                             bytes(number(memory, "Usage")), text(memory, "LimitText"),
                             text(memory, "SwapLimitText"), text(memory, "ReservationText")));
-    tree.add(2, fmt::format("cpu     {} used, {} throttled, {}",
-                            milliseconds(number(cpu, "UsageNs")),
-                            milliseconds(number(cpu, "ThrottledNs")), cpu_limit(cpu)));
+    tree.add(2,
+             fmt::format("cpu     {} used, {} throttled, {}", milliseconds(number(cpu, "UsageNs")),
+                         milliseconds(number(cpu, "ThrottledNs")), cpu_limit(cpu)));
     tree.add(2, fmt::format("disk    {} read, {} written{}", bytes(number(block_io, "ReadBytes")),
                             bytes(number(block_io, "WrittenBytes")),
                             titled(", weight ", text(block_io, "Weight"))));
@@ -240,8 +241,8 @@ void storage(Tree& tree, const Json& all) {
         tree.add(1, fmt::format("root file system  {}", text(section, "Driver")));
         tree.add(2, fmt::format("written  {} in {} files", bytes(number(section, "WritableBytes")),
                                 number(section, "WritableFiles")));
-        for (const auto& [name, member] : {std::pair("upper", "Upper"), std::pair("work", "Work"),
-                                           std::pair("init", "Init")})
+        for (const auto& [name, member] :
+             {std::pair("upper", "Upper"), std::pair("work", "Work"), std::pair("init", "Init")})
             if (!text(section, member).empty())
                 tree.add(2, fmt::format("{:<9}{}", name, text(section, member)));
         for (const Json& layer : at(section, "Layers"))

@@ -93,9 +93,8 @@ Result<int> verb_network_ls(Context& context, const ParsedLine& line) {
                            .table = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}",
                            .headers = std::move(headers),
                            .quiet = line.flags.on("quiet"),
-                           .raw =
-                               "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\n"
-                               "scope: {{.Scope}}\n"},
+                           .raw = "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\n"
+                                  "scope: {{.Scope}}\n"},
                           rows)));
     return 0;
 }

@@ -106,6 +106,22 @@ protected:
 
 using Lines = std::vector<std::string>;
 
+TEST_P(DriverConformance, PlacesAreWhereTheFilesLie) {
+    layer("low", TarText().file("a", "a").finish());
+    layer("top", TarText().file("b", "b").finish());
+    ASSERT_OK(driver_->create_snapshot("snap"));
+    const MountPlan plan{.layers = {"top", "low"}, .snapshot = "snap", .init_layer = true};
+    put(mount(plan), "written", "text");
+    const Places places = driver_->places(plan);
+    ASSERT_EQ(places.lower.size(), 3u) << "the init layer and both others";
+    for (const auto& path : places.lower) EXPECT_TRUE(sys::exists(path)) << path;
+    EXPECT_TRUE(sys::exists(places.upper + "/written"));
+    EXPECT_TRUE(sys::exists(places.work));
+    const Places image = driver_->places({.layers = {"top", "low"}});
+    EXPECT_EQ(image.lower, (std::vector{places.lower[1], places.lower[2]}));
+    EXPECT_EQ(image.upper, "");
+}
+
 TEST_P(DriverConformance, LayersAreMergedAndReadOnly) {
     two_layers();
     const Fd root = mount({.layers = {"high", "low"}});

@@ -18,10 +18,11 @@ void match_keys(Json& json) {
         match_keys<typename T::value_type>(json);
     } else if constexpr (HasJsonFields<T> && !HasJsonMethods<T>) {
         if (!json.is_object()) return;
-        const auto match = [&]<typename Class, typename Member>(
-                               const JsonField<Class, Member>& entry) {
-            if (Json* member = member_in_any_case(json, entry.name)) match_keys<Member>(*member);
-        };
+        const auto match =
+            [&]<typename Class, typename Member>(const JsonField<Class, Member>& entry) {
+                if (Json* member = member_in_any_case(json, entry.name))
+                    match_keys<Member>(*member);
+            };
         T::fields([&](const auto&... entries) { (match(entries), ...); });
     } else if constexpr (IsVector<T>::value) {
         if (!json.is_array()) return;

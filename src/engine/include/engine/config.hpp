@@ -33,7 +33,7 @@ struct Config {
         unsigned low = 0;
     };
     ImageGc image_gc;
-    bool keep_blobs = false;  ///< see storage::StoreOptions
+    bool keep_blobs = false;           ///< see storage::StoreOptions
     std::size_t layers_at_a_time = 3;  ///< of all pulls together
     std::string log_driver = "json-file";
     std::map<std::string, std::string> log_options;
