@@ -464,8 +464,6 @@ def test_what_the_stock_command_has_and_ours_has_not(corten):
 
 @pytest.mark.parametrize("flags", [["-D"], ["--debug"], ["-l", "warn"], ["--log-level=fatal"], ["-c", "default"], ["--context", "default"]])
 def test_global_flags(cli, flags):
-    if "default" in flags and cli.name == "docker":
-        pytest.skip("the stock command takes a context or a host, not both")
     assert BOX in cli.ok(*flags, "images")
 
 
