@@ -14,8 +14,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdlib>
 
 namespace corten::runtime_cli {
 namespace {
@@ -55,7 +53,7 @@ runtime::LaunchRequest request_for(const Global& global, const CreateOptions& op
     request.bundle = bundle;
     request.stdio = {FdView(STDIN_FILENO), FdView(STDOUT_FILENO), FdView(STDERR_FILENO)};
     request.stdio.keep_line_ends = options.console_socket.empty();  // ours shows them
-    request.preserve_fds = options.preserve_fds;
+    request.preserve_fds = global.listen_fds + global.preserve_fds;
     request.no_pivot = options.no_pivot;
     request.no_new_keyring = options.no_new_keyring;
     request.optional_cgroup = is_rootless(global) && !options.cgroup_given;
@@ -64,16 +62,11 @@ runtime::LaunchRequest request_for(const Global& global, const CreateOptions& op
     return request;
 }
 
-/// LISTEN_FDS of socket activation: those descriptors go on, and the process is told which.
-Result<void> pass_listen_fds(oci::Spec& spec, CreateOptions& options) {
-    const char* count = ::getenv("LISTEN_FDS");
-    if (count == nullptr || !spec.process) return {};
-    const int fds = std::atoi(count);
-    if (fds <= 0 || fds > 1024) return {};
-    options.preserve_fds += fds;
-    spec.process->env.push_back(fmt::format("LISTEN_FDS={}", fds));
+/// The descriptors of socket activation go on, and the process is told how many they are.
+void tell_listen_fds(oci::Spec& spec, int count) {
+    if (count == 0 || !spec.process) return;
+    spec.process->env.push_back(fmt::format("LISTEN_FDS={}", count));
     spec.process->env.push_back("LISTEN_PID=1");
-    return {};
 }
 
 void print_timings(const Global& global, const runtime::Created& created) {
@@ -94,7 +87,7 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
     TRY(check_terminal(spec, options.console_socket, detached));
     options.cgroup_given = !spec.linux_section.cgroups_path.empty();
     spec.linux_section.cgroups_path = TRY(cgroup_path(global, spec, options.id));
-    TRY(pass_listen_fds(spec, options));
+    tell_listen_fds(spec, global.listen_fds);
     auto creation = TRY(Creation::begin(global, options.id, configuration));
     Rollback unplace;
     auto placed = TRY(place(global, spec, options.id, unplace));

@@ -126,7 +126,7 @@ Result<runtime::ExecRequest> request_for(const Global& global, const ExecOptions
     if (request.seccomp) request.seccomp_program = cached_filter(global, *request.seccomp);
     request.stdio = {FdView(STDIN_FILENO), FdView(STDOUT_FILENO), FdView(STDERR_FILENO)};
     request.stdio.keep_line_ends = options.console_socket.empty();  // ours shows them
-    request.preserve_fds = options.preserve_fds;
+    request.preserve_fds = global.preserve_fds;
     request.id = options.id;
     request.bundle = container.record().bundle;
     return request;

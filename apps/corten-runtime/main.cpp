@@ -1,6 +1,7 @@
 // corten-runtime: an OCI runtime with runc's command line. Here is only the command line; each
 // command is a function in commands.hpp.
 #include "commands.hpp"
+#include "inherited.hpp"
 #include "store.hpp"
 
 #include <CLI/CLI.hpp>
@@ -46,16 +47,19 @@ void add_globals(Program& program) {
     app.require_subcommand(1);
 }
 
-void add_create_options(CLI::App* sub, CreateOptions& options) {
+void add_preserve_fds(CLI::App* sub, Global& global) {
+    sub->add_option("--preserve-fds", global.preserve_fds, "how many descriptors from 3 on to pass")
+        ->check(CLI::Range(0, 4096));
+}
+
+void add_create_options(CLI::App* sub, CreateOptions& options, Global& global) {
     sub->add_option("-b,--bundle", options.bundle, "directory of the bundle (default: here)");
     sub->add_option("--console-socket", options.console_socket,
                     "unix socket that gets the terminal");
     sub->add_option("--pidfd-socket", options.pidfd_socket,
                     "unix socket that gets a descriptor of the process");
     sub->add_option("--pid-file", options.pid_file, "file to write the process id to");
-    sub->add_option("--preserve-fds", options.preserve_fds,
-                    "how many descriptors from 3 on to pass")
-        ->check(CLI::Range(0, 4096));
+    add_preserve_fds(sub, global);
     sub->add_flag("--no-pivot", options.no_pivot, "do not use pivot_root");
     sub->add_flag("--no-new-keyring", options.no_new_keyring, "keep the caller's session keyring");
     sub->add_option("container-id", options.id)->required();
@@ -65,11 +69,11 @@ void add_create_and_run(Program& program) {
     auto made = std::make_shared<CreateOptions>();
     add_create_options(program.command("create", "make a container",
                                        [&program, made] { return create(program.global, *made); }),
-                       *made);
+                       *made, program.global);
     auto ran = std::make_shared<CreateOptions>();
     CLI::App* sub = program.command("run", "make a container and start it",
                                     [&program, ran] { return run(program.global, *ran); });
-    add_create_options(sub, *ran);
+    add_create_options(sub, *ran, program.global);
     sub->add_flag("-d,--detach", ran->detach, "do not wait for its end");
     sub->add_flag("--keep", ran->keep, "do not delete it at its end");
     sub->add_flag("--no-subreaper", ran->no_subreaper, "do not adopt orphans");
@@ -133,7 +137,7 @@ void add_exec(Program& program) {
     sub->add_option("--apparmor", options->apparmor);
     sub->add_flag("--no-new-privs", options->no_new_privs);
     sub->add_option("-c,--cap", options->capabilities)->allow_extra_args(false);
-    sub->add_option("--preserve-fds", options->preserve_fds)->check(CLI::Range(0, 4096));
+    add_preserve_fds(sub, program.global);
     sub->add_option("--cgroup", options->cgroups, "[controller,...:]path below the container's")
         ->allow_extra_args(false);
     sub->add_flag("--ignore-paused", options->ignore_paused);
@@ -281,10 +285,16 @@ Result<void> add_commands(Program& program, std::string_view name) {
     return {};
 }
 
+/// These take the descriptors of socket activation along.
+bool starts_container(std::string_view command) {
+    return command == "create" || command == "run";
+}
+
 Result<int> run_program(int argc, char** argv) {
     Program program;
     add_globals(program);
-    TRY(add_commands(program, command_of(argc, argv)));
+    const auto command = command_of(argc, argv);
+    TRY(add_commands(program, command));
     program.app.set_version_flag("-v,--version",
                                  fmt::format("corten-runtime version {}\nspec: {}", CORTEN_VERSION,
                                              oci::runtime_spec_version));
@@ -293,7 +303,9 @@ Result<int> run_program(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return program.app.exit(error) == 0 ? 0 : 1;
     }
-    const auto& global = program.global;
+    auto& global = program.global;
+    if (starts_container(command)) global.listen_fds = listen_fds();
+    TRY(check_inherited(global.listen_fds + global.preserve_fds));
     TRY(open_log(global.log, global.log_format == "json" ? LogFormat::json : LogFormat::text,
                  global.debug));
     return program.action();
@@ -301,7 +313,7 @@ Result<int> run_program(int argc, char** argv) {
 
 /// These put a process of ours into a container.
 bool enters_container(std::string_view command) {
-    return command == "create" || command == "run" || command == "exec" || command == "restore";
+    return starts_container(command) || command == "exec" || command == "restore";
 }
 
 }  // namespace
@@ -315,6 +327,8 @@ int main(int argc, char** argv) {
         // exec's failures must differ from what the process itself can return.
         return command == "exec" ? 255 : 1;
     };
+    const auto streams = runtime_cli::open_missing_streams();
+    if (!streams) return failed(streams.error());
     if (runtime_cli::enters_container(command)) {
         const auto sealed = runtime::run_sealed(argv);
         if (!sealed) return failed(sealed.error());

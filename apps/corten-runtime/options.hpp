@@ -17,6 +17,8 @@ struct Global {
     bool systemd_cgroup = false;
     std::string rootless = "auto";
     bool timings = false;
+    int preserve_fds = 0;  ///< of the caller's, from 3 on, to go on into the process
+    int listen_fds = 0;    ///< those before them, of socket activation
 };
 
 struct CreateOptions {
@@ -25,7 +27,6 @@ struct CreateOptions {
     std::string console_socket;
     std::string pidfd_socket;
     std::string pid_file;
-    int preserve_fds = 0;
     bool no_pivot = false;
     bool no_new_keyring = false;
     bool detach = false;  ///< run only
@@ -51,7 +52,6 @@ struct ExecOptions {
     std::string apparmor;
     bool no_new_privs = false;
     std::vector<std::string> capabilities;
-    int preserve_fds = 0;
     std::vector<std::string> cgroups;  ///< "PATH" or "CONTROLLER[,CONTROLLER…]:PATH"
     bool ignore_paused = false;
 };
