@@ -73,7 +73,9 @@ Result<void> run_hook(const oci::Hook& hook, const std::string& state) {
     auto child = TRY(sys::spawn(request_for(hook, in, out)));
     if (hook.timeout) {
         const std::array<FdView, 1> ended{child.process().fd()};
-        const auto limit = std::chrono::seconds(*hook.timeout);
+        // Longer than any hook runs, and short enough to be counted in milliseconds.
+        constexpr std::int64_t longest = std::int64_t{1} << 32;
+        const auto limit = std::chrono::seconds(std::min(*hook.timeout, longest));
         if (!TRY(sys::wait_readable(ended, limit)))
             // The child's destructor kills and reaps it.
             return fail(ErrorKind::io, "did not end within {} s", *hook.timeout);

@@ -4,25 +4,34 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 
 namespace corten::sys {
 
 namespace {
 
-/// poll(2) that starts over after a signal with the time that is left.
+using Clock = std::chrono::steady_clock;
+
+/// A clock's nanoseconds hold no more than some centuries.
+constexpr Milliseconds longest = std::chrono::hours(24 * 365 * 100);
+
+/// As much of it as poll(2) takes at once.
+int for_one_call(Clock::duration rest) {
+    const auto milliseconds = std::chrono::ceil<Milliseconds>(rest).count();
+    return static_cast<int>(std::clamp<Milliseconds::rep>(milliseconds, 0, INT_MAX));
+}
+
+/// poll(2) that starts over after a signal, or the most it can wait, with the time that is left.
 Result<int> poll_again(std::span<pollfd> entries, std::optional<Milliseconds> timeout) {
-    using Clock = std::chrono::steady_clock;
-    const auto deadline = Clock::now() + timeout.value_or(Milliseconds(0));
+    const auto deadline =
+        Clock::now() + std::clamp(timeout.value_or(Milliseconds(0)), Milliseconds(0), longest);
     for (;;) {
-        int left = -1;
-        if (timeout) {
-            const auto rest = std::chrono::ceil<Milliseconds>(deadline - Clock::now()).count();
-            left = rest > 0 ? static_cast<int>(rest) : 0;
-        }
+        const int left = timeout ? for_one_call(deadline - Clock::now()) : -1;
         const int ready = ::poll(entries.data(), entries.size(), left);
-        if (ready >= 0) return ready;
-        if (errno != EINTR) return fail_errno("poll");
+        if (ready > 0 || (ready == 0 && left < INT_MAX)) return ready;
+        if (ready < 0 && errno != EINTR) return fail_errno("poll");
     }
 }
 

@@ -6,6 +6,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <array>
+#include <thread>
+
 namespace corten::sys {
 
 TEST(Spawn, GivesOnlyTheNamedDescriptorsAndEnvironment) {
@@ -69,6 +72,24 @@ TEST(Socket, AListenerInUseIsNotReplaced) {
     const auto second = listen_unix(path, SocketType::stream, 0600);
     EXPECT_EQ(second.error().kind(), ErrorKind::conflict);
     remove_file(path).ignore();
+}
+
+TEST(Poll, WaitsAsLongAsItIsTold) {
+    using namespace std::chrono_literals;
+    for (const Milliseconds timeout :
+         {Milliseconds(Milliseconds::max()), Milliseconds(1LL << 32), Milliseconds(24h * 365 * 300)}) {
+        const auto event = *Event::create();
+        std::jthread setter([&] {
+            std::this_thread::sleep_for(50ms);
+            event.set();
+        });
+        const std::array<FdView, 1> fds{event.fd()};
+        EXPECT_EQ(*wait_readable(fds, timeout), std::optional<std::size_t>(0)) << timeout.count();
+    }
+    const auto never = *Event::create();
+    const std::array<FdView, 1> fds{never.fd()};
+    EXPECT_EQ(*wait_readable(fds, Milliseconds(1)), std::nullopt);
+    EXPECT_EQ(*wait_readable(fds, Milliseconds::min()), std::nullopt);
 }
 
 TEST(Event, StaysSet) {
