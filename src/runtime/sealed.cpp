@@ -23,7 +23,8 @@ constexpr int all_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRI
 bool is_sealed(FdView self) {
     struct statvfs info{};
     if (::fstatvfs(self.raw(), &info) == 0 && (info.f_flag & ST_RDONLY) != 0) return true;
-    return ::fcntl(self.raw(), F_GET_SEALS) == all_seals;
+    const int seals = ::fcntl(self.raw(), F_GET_SEALS);
+    return seals >= 0 && (seals & all_seals) == all_seals;
 }
 
 Result<Fd> read_only_mount(FdView self) {
@@ -33,11 +34,22 @@ Result<Fd> read_only_mount(FdView self) {
     return tree;
 }
 
+/// Since Linux 6.3 it has to be said that one is for a program, or vm.memfd_noexec may forbid to
+/// execute it; an older kernel does not know the flag.
+Result<Fd> memory_for_program() {
+    constexpr unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING, executable = 0x10;  // MFD_EXEC
+    Fd memory(::memfd_create("corten-runtime", flags | executable));
+    if (!memory && errno == EINVAL) memory = Fd(::memfd_create("corten-runtime", flags));
+    if (!memory && errno == EACCES)
+        return fail_errno("memfd_create for the program: vm.memfd_noexec is 2");
+    if (!memory) return fail_errno("memfd_create");
+    return memory;
+}
+
 Result<Fd> sealed_copy(FdView self) {
     struct ::stat info{};
     if (::fstat(self.raw(), &info) < 0) return fail_errno("stat /proc/self/exe");
-    Fd copy(::memfd_create("corten-runtime", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (!copy) return fail_errno("memfd_create");
+    Fd copy = TRY(memory_for_program());
     for (off_t left = info.st_size; left > 0;) {
         const ssize_t n =
             ::sendfile(copy.raw(), self.raw(), nullptr, static_cast<std::size_t>(left));
