@@ -19,6 +19,12 @@ Result<void> apply_devices_v1(const std::string& directory,
 Result<void> apply_devices_v2(const std::string& directory,
                               const std::vector<oci::DeviceRule>& rules);
 
+/// What a file is written for: the field below linux.resources, and the kernel's option.
+struct Cause {
+    std::string_view field;
+    std::string_view option;
+};
+
 /// The directory that has this controller, or unsupported with the field and the kernel's option.
 Result<std::string> need(const Group& group, std::string_view controller, std::string_view field,
                          std::string_view kernel_option);

@@ -11,29 +11,32 @@ namespace corten::cgroup {
 namespace {
 
 Result<void> set(const std::string& directory, std::string_view file, std::string_view value,
-                 std::string_view option) {
-    return write_control(directory, file, value, option);
+                 const Cause& cause) {
+    return write_control(directory, file, value, cause.option)
+        .context(fmt::format("linux.resources.{}", cause.field));
 }
 
 template <typename Number>
 Result<void> set_number(const std::string& directory, std::string_view file,
-                        std::optional<Number> value, std::string_view option) {
+                        std::optional<Number> value, const Cause& cause) {
     if (!value) return {};
-    return set(directory, file, fmt::to_string(*value), option);
+    return set(directory, file, fmt::to_string(*value), cause);
 }
 
 constexpr std::string_view memsw_option = "CONFIG_SWAP and swapaccount=1";
 
 Result<void> apply_limit_and_swap(const std::string& directory, const oci::LinuxMemory& memory) {
     const auto limit = [&] {
-        return set_number(directory, "memory.limit_in_bytes", memory.limit, "CONFIG_MEMCG");
+        return set_number(directory, "memory.limit_in_bytes", memory.limit,
+                          {"memory.limit", "CONFIG_MEMCG"});
     };
     const auto swap = [&]() -> Result<void> {
         // Without a limit there is none on both together either.
         auto both = memory.swap;
         if (!both && memory.limit == -1 && has_control(directory, "memory.memsw.limit_in_bytes"))
             both = -1;
-        return set_number(directory, "memory.memsw.limit_in_bytes", both, memsw_option);
+        return set_number(directory, "memory.memsw.limit_in_bytes", both,
+                          {"memory.swap", memsw_option});
     };
     if (memory.limit == 0) return swap();
     // memsw may never be below the limit, so which goes first depends on the old values.
@@ -59,18 +62,22 @@ Result<void> apply_memory(const Group& group, const oci::LinuxMemory& memory) {
     }
     auto limits = apply_limit_and_swap(directory, memory);
     if (!limits && limits.error().number() == EBUSY)
-        return std::move(limits).context("linux.resources.memory.limit: below what is in use");
+        return std::move(limits).context("below what is in use");
     TRY(std::move(limits));
     if (memory.reservation.value_or(0) != 0)
         TRY(set_number(directory, "memory.soft_limit_in_bytes", memory.reservation,
-                       "CONFIG_MEMCG"));
+                       {"memory.reservation", "CONFIG_MEMCG"}));
     TRY(set_number(directory, "memory.kmem.tcp.limit_in_bytes", memory.kernel_tcp,
-                   "CONFIG_MEMCG_KMEM"));
-    TRY(set_number(directory, "memory.swappiness", memory.swappiness, "CONFIG_MEMCG"));
+                   {"memory.kernelTCP", "CONFIG_MEMCG_KMEM"}));
+    TRY(set_number(directory, "memory.swappiness", memory.swappiness,
+                   {"memory.swappiness", "CONFIG_MEMCG"}));
     if (memory.disable_oom_killer.value_or(false))
-        TRY(set(directory, "memory.oom_control", "1", "CONFIG_MEMCG"));
+        TRY(set(directory, "memory.oom_control", "1",
+                {"memory.disableOOMKiller", "CONFIG_MEMCG"}));
     return {};
 }
+
+constexpr Cause realtime_runtime{"cpu.realtimeRuntime", "CONFIG_RT_GROUP_SCHED"};
 
 /// Microseconds that the groups below `parent` have together, `except` one.
 Result<std::int64_t> realtime_of_children(const std::string& parent, const std::string& except) {
@@ -96,32 +103,31 @@ Result<void> give_realtime_to_parents(const std::string& directory, std::int64_t
     const auto number = parse_integer(*has, file);
     if (number && *number >= wanted) return {};
     TRY(give_realtime_to_parents(parent, wanted));
-    return set(parent, file, fmt::to_string(wanted), "CONFIG_RT_GROUP_SCHED");
+    return set(parent, file, fmt::to_string(wanted), realtime_runtime);
 }
 
 /// The kernel counts the share of a group that was removed a moment ago for a while: then the
 /// parent needs more than its children show.
 Result<void> set_realtime_runtime(const std::string& directory, std::int64_t runtime) {
     constexpr std::string_view file = "cpu.rt_runtime_us";
-    constexpr auto option = "CONFIG_RT_GROUP_SCHED";
-    auto first = set(directory, file, fmt::to_string(runtime), option);
+    auto first = set(directory, file, fmt::to_string(runtime), realtime_runtime);
     if (first || first.error().number() != EINVAL || runtime <= 0) return first;
     if (!give_realtime_to_parents(directory, 2 * runtime)) return first;
-    return set(directory, file, fmt::to_string(runtime), option);
+    return set(directory, file, fmt::to_string(runtime), realtime_runtime);
 }
 
 Result<void> apply_realtime(const std::string& directory, const oci::LinuxCpu& cpu) {
-    constexpr auto option = "CONFIG_RT_GROUP_SCHED";
+    constexpr Cause cause{"cpu.realtimePeriod", "CONFIG_RT_GROUP_SCHED"};
     const auto period = cpu.realtime_period.value_or(0);
     const auto runtime = cpu.realtime_runtime.value_or(0);
     if (runtime > 0) TRY(give_realtime_to_parents(directory, runtime));
     if (period != 0) {
-        const auto first = set(directory, "cpu.rt_period_us", fmt::to_string(period), option);
+        const auto first = set(directory, "cpu.rt_period_us", fmt::to_string(period), cause);
         if (!first && (first.error().number() != EINVAL || runtime == 0)) return first.error();
         if (first && runtime == 0) return {};
         if (runtime != 0) TRY(set_realtime_runtime(directory, runtime));
         return first ? Result<void>()
-                     : set(directory, "cpu.rt_period_us", fmt::to_string(period), option);
+                     : set(directory, "cpu.rt_period_us", fmt::to_string(period), cause);
     }
     if (runtime == 0) return {};
     return set_realtime_runtime(directory, runtime);
@@ -131,14 +137,20 @@ Result<void> apply_bandwidth(const std::string& directory, const oci::LinuxCpu& 
     constexpr auto option = "CONFIG_CFS_BANDWIDTH";
     const auto quota = [&]() -> Result<void> {
         if (cpu.quota.value_or(0) == 0) return {};
-        return set(directory, "cpu.cfs_quota_us", fmt::to_string(*cpu.quota), option);
+        return set(directory, "cpu.cfs_quota_us", fmt::to_string(*cpu.quota),
+                   {"cpu.quota", option});
     };
     const auto period = [&]() -> Result<void> {
         if (cpu.period.value_or(0) == 0) return {};
-        return set(directory, "cpu.cfs_period_us", fmt::to_string(*cpu.period), option);
+        return set(directory, "cpu.cfs_period_us", fmt::to_string(*cpu.period),
+                   {"cpu.period", option});
     };
     // A burst above the new quota would refuse the quota: lowering it first can only help.
-    if (cpu.burst) set(directory, "cpu.cfs_burst_us", fmt::to_string(*cpu.burst), option).ignore();
+    const auto burst = [&] {
+        return set_number(directory, "cpu.cfs_burst_us", cpu.burst,
+                          {"cpu.burst", "CONFIG_CFS_BANDWIDTH of Linux 5.14"});
+    };
+    burst().ignore();
     // The kernel checks quota / period at each write against the parent's, so try both orders.
     const auto first = period();
     if (first) {
@@ -148,14 +160,13 @@ Result<void> apply_bandwidth(const std::string& directory, const oci::LinuxCpu& 
         TRY(quota());
         TRY(period());
     }
-    if (!cpu.burst) return {};
-    return set(directory, "cpu.cfs_burst_us", fmt::to_string(*cpu.burst),
-               "CONFIG_CFS_BANDWIDTH of Linux 5.14");
+    return burst();
 }
 
 Result<void> apply_shares(const std::string& directory, std::uint64_t shares) {
     if (shares == 0) return {};
-    TRY(set(directory, "cpu.shares", fmt::to_string(shares), "CONFIG_FAIR_GROUP_SCHED"));
+    TRY(set(directory, "cpu.shares", fmt::to_string(shares),
+            {"cpu.shares", "CONFIG_FAIR_GROUP_SCHED"}));
     // The kernel clamps without a word; a limit that is not what was asked for is an error.
     const auto got = read_number(directory, "cpu.shares").value_or(shares);
     if (got > shares)
@@ -175,40 +186,40 @@ Result<void> apply_cpu(const Group& group, const oci::LinuxCpu& cpu) {
         TRY(apply_realtime(directory, cpu));
         TRY(apply_shares(directory, cpu.shares.value_or(0)));
         TRY(apply_bandwidth(directory, cpu));
-        TRY(set_number(directory, "cpu.idle", cpu.idle, "Linux 5.15"));
+        TRY(set_number(directory, "cpu.idle", cpu.idle, {"cpu.idle", "Linux 5.15"}));
     }
     if (cpu.cpus.empty() && cpu.mems.empty()) return {};
     const auto directory = TRY(need(group, "cpuset", "linux.resources.cpu.cpus", "CONFIG_CPUSETS"));
     if (!cpu.cpus.empty())
-        TRY(set(directory, "cpuset.cpus", cpu.cpus, "CONFIG_CPUSETS")
-                .context("linux.resources.cpu.cpus"));
-    if (!cpu.mems.empty())
-        TRY(set(directory, "cpuset.mems", cpu.mems, "CONFIG_CPUSETS")
-                .context("linux.resources.cpu.mems"));
-    return {};
+        TRY(set(directory, "cpuset.cpus", cpu.cpus, {"cpu.cpus", "CONFIG_CPUSETS"}));
+    if (cpu.mems.empty()) return {};
+    return set(directory, "cpuset.mems", cpu.mems, {"cpu.mems", "CONFIG_CPUSETS"});
 }
 
 Result<void> apply_pids(const Group& group, const oci::LinuxPids& pids) {
     if (!pids.limit) return {};
     const auto directory = TRY(need(group, "pids", "linux.resources.pids", "CONFIG_CGROUP_PIDS"));
     const auto value = *pids.limit > 0 ? fmt::to_string(*pids.limit) : std::string("max");
-    return set(directory, "pids.max", value, "CONFIG_CGROUP_PIDS");
+    return set(directory, "pids.max", value, {"pids.limit", "CONFIG_CGROUP_PIDS"});
 }
 
 Result<void> set_throttles(const std::string& directory, std::string_view file,
-                           const std::vector<oci::ThrottleDevice>& devices) {
+                           const std::vector<oci::ThrottleDevice>& devices,
+                           std::string_view field) {
     for (const auto& device : devices)
-        TRY(set(directory, file, fmt::format("{}:{} {}", device.major, device.minor, device.rate),
-                "CONFIG_BLK_DEV_THROTTLING"));
+        TRY(set(directory, fmt::format("blkio.throttle.{}", file),
+                fmt::format("{}:{} {}", device.major, device.minor, device.rate),
+                {field, "CONFIG_BLK_DEV_THROTTLING"}));
     return {};
 }
 
 /// The weight belongs to an I/O scheduler: BFQ has its own file, CFQ (before 5.0) the plain one.
 Result<void> set_weight(const std::string& directory, std::string_view suffix,
-                        const std::string& value) {
+                        const std::string& value, std::string_view field) {
+    constexpr auto option = "CONFIG_BFQ_GROUP_IOSCHED";
     const auto bfq = fmt::format("blkio.bfq.weight{}", suffix);
-    if (has_control(directory, bfq)) return set(directory, bfq, value, "CONFIG_BFQ_GROUP_IOSCHED");
-    return set(directory, fmt::format("blkio.weight{}", suffix), value, "CONFIG_BFQ_GROUP_IOSCHED");
+    if (has_control(directory, bfq)) return set(directory, bfq, value, {field, option});
+    return set(directory, fmt::format("blkio.weight{}", suffix), value, {field, option});
 }
 
 Result<void> apply_block_io(const Group& group, const oci::LinuxBlockIo& io) {
@@ -218,19 +229,24 @@ Result<void> apply_block_io(const Group& group, const oci::LinuxBlockIo& io) {
         return {};
     const auto directory =
         TRY(need(group, "blkio", "linux.resources.blockIO", "CONFIG_BLK_CGROUP"));
-    if (io.weight.value_or(0) != 0) TRY(set_weight(directory, "", fmt::to_string(*io.weight)));
+    if (io.weight.value_or(0) != 0) 
+        TRY(set_weight(directory, "", fmt::to_string(*io.weight), "blockIO.weight"));
     if (io.leaf_weight.value_or(0) != 0)
         TRY(set(directory, "blkio.leaf_weight", fmt::to_string(*io.leaf_weight),
-                "CFQ (before 5.0)"));
+                {"blockIO.leafWeight", "CFQ (before 5.0)"}));
     for (const auto& device : io.weight_device)
         if (device.weight)
             TRY(set_weight(directory, "_device",
-                           fmt::format("{}:{} {}", device.major, device.minor, *device.weight)));
-    TRY(set_throttles(directory, "blkio.throttle.read_bps_device", io.throttle_read_bps_device));
-    TRY(set_throttles(directory, "blkio.throttle.write_bps_device", io.throttle_write_bps_device));
-    TRY(set_throttles(directory, "blkio.throttle.read_iops_device", io.throttle_read_iops_device));
-    return set_throttles(directory, "blkio.throttle.write_iops_device",
-                         io.throttle_write_iops_device);
+                           fmt::format("{}:{} {}", device.major, device.minor, *device.weight),
+                           "blockIO.weightDevice"));
+    TRY(set_throttles(directory, "read_bps_device", io.throttle_read_bps_device,
+                      "blockIO.throttleReadBpsDevice"));
+    TRY(set_throttles(directory, "write_bps_device", io.throttle_write_bps_device,
+                      "blockIO.throttleWriteBpsDevice"));
+    TRY(set_throttles(directory, "read_iops_device", io.throttle_read_iops_device,
+                      "blockIO.throttleReadIOPSDevice"));
+    return set_throttles(directory, "write_iops_device", io.throttle_write_iops_device,
+                         "blockIO.throttleWriteIOPSDevice");
 }
 
 Result<void> apply_hugetlb(const Group& group, const std::vector<oci::HugepageLimit>& limits) {
@@ -240,10 +256,10 @@ Result<void> apply_hugetlb(const Group& group, const std::vector<oci::HugepageLi
     for (const auto& limit : limits) {
         const auto value = fmt::to_string(limit.limit);
         TRY(set(directory, fmt::format("hugetlb.{}.limit_in_bytes", limit.page_size), value,
-                "CONFIG_CGROUP_HUGETLB and this page size"));
+                {"hugepageLimits", "CONFIG_CGROUP_HUGETLB and this page size"}));
         const auto reserved = fmt::format("hugetlb.{}.rsvd.limit_in_bytes", limit.page_size);
         if (has_control(directory, reserved))
-            TRY(set(directory, reserved, value, "CONFIG_CGROUP_HUGETLB"));
+            TRY(set(directory, reserved, value, {"hugepageLimits", "CONFIG_CGROUP_HUGETLB"}));
     }
     return {};
 }
@@ -253,14 +269,14 @@ Result<void> apply_network(const Group& group, const oci::LinuxNetworkResources&
         const auto directory = TRY(
             need(group, "net_cls", "linux.resources.network.classID", "CONFIG_CGROUP_NET_CLASSID"));
         TRY(set_number(directory, "net_cls.classid", network.class_id,
-                       "CONFIG_CGROUP_NET_CLASSID"));
+                       {"network.classID", "CONFIG_CGROUP_NET_CLASSID"}));
     }
     if (network.priorities.empty()) return {};
     const auto directory = TRY(
         need(group, "net_prio", "linux.resources.network.priorities", "CONFIG_CGROUP_NET_PRIO"));
     for (const auto& entry : network.priorities)
         TRY(set(directory, "net_prio.ifpriomap", fmt::format("{} {}", entry.name, entry.priority),
-                "CONFIG_CGROUP_NET_PRIO"));
+                {"network.priorities", "CONFIG_CGROUP_NET_PRIO"}));
     return {};
 }
 
@@ -271,7 +287,7 @@ Result<void> apply_rdma(const Group& group, const std::map<std::string, oci::Lin
         std::string line = device;
         if (limit.hca_handles) line += fmt::format(" hca_handle={}", *limit.hca_handles);
         if (limit.hca_objects) line += fmt::format(" hca_object={}", *limit.hca_objects);
-        TRY(set(directory, "rdma.max", line, "CONFIG_CGROUP_RDMA"));
+        TRY(set(directory, "rdma.max", line, {"rdma", "CONFIG_CGROUP_RDMA"}));
     }
     return {};
 }

@@ -11,8 +11,9 @@ namespace corten::cgroup {
 namespace {
 
 Result<void> set(const Group& group, std::string_view file, std::string_view value,
-                 std::string_view option) {
-    return write_control(group.directory(""), file, value, option);
+                 const Cause& cause) {
+    return write_control(group.directory(""), file, value, cause.option)
+        .context(fmt::format("linux.resources.{}", cause.field));
 }
 
 std::string or_max(std::int64_t value) {
@@ -47,57 +48,60 @@ Result<void> apply_memory(const Group& group, const oci::LinuxMemory& memory) {
     }
     const auto swap = TRY(swap_value(memory));
     if (swap) {
-        auto result = set(group, "memory.swap.max", *swap, "CONFIG_SWAP and swapaccount=1");
+        auto result = set(group, "memory.swap.max", *swap,
+                          {"memory.swap", "CONFIG_SWAP and swapaccount=1"});
         // Without swap accounting "as much as there is" is what the group has anyway.
         if (!result && (result.error().kind() != ErrorKind::unsupported || *swap != "max"))
             return result.error();
     }
     if (memory.limit.value_or(0) != 0)
-        TRY(set(group, "memory.max", or_max(*memory.limit), "CONFIG_MEMCG"));
+        TRY(set(group, "memory.max", or_max(*memory.limit), {"memory.limit", "CONFIG_MEMCG"}));
     if (memory.reservation.value_or(0) != 0)
-        TRY(set(group, "memory.low", or_max(*memory.reservation), "CONFIG_MEMCG"));
+        TRY(set(group, "memory.low", or_max(*memory.reservation),
+                {"memory.reservation", "CONFIG_MEMCG"}));
     return {};
 }
 
 Result<void> apply_bandwidth(const Group& group, const oci::LinuxCpu& cpu) {
     const auto quota = cpu.quota.value_or(0);
     const auto period = cpu.period.value_or(0);
-    if (cpu.burst) set(group, "cpu.max.burst", fmt::to_string(*cpu.burst), "Linux 5.14").ignore();
+    const auto burst = [&]() -> Result<void> {
+        if (!cpu.burst) return {};
+        return set(group, "cpu.max.burst", fmt::to_string(*cpu.burst), {"cpu.burst", "Linux 5.14"});
+    };
+    burst().ignore();  // above the new quota it would refuse that
     if (quota != 0 || period != 0) {
         std::string line = quota > 0 ? fmt::to_string(quota) : "max";
         if (period != 0) line += fmt::format(" {}", period);
-        TRY(set(group, "cpu.max", line, "CONFIG_CFS_BANDWIDTH"));
+        TRY(set(group, "cpu.max", line,
+                {quota != 0 ? "cpu.quota" : "cpu.period", "CONFIG_CFS_BANDWIDTH"}));
     }
-    if (!cpu.burst) return {};
-    return set(group, "cpu.max.burst", fmt::to_string(*cpu.burst), "Linux 5.14");
+    return burst();
 }
 
 Result<void> apply_cpu(const Group& group, const oci::LinuxCpu& cpu) {
     if (cpu.realtime_runtime.value_or(0) != 0 || cpu.realtime_period.value_or(0) != 0)
         return fail(ErrorKind::unsupported,
                     "linux.resources.cpu.realtimeRuntime: cgroup v2 has no real-time share");
-    if (cpu.idle) TRY(set(group, "cpu.idle", fmt::to_string(*cpu.idle), "Linux 5.15"));
+    if (cpu.idle) TRY(set(group, "cpu.idle", fmt::to_string(*cpu.idle), {"cpu.idle", "Linux 5.15"}));
     // An idle group has no weight: the kernel refuses one.
     if (cpu.shares.value_or(0) != 0 && cpu.idle.value_or(0) == 0)
         TRY(set(group, "cpu.weight", fmt::to_string(weight_from_shares(*cpu.shares)),
-                "CONFIG_FAIR_GROUP_SCHED"));
+                {"cpu.shares", "CONFIG_FAIR_GROUP_SCHED"}));
     TRY(apply_bandwidth(group, cpu));
     if (!cpu.cpus.empty())
-        TRY(set(group, "cpuset.cpus", cpu.cpus, "CONFIG_CPUSETS")
-                .context("linux.resources.cpu.cpus"));
-    if (!cpu.mems.empty())
-        TRY(set(group, "cpuset.mems", cpu.mems, "CONFIG_CPUSETS")
-                .context("linux.resources.cpu.mems"));
-    return {};
+        TRY(set(group, "cpuset.cpus", cpu.cpus, {"cpu.cpus", "CONFIG_CPUSETS"}));
+    if (cpu.mems.empty()) return {};
+    return set(group, "cpuset.mems", cpu.mems, {"cpu.mems", "CONFIG_CPUSETS"});
 }
 
 Result<void> set_io_max(const Group& group, std::string_view key,
-                        const std::vector<oci::ThrottleDevice>& devices) {
+                        const std::vector<oci::ThrottleDevice>& devices, std::string_view field) {
     for (const auto& device : devices)
         TRY(set(group, "io.max",
                 fmt::format("{}:{} {}={}", device.major, device.minor, key,
                             device.rate == 0 ? "max" : fmt::to_string(device.rate)),
-                "CONFIG_BLK_DEV_THROTTLING"));
+                {field, "CONFIG_BLK_DEV_THROTTLING"}));
     return {};
 }
 
@@ -106,14 +110,14 @@ Result<void> set_io_weights(const Group& group, const oci::LinuxBlockIo& io) {
     const bool bfq = has_control(directory, "io.bfq.weight");
     if (io.weight.value_or(0) != 0)
         TRY(bfq ? set(group, "io.bfq.weight", fmt::to_string(*io.weight),
-                      "CONFIG_BFQ_GROUP_IOSCHED")
+                      {"blockIO.weight", "CONFIG_BFQ_GROUP_IOSCHED"})
                 : set(group, "io.weight", fmt::to_string(io_weight_from_blkio(*io.weight)),
-                      "CONFIG_BLK_CGROUP_IOCOST or CONFIG_BFQ_GROUP_IOSCHED"));
+                      {"blockIO.weight", "CONFIG_BLK_CGROUP_IOCOST or CONFIG_BFQ_GROUP_IOSCHED"}));
     for (const auto& device : io.weight_device) {
         if (!device.weight) continue;
         TRY(set(group, "io.bfq.weight",
                 fmt::format("{}:{} {}", device.major, device.minor, *device.weight),
-                "CONFIG_BFQ_GROUP_IOSCHED"));
+                {"blockIO.weightDevice", "CONFIG_BFQ_GROUP_IOSCHED"}));
     }
     return {};
 }
@@ -131,20 +135,24 @@ Result<void> refuse_leaf_weights(const oci::LinuxBlockIo& io) {
 Result<void> apply_block_io(const Group& group, const oci::LinuxBlockIo& io) {
     TRY(refuse_leaf_weights(io));
     TRY(set_io_weights(group, io));
-    TRY(set_io_max(group, "rbps", io.throttle_read_bps_device));
-    TRY(set_io_max(group, "wbps", io.throttle_write_bps_device));
-    TRY(set_io_max(group, "riops", io.throttle_read_iops_device));
-    return set_io_max(group, "wiops", io.throttle_write_iops_device);
+    TRY(set_io_max(group, "rbps", io.throttle_read_bps_device,
+                   "blockIO.throttleReadBpsDevice"));
+    TRY(set_io_max(group, "wbps", io.throttle_write_bps_device,
+                   "blockIO.throttleWriteBpsDevice"));
+    TRY(set_io_max(group, "riops", io.throttle_read_iops_device,
+                   "blockIO.throttleReadIOPSDevice"));
+    return set_io_max(group, "wiops", io.throttle_write_iops_device,
+                      "blockIO.throttleWriteIOPSDevice");
 }
 
 Result<void> apply_hugetlb(const Group& group, const std::vector<oci::HugepageLimit>& limits) {
     for (const auto& limit : limits) {
         const auto value = fmt::to_string(limit.limit);
         TRY(set(group, fmt::format("hugetlb.{}.max", limit.page_size), value,
-                "CONFIG_CGROUP_HUGETLB and this page size"));
+                {"hugepageLimits", "CONFIG_CGROUP_HUGETLB and this page size"}));
         const auto reserved = fmt::format("hugetlb.{}.rsvd.max", limit.page_size);
         if (has_control(group.directory(""), reserved))
-            TRY(set(group, reserved, value, "CONFIG_CGROUP_HUGETLB"));
+            TRY(set(group, reserved, value, {"hugepageLimits", "CONFIG_CGROUP_HUGETLB"}));
     }
     return {};
 }
@@ -154,7 +162,7 @@ Result<void> apply_rdma(const Group& group, const std::map<std::string, oci::Lin
         std::string line = device;
         if (limit.hca_handles) line += fmt::format(" hca_handle={}", *limit.hca_handles);
         if (limit.hca_objects) line += fmt::format(" hca_object={}", *limit.hca_objects);
-        TRY(set(group, "rdma.max", line, "CONFIG_CGROUP_RDMA"));
+        TRY(set(group, "rdma.max", line, {"rdma", "CONFIG_CGROUP_RDMA"}));
     }
     return {};
 }
@@ -187,13 +195,14 @@ Result<void> apply_v2(const Group& group, const oci::LinuxResources& resources) 
     if (resources.cpu) TRY(apply_cpu(group, *resources.cpu));
     if (resources.pids && resources.pids->limit)
         TRY(set(group, "pids.max", or_max(*resources.pids->limit > 0 ? *resources.pids->limit : -1),
-                "CONFIG_CGROUP_PIDS"));
+                {"pids.limit", "CONFIG_CGROUP_PIDS"}));
     if (resources.block_io) TRY(apply_block_io(group, *resources.block_io));
     TRY(apply_hugetlb(group, resources.hugepage_limits));
     if (resources.network) TRY(refuse_network(*resources.network));
     TRY(apply_rdma(group, resources.rdma));
     for (const auto& [file, value] : resources.unified)
-        TRY(set(group, file, value, "the controller of this file"));
+        TRY(set(group, file, value,
+                {fmt::format("unified.{}", file), "the controller of this file"}));
     return {};
 }
 

@@ -135,6 +135,30 @@ TEST_F(FakeTree, NamesTheKernelOptionOfWhatIsMissing) {
     EXPECT_THAT(group->apply(limits).error().message(), HasSubstr("CONFIG_CGROUP_HUGETLB"));
 }
 
+TEST_F(FakeTree, NamesTheFieldOfWhatIsRefused) {
+    const auto refused = [&](const Layout& layout, const auto& set) {
+        oci::LinuxResources limits;
+        set(limits);
+        return Group::open(layout, "/c")->apply(limits).error().message();
+    };
+    for (const char* name : {"cpu", "memory", "pids", "blkio"})
+        file(fmt::format("/{}/c/cgroup.procs", name), "");
+    const auto quota = [](auto& limits) { limits.cpu.emplace().quota = 5; };
+    const auto pids = [](auto& limits) { limits.pids = oci::LinuxPids{5}; };
+    const auto rate = [](auto& limits) {
+        limits.block_io.emplace().throttle_write_iops_device = {{8, 0, 1}};
+    };
+    EXPECT_THAT(refused(v1(), quota), HasSubstr("linux.resources.cpu.quota: "));
+    EXPECT_THAT(refused(v1(), pids), HasSubstr("linux.resources.pids.limit: "));
+    EXPECT_THAT(refused(v1(), rate),
+                HasSubstr("linux.resources.blockIO.throttleWriteIOPSDevice: "));
+    file("/c/cgroup.procs", "");
+    EXPECT_THAT(refused(v2(), quota), HasSubstr("linux.resources.cpu.quota: "));
+    EXPECT_THAT(refused(v2(), pids), HasSubstr("linux.resources.pids.limit: "));
+    EXPECT_THAT(refused(v2(), rate),
+                HasSubstr("linux.resources.blockIO.throttleWriteIOPSDevice: "));
+}
+
 TEST_F(FakeTree, WritesV2LimitsInItsUnits) {
     for (const char* name :
          {"memory.max", "memory.swap.max", "memory.low", "cpu.weight", "cpu.max"})
