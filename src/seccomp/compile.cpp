@@ -83,6 +83,25 @@ Result<void> add_one(scmp_filter_ctx filter, std::uint32_t action, int number,
     return {};
 }
 
+/// What is not known of a rule's calls, or of them only by number and so without conditions.
+Result<void> check_names(const oci::LinuxSeccomp& section, std::size_t index,
+                         std::vector<std::string>* warnings) {
+    const auto& rule = section.syscalls[index];
+    const bool denies = is_stricter(rule.action, section.default_action);
+    for (std::size_t i = 0; i < rule.names.size(); ++i) {
+        if (::seccomp_syscall_resolve_name(rule.names[i].c_str()) != __NR_SCMP_ERROR) continue;
+        const bool newer = is_newer_syscall(rule.names[i]);
+        if (newer && rule.args.empty()) continue;
+        auto said = fmt::format("linux.seccomp.syscalls[{}].names[{}]: {}", index, i,
+                                newer ? fmt::format("{} is too new for conditions on its arguments",
+                                                    rule.names[i])
+                                      : fmt::format("\"{}\" is not known", rule.names[i]));
+        if (denies) return fail(ErrorKind::invalid, "{}, and would not be denied", said);
+        if (warnings != nullptr) warnings->push_back(std::move(said) + ", ignoring");
+    }
+    return {};
+}
+
 Result<void> add_rule(scmp_filter_ctx filter, std::uint32_t default_action,
                       const oci::SeccompSyscall& rule, std::size_t index) {
     const auto field = fmt::format("linux.seccomp.syscalls[{}]", index);
@@ -92,7 +111,7 @@ Result<void> add_rule(scmp_filter_ctx filter, std::uint32_t default_action,
     if (action == default_action) return {};  // libseccomp refuses a rule that changes nothing
     for (const auto& name : rule.names) {
         const int number = ::seccomp_syscall_resolve_name(name.c_str());
-        if (number == __NR_SCMP_ERROR) continue;  // newer than the library, or of another machine
+        if (number == __NR_SCMP_ERROR) continue;  // see check_names()
         TRY(add_one(filter, action, number, conditions, name));
     }
     return {};
@@ -119,13 +138,16 @@ Result<void> validate(const oci::LinuxSeccomp& section) {
         const auto& rule = section.syscalls[i];
         TRY(action_number(rule.action, rule.errno_ret, field + ".action"));
         TRY(comparisons(rule, field));
+        TRY(check_names(section, i, nullptr));
     }
     TRY(filter_flags(section));
     return {};
 }
 
-Result<std::string> compile(const oci::LinuxSeccomp& section) {
+Result<std::string> compile(const oci::LinuxSeccomp& section, std::vector<std::string>* warnings) {
     const Filter filter = TRY(build(section));
+    for (std::size_t i = 0; i < section.syscalls.size(); ++i)
+        TRY(check_names(section, i, warnings));
     const Fd file = TRY(sys::memory_file("seccomp"));
     const int result = ::seccomp_export_bpf(filter.get(), file.raw());
     if (result < 0) return filter_error(result, "write the program");

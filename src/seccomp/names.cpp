@@ -4,6 +4,8 @@
 #include <seccomp.h>
 #include <seccomp/compile.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
@@ -94,6 +96,17 @@ Result<std::uint32_t> action_number(std::string_view name, std::optional<std::ui
     if (errno_ret && *errno_ret != 0)
         return fail(ErrorKind::invalid, "{}: {} takes no errnoRet", field, name);
     return find(actions, name, field);
+}
+
+bool is_stricter(std::string_view action, std::string_view than) {
+    constexpr std::array<std::string_view, 9> strictest_first{
+        "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_KILL",
+        "SCMP_ACT_TRAP",         "SCMP_ACT_ERRNO",       "SCMP_ACT_NOTIFY",
+        "SCMP_ACT_TRACE",        "SCMP_ACT_LOG",         "SCMP_ACT_ALLOW"};
+    const auto rank = [&](std::string_view name) {
+        return std::ranges::find(strictest_first, name) - strictest_first.begin();
+    };
+    return rank(action) < rank(than);
 }
 
 Result<int> operator_number(std::string_view name, std::string_view field) {

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <vector>
 
 namespace corten::seccomp {
@@ -73,8 +74,25 @@ bool has_x32(const oci::LinuxSeccomp& section) {
     return std::ranges::find(section.architectures, "SCMP_ARCH_X32") != section.architectures.end();
 }
 
+/// The architectures of a processor, as the kernel tells them to a filter.
+struct Machine {
+    std::uint32_t wide;
+    std::uint32_t narrow;
+};
+
+std::optional<Machine> this_machine() {
+    switch (::seccomp_arch_native()) {
+        case SCMP_ARCH_X86_64:
+            return Machine{AUDIT_ARCH_X86_64, AUDIT_ARCH_I386};
+        case SCMP_ARCH_AARCH64:
+            return Machine{AUDIT_ARCH_AARCH64, AUDIT_ARCH_ARM};
+        default:
+            return std::nullopt;
+    }
+}
+
 /// Pairs of "is it this one? then this action"; the jumps' distances are known at once.
-std::vector<sock_filter> assemble(const Plan& plan, bool x32, bool enosys) {
+std::vector<sock_filter> assemble(const Plan& plan, const Machine& machine, bool x32, bool enosys) {
     std::vector<sock_filter> body;
     if (x32) body.push_back(instruction(BPF_ALU | BPF_AND | BPF_K, ~0x40000000U));
     for (const auto& [number, action] : plan.actions) {
@@ -91,8 +109,8 @@ std::vector<sock_filter> assemble(const Plan& plan, bool x32, bool enosys) {
     }
     std::vector<sock_filter> program;
     program.push_back(instruction(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)));
-    program.push_back(instruction(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0));
-    program.push_back(instruction(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_I386, 0, body.size() + 1));
+    program.push_back(instruction(BPF_JMP | BPF_JEQ | BPF_K, machine.wide, 1, 0));
+    program.push_back(instruction(BPF_JMP | BPF_JEQ | BPF_K, machine.narrow, 0, body.size() + 1));
     program.push_back(instruction(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)));
     program.insert(program.end(), body.begin(), body.end());
     return program;
@@ -100,15 +118,20 @@ std::vector<sock_filter> assemble(const Plan& plan, bool x32, bool enosys) {
 
 }  // namespace
 
+bool is_newer_syscall(const std::string& name) {
+    return this_machine() && is_new_to_libseccomp(name);
+}
+
 std::string newer_syscalls_prefix(const oci::LinuxSeccomp& section) {
-    if (::seccomp_arch_native() != SCMP_ARCH_X86_64) return "";
+    const auto machine = this_machine();
+    if (!machine) return "";
     const Plan plan = plan_for(section);
     // Only a default that says "not permitted" misleads; and the numbers must be uniform.
     const bool enosys = section.default_action == "SCMP_ACT_ERRNO" &&
                         section.default_errno_ret.value_or(EPERM) != ENOSYS &&
                         plan.newest >= first_uniform;
     if (plan.actions.empty() && !enosys) return "";
-    const auto program = assemble(plan, has_x32(section), enosys);
+    const auto program = assemble(plan, *machine, has_x32(section), enosys);
     return {reinterpret_cast<const char*>(program.data()), program.size() * sizeof(sock_filter)};
 }
 

@@ -12,7 +12,10 @@ namespace corten::seccomp {
 ///  - those newer than everything the section names fail with ENOSYS instead of the default's
 ///  EPERM:
 ///    libc then falls back to an older call, while EPERM it would take for an answer.
-/// Empty when there is nothing to add, and on other machines than x86-64.
+/// Empty when there is nothing to add, and on other machines than x86-64 and arm64.
 std::string newer_syscalls_prefix(const oci::LinuxSeccomp& section);
+
+/// Whether newer_syscalls_prefix() knows a call by its number that libseccomp does not.
+bool is_newer_syscall(const std::string& name);
 
 }  // namespace corten::seccomp

@@ -77,10 +77,45 @@ TEST(Compile, NamesTheFieldAtFault) {
     EXPECT_THAT(validate(section).error().message(), HasSubstr("linux.seccomp.flags"));
 }
 
-TEST(Compile, UnknownSystemCallsAreSkipped) {
-    const oci::LinuxSeccomp section{.default_action = "SCMP_ACT_ALLOW",
-                                    .syscalls = {{{"no_such_call"}, "SCMP_ACT_ERRNO", {}, {}}}};
-    EXPECT_TRUE(compile(section).has_value());
+TEST(Compile, UnknownSystemCallsAreLeftOutAndTold) {
+    const oci::LinuxSeccomp section{
+        .default_action = "SCMP_ACT_ERRNO",
+        .syscalls = {{{"read", "no_such_call"}, "SCMP_ACT_ALLOW", {}, {}}}};
+    std::vector<std::string> warnings;
+    EXPECT_TRUE(compile(section, &warnings).has_value());
+    EXPECT_EQ(warnings, std::vector<std::string>{"linux.seccomp.syscalls[0].names[1]: "
+                                                 "\"no_such_call\" is not known, ignoring"});
+}
+
+TEST(Compile, UnknownSystemCallsAreNotTakenForDenied) {
+    for (const auto& [otherwise, action] :
+         {std::pair("SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"), {"SCMP_ACT_LOG", "SCMP_ACT_KILL"},
+          {"SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"}, {"SCMP_ACT_ALLOW", "SCMP_ACT_NOTIFY"}}) {
+        const oci::LinuxSeccomp section{.default_action = otherwise,
+                                        .syscalls = {{{"mkdri"}, action, {}, {}}}};
+        const auto program = compile(section);
+        ASSERT_FALSE(program.has_value()) << action;
+        EXPECT_THAT(program.error().message(), HasSubstr("names[0]: \"mkdri\""));
+        EXPECT_FALSE(validate(section).has_value());
+    }
+}
+
+TEST(Compile, ConditionsOnNewSystemCallsAreNotPassedOver) {
+    oci::LinuxSeccomp section{
+        .default_action = "SCMP_ACT_ALLOW",
+        .syscalls = {{{"mseal"}, "SCMP_ACT_ERRNO", {}, {{0, 1, 0, "SCMP_CMP_EQ"}}}}};
+    EXPECT_THAT(compile(section).error().message(), HasSubstr("conditions"));
+    section.default_action = "SCMP_ACT_ERRNO";
+    section.syscalls[0].action = "SCMP_ACT_ALLOW";
+    std::vector<std::string> warnings;
+    EXPECT_TRUE(compile(section, &warnings).has_value());
+    EXPECT_EQ(warnings.size(), 1U);
+}
+
+TEST(Compile, TheDefaultProfileHasNoUnknownCalls) {
+    std::vector<std::string> warnings;
+    EXPECT_TRUE(compile(*resolve(default_profile(), {{}, "amd64", ""}), &warnings).has_value());
+    EXPECT_EQ(warnings, std::vector<std::string>());
 }
 
 /// Loads the filter in a child and gives what `probe` returns there: errno or 0.

@@ -11,12 +11,15 @@
 
 namespace corten::seccomp {
 
-/// Refuses unknown actions, operators, architectures and flags, naming the field. System calls
-/// that this build of libseccomp does not know are skipped, as the specification wants.
+/// Refuses unknown actions, operators, architectures and flags, naming the field, and what
+/// compile() refuses of system calls.
 Result<void> validate(const oci::LinuxSeccomp& section);
 
-/// The bytes of an array of struct sock_filter for all the section's architectures.
-Result<std::string> compile(const oci::LinuxSeccomp& section);
+/// The bytes of an array of struct sock_filter for all the section's architectures. A system call
+/// that is not known is left out and told in `warnings`, if there are any to tell; where a rule is
+/// stricter than the default it is refused: a misspelt name would allow what was to be denied.
+Result<std::string> compile(const oci::LinuxSeccomp& section,
+                            std::vector<std::string>* warnings = nullptr);
 
 /// The program in a sealed memory file, ready to be passed to runtime::LaunchRequest.
 Result<Fd> to_file(std::string_view program);
