@@ -1,3 +1,5 @@
+#include <base/text.hpp>
+#include <oci/kernel_names.hpp>
 #include <oci/runtime_spec.hpp>
 
 #include <algorithm>
@@ -16,17 +18,6 @@ constexpr std::array<std::string_view, 8> namespace_types{"pid", "network", "mou
                                                           "uts", "user",    "cgroup", "time"};
 constexpr std::array<std::string_view, 8> propagations{
     "", "private", "rprivate", "slave", "rslave", "shared", "rshared", "unbindable"};
-constexpr std::array<std::string_view, 16> rlimit_types{
-    "RLIMIT_AS",     "RLIMIT_CORE",   "RLIMIT_CPU",        "RLIMIT_DATA",
-    "RLIMIT_FSIZE",  "RLIMIT_LOCKS",  "RLIMIT_MEMLOCK",    "RLIMIT_MSGQUEUE",
-    "RLIMIT_NICE",   "RLIMIT_NOFILE", "RLIMIT_NPROC",      "RLIMIT_RSS",
-    "RLIMIT_RTPRIO", "RLIMIT_RTTIME", "RLIMIT_SIGPENDING", "RLIMIT_STACK"};
-constexpr std::array<std::string_view, 7> scheduler_policies{
-    "SCHED_OTHER", "SCHED_FIFO", "SCHED_RR",      "SCHED_BATCH",
-    "SCHED_ISO",   "SCHED_IDLE", "SCHED_DEADLINE"};
-constexpr std::array<std::string_view, 3> io_classes{"IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE",
-                                                     "IOPRIO_CLASS_IDLE"};
-
 bool listed(Names names, std::string_view name) {
     return std::ranges::find(names, name) != names.end();
 }
@@ -87,8 +78,7 @@ Result<void> check_rlimits(const std::vector<PosixRlimit>& rlimits) {
     for (std::size_t i = 0; i < rlimits.size(); ++i) {
         const auto& limit = rlimits[i];
         const auto field = fmt::format("process.rlimits[{}]", i);
-        TRY(expect(listed(rlimit_types, limit.type), field + ".type",
-                   fmt::format("\"{}\" is not a limit this system has", limit.type)));
+        TRY(value_of(rlimit_types(), limit.type, field + ".type"));
         TRY(expect(seen.insert(limit.type).second, field + ".type",
                    limit.type + " is listed twice"));
         TRY(expect(limit.soft <= limit.hard, field + ".soft", "is above the hard limit"));
@@ -106,22 +96,41 @@ Result<void> check_environment(const std::vector<std::string>& env) {
     return {};
 }
 
+Result<void> check_affinity(const ExecCpuAffinity& affinity) {
+    TRY(parse_number_list(affinity.initial, last_processor, "process.execCPUAffinity.initial"));
+    TRY(parse_number_list(affinity.final, last_processor, "process.execCPUAffinity.final"));
+    return {};
+}
+
 Result<void> check_scheduling(const Process& process) {
-    if (process.scheduler)
-        TRY(expect(listed(scheduler_policies, process.scheduler->policy),
-                   "process.scheduler.policy",
-                   fmt::format("\"{}\" is not a policy", process.scheduler->policy)));
+    if (process.scheduler) {
+        TRY(value_of(scheduler_policies(), process.scheduler->policy, "process.scheduler.policy"));
+        TRY(bits_of(scheduler_flags(), process.scheduler->flags, "process.scheduler.flags"));
+    }
+    if (process.exec_cpu_affinity) TRY(check_affinity(*process.exec_cpu_affinity));
     if (process.io_priority) {
-        TRY(expect(listed(io_classes, process.io_priority->priority_class),
-                   "process.ioPriority.class",
-                   fmt::format("\"{}\" is not a class", process.io_priority->priority_class)));
+        TRY(value_of(io_classes(), process.io_priority->priority_class,
+                     "process.ioPriority.class"));
         TRY(expect(process.io_priority->priority >= 0 && process.io_priority->priority <= 7,
                    "process.ioPriority.priority", "is not between 0 and 7"));
     }
     return {};
 }
 
-/// Every container id of a mapping must be mapped once: the kernel says only EINVAL.
+/// Each id once, on either side: the kernel says only EINVAL.
+Result<void> check_overlaps(const std::vector<IdMapping>& mappings, std::string_view field) {
+    for (const auto side : {&IdMapping::container_id, &IdMapping::host_id}) {
+        std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;  // first, beyond the last
+        for (const auto& map : mappings)
+            ranges.emplace_back(map.*side, std::uint64_t{map.*side} + map.size);
+        std::ranges::sort(ranges);
+        for (std::size_t i = 1; i < ranges.size(); ++i)
+            TRY(expect(ranges[i].first >= ranges[i - 1].second, field,
+                       fmt::format("id {} is mapped twice", ranges[i].first)));
+    }
+    return {};
+}
+
 Result<void> check_mappings(const std::vector<IdMapping>& mappings, std::string_view field) {
     for (std::size_t i = 0; i < mappings.size(); ++i) {
         const auto& map = mappings[i];
@@ -131,7 +140,8 @@ Result<void> check_mappings(const std::vector<IdMapping>& mappings, std::string_
                        std::uint64_t{map.host_id} + map.size <= last,
                    fmt::format("{}[{}]", field, i), "goes beyond the last id"));
     }
-    return expect(mappings.size() <= 340, field, "has more than the kernel's 340 lines");
+    TRY(expect(mappings.size() <= 340, field, "has more than the kernel's 340 lines"));
+    return check_overlaps(mappings, field);
 }
 
 Result<void> check_mount(const Mount& mount, std::size_t index) {
@@ -273,21 +283,62 @@ Result<void> check_sysctl(const Spec& spec) {
     return {};
 }
 
-Result<void> check_resources(const LinuxResources& resources) {
-    if (resources.memory) {
-        const auto& memory = *resources.memory;
-        TRY(expect(memory.limit.value_or(0) >= -1, "linux.resources.memory.limit", "is negative"));
-        TRY(expect(memory.swap.value_or(0) >= -1, "linux.resources.memory.swap", "is negative"));
-        TRY(expect(memory.reservation.value_or(0) >= -1, "linux.resources.memory.reservation",
+Result<void> check_memory(const LinuxMemory& memory) {
+    const std::pair<const char*, const std::optional<std::int64_t>&> limits[] = {
+        {"limit", memory.limit},
+        {"swap", memory.swap},
+        {"reservation", memory.reservation},
+        {"kernel", memory.kernel},
+        {"kernelTCP", memory.kernel_tcp}};
+    for (const auto& [name, value] : limits)
+        TRY(expect(value.value_or(0) >= -1, fmt::format("linux.resources.memory.{}", name),
                    "is negative"));
-        TRY(expect(memory.swappiness.value_or(0) <= 100, "linux.resources.memory.swappiness",
-                   "is not between 0 and 100"));
+    return expect(memory.swappiness.value_or(0) <= 100, "linux.resources.memory.swappiness",
+                  "is not between 0 and 100");
+}
+
+Result<void> check_cpu(const LinuxCpu& cpu) {
+    TRY(expect(cpu.quota.value_or(0) >= -1, "linux.resources.cpu.quota", "is negative"));
+    // The kernel takes any negative number for no bound at all.
+    TRY(expect(cpu.realtime_runtime.value_or(0) >= 0, "linux.resources.cpu.realtimeRuntime",
+               "is negative"));
+    return expect(cpu.idle.value_or(0) == 0 || cpu.idle == 1, "linux.resources.cpu.idle",
+                  "is neither 0 nor 1");
+}
+
+/// 0 is no weight.
+Result<void> check_weight(const std::optional<std::uint16_t>& weight, const std::string& field) {
+    const auto value = weight.value_or(0);
+    return expect(value == 0 || (value >= 10 && value <= 1000), field,
+                  "is not between 10 and 1000");
+}
+
+template <typename Device>
+Result<void> check_disks(const std::vector<Device>& devices, const std::string& field) {
+    for (std::size_t i = 0; i < devices.size(); ++i)
+        TRY(check_numbers(devices[i].major, devices[i].minor, fmt::format("{}[{}]", field, i)));
+    return {};
+}
+
+Result<void> check_block_io(const LinuxBlockIo& io) {
+    const std::string section = "linux.resources.blockIO.";
+    TRY(check_weight(io.weight, section + "weight"));
+    TRY(check_weight(io.leaf_weight, section + "leafWeight"));
+    for (std::size_t i = 0; i < io.weight_device.size(); ++i) {
+        const auto field = fmt::format("{}weightDevice[{}]", section, i);
+        TRY(check_weight(io.weight_device[i].weight, field + ".weight"));
+        TRY(check_weight(io.weight_device[i].leaf_weight, field + ".leafWeight"));
     }
-    if (resources.block_io && resources.block_io->weight && *resources.block_io->weight != 0)
-        TRY(expect(*resources.block_io->weight >= 10 && *resources.block_io->weight <= 1000,
-                   "linux.resources.blockIO.weight", "is not between 10 and 1000"));
-    for (std::size_t i = 0; i < resources.devices.size(); ++i) {
-        const auto& rule = resources.devices[i];
+    TRY(check_disks(io.weight_device, section + "weightDevice"));
+    TRY(check_disks(io.throttle_read_bps_device, section + "throttleReadBpsDevice"));
+    TRY(check_disks(io.throttle_write_bps_device, section + "throttleWriteBpsDevice"));
+    TRY(check_disks(io.throttle_read_iops_device, section + "throttleReadIOPSDevice"));
+    return check_disks(io.throttle_write_iops_device, section + "throttleWriteIOPSDevice");
+}
+
+Result<void> check_device_rules(const std::vector<DeviceRule>& rules) {
+    for (std::size_t i = 0; i < rules.size(); ++i) {
+        const auto& rule = rules[i];
         const auto field = fmt::format("linux.resources.devices[{}]", i);
         TRY(expect(rule.type.empty() || rule.type == "a" || rule.type == "b" || rule.type == "c",
                    field + ".type", fmt::format("\"{}\" is not one of a, b, c", rule.type)));
@@ -297,16 +348,40 @@ Result<void> check_resources(const LinuxResources& resources) {
         TRY(check_numbers(std::max<std::int64_t>(rule.major.value_or(0), 0),
                           std::max<std::int64_t>(rule.minor.value_or(0), 0), field));
     }
-    for (const auto& limit : resources.hugepage_limits)
-        TRY(expect(limit.page_size.find('/') == std::string::npos, "linux.resources.hugepageLimits",
-                   fmt::format("\"{}\" is not a size", limit.page_size)));
-    if (resources.cpu)
-        TRY(expect(resources.cpu->quota.value_or(0) >= -1, "linux.resources.cpu.quota",
-                   "is negative"));
-    for (const auto& [file, value] : resources.unified)
+    return {};
+}
+
+/// A word of a control file's line: with a blank in it, it would be more than one.
+Result<void> check_word(std::string_view word, std::string_view field) {
+    const bool whole = std::ranges::all_of(
+        word, [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '\x7f'; });
+    return expect(whole && !word.empty(), field, fmt::format("\"{}\" is not one word", word));
+}
+
+/// A file of the group's directory.
+Result<void> check_unified(const std::map<std::string, std::string>& values) {
+    for (const auto& [file, value] : values) {
         TRY(expect(!file.empty() && file.find('/') == std::string::npos && file[0] != '.',
                    "linux.resources.unified", fmt::format("\"{}\" is not a file name", file)));
+        TRY(no_nul(file, "linux.resources.unified"));
+    }
     return {};
+}
+
+Result<void> check_memory_policy(const LinuxMemoryPolicy& policy) {
+    TRY(value_of(memory_policy_modes(), policy.mode, "linux.memoryPolicy.mode"));
+    TRY(bits_of(memory_policy_flags(), policy.flags, "linux.memoryPolicy.flags"));
+    TRY(parse_number_list(policy.nodes, last_memory_node, "linux.memoryPolicy.nodes"));
+    return {};
+}
+
+/// A name of uts_namespaces(7).
+Result<void> check_host_name(const Spec& spec, const std::string& name, std::string_view field) {
+    constexpr std::size_t longest = 64;
+    TRY(no_nul(name, field));
+    TRY(expect(name.size() <= longest, field, "is longer than 64 characters"));
+    return expect(name.empty() || find_namespace(spec, "uts") != nullptr, field,
+                  "needs a uts namespace of its own");
 }
 
 Result<void> check_linux(const Spec& spec) {
@@ -330,7 +405,11 @@ Result<void> check_linux(const Spec& spec) {
             section.personality->domain == "LINUX" || section.personality->domain == "LINUX32",
             "linux.personality.domain",
             fmt::format("\"{}\" is neither LINUX nor LINUX32", section.personality->domain)));
-    if (section.resources) TRY(check_resources(*section.resources));
+    if (section.personality)
+        TRY(expect(section.personality->flags.empty(), "linux.personality.flags",
+                   "none are defined"));
+    if (section.memory_policy) TRY(check_memory_policy(*section.memory_policy));
+    if (section.resources) TRY(validate(*section.resources));
     const bool isolates = find_namespace(spec, "mount") != nullptr;
     return expect(isolates || (section.masked_paths.empty() && section.readonly_paths.empty()),
                   "linux.maskedPaths", "needs a mount namespace");
@@ -356,17 +435,32 @@ Result<void> validate(const Process& process) {
     return check_scheduling(process);
 }
 
+Result<void> validate(const LinuxResources& resources) {
+    if (resources.memory) TRY(check_memory(*resources.memory));
+    if (resources.cpu) TRY(check_cpu(*resources.cpu));
+    if (resources.block_io) TRY(check_block_io(*resources.block_io));
+    TRY(check_device_rules(resources.devices));
+    for (const auto& limit : resources.hugepage_limits) {
+        TRY(check_word(limit.page_size, "linux.resources.hugepageLimits"));
+        TRY(expect(limit.page_size.find('/') == std::string::npos, "linux.resources.hugepageLimits",
+                   fmt::format("\"{}\" is not a size", limit.page_size)));
+    }
+    if (resources.network)
+        for (const auto& entry : resources.network->priorities)
+            TRY(check_word(entry.name, "linux.resources.network.priorities"));
+    for (const auto& [device, limit] : resources.rdma)
+        TRY(check_word(device, "linux.resources.rdma"));
+    return check_unified(resources.unified);
+}
+
 Result<void> validate(const Spec& spec) {
     TRY(check_version(spec.oci_version));
     TRY(expect(spec.root && !spec.root->path.empty(), "root.path", "is missing"));
     TRY(no_nul(spec.root->path, "root.path"));
     TRY(expect(spec.process.has_value(), "process", "is missing"));
     TRY(validate(*spec.process));
-    TRY(no_nul(spec.hostname, "hostname"));
-    TRY(expect(spec.hostname.empty() || find_namespace(spec, "uts") != nullptr, "hostname",
-               "needs a uts namespace of its own"));
-    TRY(expect(spec.domainname.empty() || find_namespace(spec, "uts") != nullptr, "domainname",
-               "needs a uts namespace of its own"));
+    TRY(check_host_name(spec, spec.hostname, "hostname"));
+    TRY(check_host_name(spec, spec.domainname, "domainname"));
     for (std::size_t i = 0; i < spec.mounts.size(); ++i) TRY(check_mount(spec.mounts[i], i));
     if (spec.hooks) TRY(check_all_hooks(*spec.hooks));
     return check_linux(spec);

@@ -52,6 +52,13 @@ TEST(RuntimeSpec, IdsOver32BitsAreRefused) {
     EXPECT_THAT(spec.error().message(), HasSubstr("process.user.uid"));
 }
 
+void map_users(Spec& spec, std::vector<IdMapping> mappings) {
+    auto& section = spec.linux_section;
+    section.namespaces.push_back({"user", ""});
+    section.uid_mappings = std::move(mappings);
+    section.gid_mappings = {{0, 0, 1}};
+}
+
 struct Fault {
     const char* field;
     std::function<void(Spec&)> make;
@@ -125,7 +132,70 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"linux.resources.unified",
               [](Spec& s) { s.linux_section.resources.emplace().unified = {{"../x", "1"}}; }},
         Fault{"linux.timeOffsets",
-              [](Spec& s) { s.linux_section.time_offsets = {{"monotonic", {1, 0}}}; }}));
+              [](Spec& s) { s.linux_section.time_offsets = {{"monotonic", {1, 0}}}; }},
+        Fault{"process.scheduler.flags",
+              [](Spec& s) { s.process->scheduler = Scheduler{"SCHED_OTHER", 0, 0, {"X"}}; }},
+        Fault{"process.execCPUAffinity.initial",
+              [](Spec& s) { s.process->exec_cpu_affinity = ExecCpuAffinity{"0-99999", ""}; }},
+        Fault{"process.execCPUAffinity.final",
+              [](Spec& s) { s.process->exec_cpu_affinity = ExecCpuAffinity{"", "3-1"}; }},
+        Fault{"hostname", [](Spec& s) { s.hostname = std::string(65, 'x'); }},
+        Fault{"domainname", [](Spec& s) { s.domainname = std::string(65, 'x'); }},
+        Fault{"linux.personality.flags",
+              [](Spec& s) { s.linux_section.personality = LinuxPersonality{"LINUX", {"X"}}; }},
+        Fault{"linux.memoryPolicy.mode",
+              [](Spec& s) { s.linux_section.memory_policy = LinuxMemoryPolicy{"X", "", {}}; }},
+        Fault{"linux.memoryPolicy.flags",
+              [](Spec& s) {
+                  s.linux_section.memory_policy = LinuxMemoryPolicy{"MPOL_BIND", "0", {"X"}};
+              }},
+        Fault{"linux.memoryPolicy.nodes",
+              [](Spec& s) {
+                  s.linux_section.memory_policy = LinuxMemoryPolicy{"MPOL_BIND", "64", {}};
+              }},
+        Fault{"linux.uidMappings", [](Spec& s) { map_users(s, {{0, 0, 10}, {5, 100, 10}}); }},
+        Fault{"linux.uidMappings", [](Spec& s) { map_users(s, {{20, 0, 10}, {0, 5, 10}}); }}));
+
+struct BadLimit {
+    const char* field;
+    std::function<void(LinuxResources&)> make;
+};
+
+class InvalidResources : public ::testing::TestWithParam<BadLimit> {};
+
+TEST_P(InvalidResources, AreRefusedByTheNameOfTheirField) {
+    LinuxResources resources;
+    GetParam().make(resources);
+    const auto result = validate(resources);
+    ASSERT_FALSE(result.has_value()) << GetParam().field;
+    EXPECT_THAT(result.error().message(), HasSubstr("linux.resources." + std::string(GetParam().field)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, InvalidResources,
+    ::testing::Values(
+        BadLimit{"memory.kernel", [](auto& r) { r.memory.emplace().kernel = -2; }},
+        BadLimit{"memory.kernelTCP", [](auto& r) { r.memory.emplace().kernel_tcp = -2; }},
+        BadLimit{"cpu.realtimeRuntime", [](auto& r) { r.cpu.emplace().realtime_runtime = -1; }},
+        BadLimit{"cpu.idle", [](auto& r) { r.cpu.emplace().idle = 2; }},
+        BadLimit{"blockIO.leafWeight", [](auto& r) { r.block_io.emplace().leaf_weight = 5; }},
+        BadLimit{"blockIO.weightDevice[0].weight",
+                 [](auto& r) { r.block_io.emplace().weight_device = {{8, 0, 1001, {}}}; }},
+        BadLimit{"blockIO.weightDevice[0].leafWeight",
+                 [](auto& r) { r.block_io.emplace().weight_device = {{8, 0, {}, 9}}; }},
+        BadLimit{"blockIO.weightDevice[0].major",
+                 [](auto& r) { r.block_io.emplace().weight_device = {{1 << 12, 0, 100, {}}}; }},
+        BadLimit{"blockIO.throttleReadBpsDevice[0].minor",
+                 [](auto& r) { r.block_io.emplace().throttle_read_bps_device = {{8, -1, 1}}; }},
+        BadLimit{"blockIO.throttleWriteIOPSDevice[1].major",
+                 [](auto& r) {
+                     r.block_io.emplace().throttle_write_iops_device = {{8, 0, 1}, {-1, 0, 1}};
+                 }},
+        BadLimit{"hugepageLimits", [](auto& r) { r.hugepage_limits = {{"../x", 1}}; }},
+        BadLimit{"network.priorities",
+                 [](auto& r) { r.network.emplace().priorities = {{"eth0 5\neth1", 1}}; }},
+        BadLimit{"rdma", [](auto& r) { r.rdma["mlx5 hca_handle=max"] = {1, 1}; }},
+        BadLimit{"unified", [](auto& r) { r.unified = {{"../x/memory.max", "1"}}; }}));
 
 }  // namespace
 }  // namespace corten::oci

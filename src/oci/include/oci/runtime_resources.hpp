@@ -169,4 +169,8 @@ struct LinuxResources {
     }
 };
 
+/// Refuses what no kernel takes, and what would reach another group's files, by the field
+/// ("linux.resources.memory.limit: ...").
+Result<void> validate(const LinuxResources& resources);
+
 }  // namespace corten::oci
