@@ -9,6 +9,7 @@
 #include <runtime/group_limits.hpp>
 #include <runtime/hooks.hpp>
 #include <runtime/restore_root.hpp>
+#include <runtime/unbuilt.hpp>
 #include <sys/file.hpp>
 #include <sys/prctl.h>
 
@@ -156,6 +157,7 @@ Result<int> restore(const Global& global, const RestoreOptions& options) {
     const auto configuration = TRY(read_configuration(bundle));
     auto spec = TRY(oci::parse_spec(configuration));
     TRY(oci::validate(spec));
+    TRY(runtime::refuse_unbuilt(spec.linux_section));
     TRY(check_can_criu(spec, options.criu));
     TRY(check_terminal(spec, options.console_socket, options.detach));
     spec.linux_section.cgroups_path = TRY(cgroup_path(global, spec, options.criu.id));

@@ -5,6 +5,7 @@
 #include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <base/units.hpp>
+#include <runtime/unbuilt.hpp>
 #include <sys/file.hpp>
 
 #include <unistd.h>
@@ -62,9 +63,8 @@ Result<oci::LinuxResources> resources_from(const UpdateOptions& options) {
     TRY(take_memory(options, resources.memory.emplace()));
     TRY(take_number(options.pids_limit, resources.pids.emplace().limit, "pids-limit"));
     TRY(take_number(options.blkio_weight, resources.block_io.emplace().weight, "blkio-weight"));
-    if (options.l3_cache_schema || options.mem_bw_schema)
-        return fail(ErrorKind::unsupported,
-                    "Intel RDT: /sys/fs/resctrl is not mounted (CONFIG_X86_CPU_RESCTRL)");
+    if (options.l3_cache_schema) return runtime::no_resctrl("--l3-cache-schema");
+    if (options.mem_bw_schema) return runtime::no_resctrl("--mem-bw-schema");
     return resources;
 }
 
@@ -76,31 +76,38 @@ void complete_cpu(oci::LinuxCpu& cpu, const oci::Spec& spec) {
     if (cpu.quota && !cpu.period) cpu.period = old->cpu->period;
 }
 
-template <typename T>
-void merge_value(std::optional<T>& into, const std::optional<T>& from) {
-    if (from) into = from;
+/// Of what the kernel keeps by device or page size, the entries that are not named stay.
+template <typename Entry, typename Key>
+std::vector<Entry> merged(std::vector<Entry> old, const std::vector<Entry>& fresh, Key key) {
+    for (const auto& entry : fresh) {
+        std::erase_if(old, [&](const Entry& other) { return key(other) == key(entry); });
+        old.push_back(entry);
+    }
+    return old;
 }
 
-/// So that a later exec, update or restart sees what now holds.
-void remember(oci::Spec& spec, const oci::LinuxResources& fresh) {
-    if (!spec.linux_section.resources) spec.linux_section.resources.emplace();
-    auto& all = *spec.linux_section.resources;
-    if (fresh.memory) {
-        if (!all.memory) all.memory.emplace();
-        merge_value(all.memory->limit, fresh.memory->limit);
-        merge_value(all.memory->swap, fresh.memory->swap);
-        merge_value(all.memory->reservation, fresh.memory->reservation);
-    }
-    if (fresh.cpu) {
-        if (!all.cpu) all.cpu.emplace();
-        merge_value(all.cpu->shares, fresh.cpu->shares);
-        merge_value(all.cpu->quota, fresh.cpu->quota);
-        merge_value(all.cpu->period, fresh.cpu->period);
-        merge_value(all.cpu->burst, fresh.cpu->burst);
-        if (!fresh.cpu->cpus.empty()) all.cpu->cpus = fresh.cpu->cpus;
-        if (!fresh.cpu->mems.empty()) all.cpu->mems = fresh.cpu->mems;
-    }
-    if (fresh.pids && fresh.pids->limit) all.pids = fresh.pids;
+oci::LinuxBlockIo merged(oci::LinuxBlockIo all, const oci::LinuxBlockIo& old,
+                         const oci::LinuxBlockIo& fresh) {
+    using Io = oci::LinuxBlockIo;
+    const auto device = [](const auto& entry) { return std::pair(entry.major, entry.minor); };
+    all.weight_device = merged(old.weight_device, fresh.weight_device, device);
+    for (const auto list : {&Io::throttle_read_bps_device, &Io::throttle_write_bps_device,
+                            &Io::throttle_read_iops_device, &Io::throttle_write_iops_device})
+        all.*list = merged(old.*list, fresh.*list, device);
+    return all;
+}
+
+/// What now holds: each value that is given replaces the one before.
+Result<oci::LinuxResources> merged(const oci::LinuxResources& old,
+                                   const oci::LinuxResources& fresh) {
+    Json values = to_json(old);
+    values.merge_patch(to_json(fresh));
+    auto all = TRY(from_json<oci::LinuxResources>(values));
+    const auto size = [](const oci::HugepageLimit& limit) { return limit.page_size; };
+    all.hugepage_limits = merged(old.hugepage_limits, fresh.hugepage_limits, size);
+    if (old.block_io && fresh.block_io)
+        all.block_io = merged(*all.block_io, *old.block_io, *fresh.block_io);
+    return all;
 }
 
 /// All but the devices, which `update` leaves alone.
@@ -115,7 +122,9 @@ Result<int> update(const Global& global, const UpdateOptions& options) {
     const auto container = TRY(Container::load(global, options.id));
     if (TRY(container.status()) == Status::stopped)
         return fail(ErrorKind::conflict, "container not running");
-    auto resources = TRY(resources_from(options));
+    const auto given = TRY(resources_from(options));
+    TRY(oci::validate(given));
+    auto resources = limits_of(given);
     auto spec = TRY(container.spec());
     if (resources.cpu) complete_cpu(*resources.cpu, spec);
     const auto group = TRY(container.cgroup());
@@ -129,7 +138,8 @@ Result<int> update(const Global& global, const UpdateOptions& options) {
     });
     if (!unit.empty()) TRY(update_unit(unit, resources));
     TRY(group.apply(resources));
-    remember(spec, resources);
+    // So that a later exec, update or restart sees it.
+    spec.linux_section.resources = TRY(merged(before, resources));
     TRY(container.save_spec(spec));
     undo.commit();
     return 0;

@@ -3,6 +3,7 @@
 #include "id_map.hpp"
 #include "root.hpp"
 
+#include <runtime/unbuilt.hpp>
 #include <sys/file.hpp>
 #include <sys/mount.h>
 #include <sys/mount.hpp>
@@ -250,6 +251,7 @@ bool LaunchPlan::mounts_on_host() const {
 Result<LaunchPlan> make_plan(LaunchRequest request) {
     TRY(leave_out_own_namespaces(request.spec.linux_section.namespaces));
     TRY(oci::validate(request.spec));
+    TRY(refuse_unbuilt(request.spec.linux_section));
     TRY(check_mount_label(request.spec.linux_section.mount_label));
     LaunchPlan plan;
     plan.namespaces = TRY(plan_namespaces(request));
