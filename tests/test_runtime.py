@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support import cgroups
-from support.bundles import Bundle, descriptor_socket
+from support.bundles import RUNTIME, Bundle, Runtime, descriptor_socket
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
@@ -445,3 +445,49 @@ def test_debug_log_tells_the_steps(runtime, bundle, folder):
     assert {line["level"] for line in lines} == {"debug"}
     assert any("container told: process" in line["msg"] for line in lines) and any("clone took" in line["msg"] for line in lines)
     log.unlink()
+
+
+def allowed_processors(text) -> str:
+    return re.search(r"Cpus_allowed_list:\s*(\S+)", text)[1]
+
+
+@pytest.mark.parametrize("wanted, seen", [({"final": "1"}, "1"), ({"initial": "1"}, "1"), ({"initial": "1", "final": "0"}, "0"), ({}, None)],
+                         ids=["final", "initial", "both", "none"])
+def test_processors_are_chosen_for_what_is_executed(runtime, bundle, wanted, seen):
+    """config.md: execCPUAffinity is of exec, the container's first process has them all."""
+    if os.cpu_count() < 2:
+        pytest.skip("one processor")
+    runtime.prefix = ["taskset", "-c", "0"]
+    bundle.config["process"]["execCPUAffinity"] = wanted
+    runtime.start("chosen", bundle.save("sleep", "1000"))
+    first = allowed_processors(Path(f"/proc/{runtime.state('chosen')['pid']}/status").read_text())
+    assert "," in first or "-" in first
+    found = allowed_processors(runtime.ok("exec", "chosen", "cat", "/proc/self/status"))
+    assert found == (seen or first)
+
+
+@pytest.mark.parametrize("options, joins", [((), True), (("--no-new-keyring",), False)], ids=["own", "callers"])
+def test_exec_has_a_session_keyring_as_the_container_has(runtime, bundle, options, joins):
+    if not Path("/proc/keys").exists():
+        pytest.skip("this kernel shows no keys")
+    bundle.config["linux"]["maskedPaths"] = []
+    name = f"keys-{'own' if joins else 'callers'}-{os.getpid()}"
+    runtime.start(name, bundle.save("sleep", "1000"), *options)
+    assert (f"_ses.{name}" in runtime.ok("exec", name, "cat", "/proc/keys")) == joins
+
+
+def test_hook_may_have_all_the_time_there_is(runtime, bundle):
+    """The kernel counts milliseconds in 32 bits: more of them must not become none."""
+    for timeout in (2**32 // 1000 + 1, 2**62):
+        bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "sleep 1"], "timeout": timeout}]}
+        runtime.ok("run", "--bundle", bundle.save("true").path, "patient")
+
+
+def test_program_is_sealed_where_memory_is_not_executable_unless_asked_for(open_folder):
+    """An ordinary user cannot mount it read-only: it runs from a copy in memory."""
+    switch = Path("/proc/sys/vm/memfd_noexec")
+    if not switch.exists():
+        pytest.skip("this kernel lets all memory files be executed")
+    script = 'echo 1 > /proc/sys/vm/memfd_noexec && exec setpriv --reuid 61234 --regid 61234 --clear-groups "$@"'
+    runtime = Runtime(RUNTIME, open_folder / "state", ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script, "user"])
+    runtime.fails("exec", "nobody", "true", says="container does not exist", code=255)

@@ -70,7 +70,7 @@ INVALID = [
     ("process.execCPUAffinity", {"process.execCPUAffinity": {"initial": "0-99999"}}),
     ("process.capabilities.bounding", {"process.capabilities.bounding": "CAP_KILL"}),
     ("hostname", {"hostname": "x" * 65}), ("hostname", {"linux.namespaces": [{"type": "mount"}, {"type": "pid"}]}),
-    ("hostname", {"hostname": "a\0b"}),
+    ("hostname", {"hostname": "a\0b"}), ("domainname", {"domainname": "x" * 65}),
     ("mounts[0].destination", mount(destination="")), ("mounts[0].destination", mount(destination="/a\0b")),
     ("mounts[0]", mount(type="nosuchfs")), ("mounts[0]", mount(type="../tmpfs")), ("mounts[0].type", mount(type="")),
     ("mounts[0]", mount(options=["size=many"])), ("mounts[0].options", mount(options=["idmap"])),
@@ -119,7 +119,7 @@ INVALID = [
     ("linux.seccomp.syscalls[0].args", seccomp(args=[{"index": 6, "value": 1, "op": "SCMP_CMP_EQ"}])),
     ("linux.seccomp.syscalls[0].args", seccomp(args=[{"index": 0, "value": 1, "op": "SCMP_CMP_X"}])),
     ("linux.seccomp.architectures", seccomp(architectures=["SCMP_ARCH_PDP11"])), ("linux.seccomp.flags", seccomp(flags=["X"])),
-    ("linux.seccomp.listenerPath", seccomp("SCMP_ACT_NOTIFY")),
+    ("linux.seccomp.listenerPath", seccomp("SCMP_ACT_NOTIFY")), ("linux.seccomp.syscalls[0].names[1]", seccomp(names=["mkdir", "mkdri"])),
     ("linux.seccomp: SCMP_ACT_NOTIFY cannot be used for the write syscall", seccomp("SCMP_ACT_NOTIFY", names=["write"])),
     ("linux.maskedPaths[0]", {"linux.maskedPaths": ["proc/kcore"]}), ("linux.maskedPaths[0]", {"linux.maskedPaths": ["/a\0b"]}),
     ("linux.readonlyPaths[0]", {"linux.readonlyPaths": [""]}),
@@ -128,6 +128,12 @@ INVALID = [
     ("linux.cgroupsPath", {"linux.cgroupsPath": "/{name}/../../x"}), ("linux.cgroupsPath", {"linux.cgroupsPath": ".."}),
     ("linux.cgroupsPath", {"linux.cgroupsPath": "/{name}\0"}), ("cgroup", {"linux.cgroupsPath": "/"}),
     ("linux.personality.domain", {"linux.personality": {"domain": "BSD"}}),
+    ("linux.personality.flags", {"linux.personality": {"domain": "LINUX", "flags": ["X"]}}),
+    ("linux.memoryPolicy.mode", {"linux.memoryPolicy": {"mode": "MPOL_NONE"}}),
+    ("linux.memoryPolicy.flags", {"linux.memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0", "flags": ["X"]}}),
+    ("linux.memoryPolicy.nodes", {"linux.memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0-99"}}),
+    ("mounts[0].destination", mount(destination="/proc")), ("mounts[0].destination", mount(destination="/proc/sys")),
+    ("linux.intelRdt", {"linux.intelRdt": {}}), ("linux.netDevices", {"linux.netDevices": {"eth0": {}}}),
     ("linux.resources.memory.limit", {"linux.resources.memory": {"limit": -2}}),
     ("linux.resources.memory.limit", {"linux.resources.memory": {"limit": 2**63}}),
     ("linux.resources.memory.limit", {"linux.resources.memory": {"limit": "1g"}}),
@@ -141,6 +147,9 @@ INVALID = [
     ("linux.resources.cpu.cpus", {"linux.resources.cpu": {"cpus": "0-9999"}}),
     ("linux.resources.cpu.mems", {"linux.resources.cpu": {"mems": "9" * 5000}}),
     ("linux.resources.blockIO.weight", {"linux.resources.blockIO": {"weight": 5}}),
+    ("linux.resources.cpu.realtimeRuntime", {"linux.resources.cpu": {"realtimeRuntime": -1}}),
+    ("linux.resources.cpu.idle", {"linux.resources.cpu": {"idle": 7}}),
+    ("linux.resources.rdma", {"linux.resources.rdma": {"a b": {"hcaHandles": 1}}}),
     ("linux.resources.hugepageLimits", {"linux.resources.hugepageLimits": [{"pageSize": "../../x", "limit": 1}]}),
     ("linux.resources.devices[0].type", {"linux.resources.devices": [{"allow": True, "type": "x", "access": "r"}]}),
     ("linux.resources.devices[0].access", {"linux.resources.devices": [{"allow": True, "type": "c", "access": "rwx"}]}),
@@ -150,6 +159,13 @@ INVALID = [
     ("linux.resources.unified", {"linux.resources.unified": {"a/b": "1"}}),
     ("linux.resources.pids.limit", {"linux.resources.pids": {"limit": 2**63}}),
 ]
+
+
+# What only the kernel can judge, when the namespaces are there and the hooks of their creation have run, and hooks that fail.
+LATE = ("createRuntime hook #0", "createContainer hook #0", "linux.sysctl.net.ipv4.no_such", "linux.sysctl.net.ipv4.ip_forward")
+# What is seen only as the mounts are made, of what is there by then.
+MOUNTS = ({"process.cwd": "/bin/busybox"}, mount(type="nosuchfs"), mount(type="../tmpfs"), mount(options=["size=many"]),
+          mount(type="bind", source="/nowhere/at/all"), mount(destination="/bin/busybox"), mount(destination="/bin/busybox/below"))
 
 
 def put(config: dict, field: str, value):
@@ -189,6 +205,9 @@ def command_line(pid) -> str:
 def test_configuration_that_makes_no_sense_is_refused_with_the_fields_name(plain, name, field, change):
     runtime, bundle = plain
     intact = json.loads(json.dumps(bundle.config))
+    marker, before = bundle.path / "hooked", sorted(bundle.root.rglob("*"))
+    marker.unlink(missing_ok=True)
+    bundle.config["hooks"] = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", f"touch {marker}"]}]}
     try:
         for key, value in change.items():
             put(bundle.config, key, value.replace("{name}", name) if isinstance(value, str) else value)
@@ -198,6 +217,8 @@ def test_configuration_that_makes_no_sense_is_refused_with_the_fields_name(plain
         bundle.config = intact
     assert done.code == 1 and field in message(done) and done.out == "", repr(done)
     nothing_is_left(runtime, bundle, name)
+    if field not in LATE and change not in MOUNTS:
+        assert not marker.exists() and sorted(bundle.root.rglob("*")) == before
 
 
 TEXTS = {"nothing": "", "cut": '{"ociVersion": "1.0.2", "process": {', "a list": "[]", "a word": '"config"', "null": "null",

@@ -90,9 +90,13 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
     tell_listen_fds(spec, global.listen_fds);
     auto creation = TRY(Creation::begin(global, options.id, configuration));
     Rollback unplace;
-    auto placed = TRY(place(global, spec, options.id, unplace));
+    Placement placed;
     auto request = request_for(global, options, spec, bundle);
-    request.cgroup = std::move(placed.group);
+    if (global.systemd_cgroup)
+        request.make_cgroup = [&]() -> Result<cgroup::Group> {
+            placed = TRY(place(spec, options.id, unplace));
+            return placed.group;
+        };
     if (gate == Gate::socket)
         request.start_listener =
             TRY(sys::listen_unix(creation.start_socket(), sys::SocketType::stream, 0600));
@@ -119,6 +123,7 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
     undo.add([&] { remove_pid_file(options.pid_file); });
     auto record = TRY(record_of_created(created, spec, options.id, bundle));
     record.systemd_unit = placed.unit;
+    record.no_new_keyring = options.no_new_keyring;
     auto container = TRY(creation.publish(std::move(record)));
     if (gate == Gate::socket) TRY(created.release());
     undo.commit();

@@ -76,8 +76,7 @@ Result<oci::Process> process_from(const ExecOptions& options, const oci::Spec& s
     return process;
 }
 
-Result<void> check_state(const Container& container, const ExecOptions& options) {
-    const auto status = TRY(container.status());
+Result<void> check_state(Status status, const ExecOptions& options) {
     if (status == Status::stopped)
         return fail(ErrorKind::conflict, "cannot exec in a stopped container");
     if (status == Status::paused && !options.ignore_paused)
@@ -127,8 +126,7 @@ Result<runtime::ExecRequest> request_for(const Global& global, const ExecOptions
     request.stdio = {FdView(STDIN_FILENO), FdView(STDOUT_FILENO), FdView(STDERR_FILENO)};
     request.stdio.keep_line_ends = options.console_socket.empty();  // ours shows them
     request.preserve_fds = global.preserve_fds;
-    request.id = options.id;
-    request.bundle = container.record().bundle;
+    request.no_new_keyring = container.record().no_new_keyring;
     return request;
 }
 
@@ -136,8 +134,10 @@ Result<runtime::ExecRequest> request_for(const Global& global, const ExecOptions
 
 Result<int> exec(const Global& global, const ExecOptions& options) {
     const auto container = TRY(Container::load(global, options.id));
-    TRY(check_state(container, options));
+    const auto status = TRY(container.status());
+    TRY(check_state(status, options));
     auto request = TRY(request_for(global, options, container));
+    request.state = container.state_as(status);
     if (!options.detach) {
         ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         hold_signals();
@@ -145,6 +145,7 @@ Result<int> exec(const Global& global, const ExecOptions& options) {
     auto started = runtime::exec(std::move(request));
     if (!started)
         return std::move(started).error().context("exec failed: unable to start container process");
+    for (const auto& warning : started->warnings) log_warning(warning);
     log_debug(
         fmt::format("process {} in container {}", started->child.process().pid(), options.id));
     if (!options.pidfd_socket.empty())

@@ -79,10 +79,11 @@ Result<void> run_creation_hooks(const oci::Spec& spec, oci::State state, pid_t p
 }
 
 /// `given` is what systemd made, if it did.
-Result<cgroup::Group> make_group(const oci::Spec& spec, std::optional<cgroup::Group> given) {
+Result<cgroup::Group> make_group(const oci::Spec& spec, cgroup::Group given) {
     const auto layout = TRY(cgroup::Layout::detect());
-    auto group = given ? std::move(*given)
-                       : TRY(cgroup::Group::create(layout, spec.linux_section.cgroups_path));
+    auto group = given.valid()
+                     ? std::move(given)
+                     : TRY(cgroup::Group::create(layout, spec.linux_section.cgroups_path));
     Rollback undo;
     undo.add([&] { group.remove().ignore(); });
     std::vector<std::string> warnings;
@@ -112,14 +113,15 @@ Result<void> restore_process(const RestoreOptions& options, const oci::Spec& spe
     return {};
 }
 
-Result<Container> make(const Global& global, const RestoreOptions& options, oci::Spec& spec,
+Result<Container> make(const Global& global, const RestoreOptions& options, const oci::Spec& spec,
                        const std::string& configuration, const std::string& bundle,
                        Restored& made) {
     auto creation = TRY(Creation::begin(global, options.criu.id, configuration));
     auto record = record_of(spec, options.criu.id, bundle);
     TRY(runtime::make_mount_points(spec, record.rootfs));
     Rollback undo;
-    auto placed = TRY(place(global, spec, options.criu.id, undo));
+    Placement placed;
+    if (global.systemd_cgroup) placed = TRY(place(spec, options.criu.id, undo));
     made.group = TRY(make_group(spec, std::move(placed.group)).context("cgroup"));
     undo.add([&] {
         made.init = sys::OwnedChild();  // reaped before its group goes

@@ -3,7 +3,6 @@
 #include <sys/file.hpp>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/socket.hpp>
 
 #include <fcntl.h>
@@ -132,23 +131,9 @@ Result<int> Attendance::run() {
 namespace {
 
 /// A message with a name and one descriptor.
-Result<void> send_descriptor(const std::string& socket_path, std::string name, FdView fd) {
+Result<void> send_descriptor(const std::string& socket_path, std::string_view name, FdView fd) {
     const Fd socket = TRY(sys::connect_unix(socket_path, sys::SocketType::stream));
-    iovec part{name.data(), name.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    *reinterpret_cast<int*>(CMSG_DATA(rights)) = fd.raw();
-    if (::sendmsg(socket.raw(), &header, MSG_NOSIGNAL) < 0)
-        return fail_errno("send to {}", socket_path);
-    return {};
+    return sys::send_message(socket, name, {fd}).context(fmt::format("send to {}", socket_path));
 }
 
 }  // namespace
@@ -158,7 +143,7 @@ Result<void> send_console(const std::string& socket_path, FdView master) {
 }
 
 Result<void> send_pidfd(const std::string& socket_path, std::string_view kind, FdView pidfd) {
-    return send_descriptor(socket_path, std::string(kind), pidfd).context("--pidfd-socket");
+    return send_descriptor(socket_path, kind, pidfd).context("--pidfd-socket");
 }
 
 void hold_signals() {

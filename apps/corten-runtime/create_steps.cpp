@@ -55,10 +55,8 @@ Result<std::string> cgroup_path(const Global& global, const oci::Spec& spec,
     return path.empty() && !global.systemd_cgroup ? "/" + id : path;
 }
 
-Result<Placement> place(const Global& global, oci::Spec& spec, const std::string& id,
-                        Rollback& undo) {
+Result<Placement> place(const oci::Spec& spec, const std::string& id, Rollback& undo) {
     Placement placed;
-    if (!global.systemd_cgroup) return placed;
     const auto layout = TRY(cgroup::Layout::detect());
     auto unit = TRY(start_unit(spec, id));
     const auto path = unit.name.cgroup;
@@ -70,7 +68,6 @@ Result<Placement> place(const Global& global, oci::Spec& spec, const std::string
         if (rest) rest->remove().ignore();
     });
     undo.add([name = placed.unit] { stop_unit(name).ignore(); });
-    spec.linux_section.cgroups_path = path;
     placed.group = TRY(cgroup::Group::complete(layout, path));
     return placed;
 }

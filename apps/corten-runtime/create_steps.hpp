@@ -6,7 +6,6 @@
 #include <base/rollback.hpp>
 #include <oci/runtime_spec.hpp>
 
-#include <optional>
 #include <string>
 
 namespace corten::runtime_cli {
@@ -17,15 +16,14 @@ Result<std::string> read_configuration(const std::string& bundle);
 /// linux.cgroupsPath, or where a container without one goes. With --systemd-cgroup it is checked
 /// and left for place().
 Result<std::string> cgroup_path(const Global& global, const oci::Spec& spec, const std::string& id);
-/// Where systemd put the container; nothing of it without --systemd-cgroup.
+/// Where systemd put the container.
 struct Placement {
     std::string unit;
     sys::OwnedChild placeholder;  ///< to be dropped once the container's process is there
-    std::optional<cgroup::Group> group;
+    cgroup::Group group;
 };
-/// Starts the unit and changes linux.cgroupsPath to its group's; `undo` ends it.
-Result<Placement> place(const Global& global, oci::Spec& spec, const std::string& id,
-                        Rollback& undo);
+/// Starts the unit that linux.cgroupsPath names; `undo` ends it.
+Result<Placement> place(const oci::Spec& spec, const std::string& id, Rollback& undo);
 /// invalid when the terminal has nowhere to go, or there is a socket for one and none.
 Result<void> check_terminal(const oci::Spec& spec, const std::string& console_socket,
                             bool detached);

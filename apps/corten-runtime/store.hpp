@@ -29,7 +29,7 @@ struct Record {
     std::string owner;
     std::string cgroup_path;
     std::string systemd_unit;  ///< the scope or slice that the cgroup is of, if systemd made it
-    bool rootless = false;
+    bool no_new_keyring = false;  ///< its processes keep the session keyring of who starts them
     bool mounts_on_host = false;  ///< a mount on rootfs that is to go with the container
     std::map<std::string, std::string> annotations;
     static constexpr void fields(auto visit) {
@@ -39,7 +39,7 @@ struct Record {
               field("created", &Record::created), field("owner", &Record::owner),
               field("cgroupPath", &Record::cgroup_path),
               omit_empty("systemdUnit", &Record::systemd_unit),
-              field("rootless", &Record::rootless),
+              omit_empty("noNewKeyring", &Record::no_new_keyring),
               omit_empty("mountsOnHost", &Record::mounts_on_host),
               field("annotations", &Record::annotations));
     }

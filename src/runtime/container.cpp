@@ -2,6 +2,7 @@
 #include "clone_inside.hpp"
 #include "id_map.hpp"
 #include "init.hpp"
+#include "kernel_settings.hpp"
 #include "plan.hpp"
 
 #include <base/rollback.hpp>
@@ -19,10 +20,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
 
 namespace corten::runtime {
 namespace {
@@ -78,18 +75,9 @@ private:
     std::vector<std::pair<Fd, int>> back_;
 };
 
-oci::State state_of(const LaunchPlan& plan, pid_t pid) {
-    return {.oci_version = plan.spec.oci_version,
-            .id = plan.id,
-            .status = "creating",
-            .pid = pid,
-            .bundle = plan.bundle,
-            .annotations = plan.spec.annotations};
-}
-
 Result<void> run_runtime_hooks(const LaunchPlan& plan, pid_t pid) {
     if (!plan.spec.hooks) return {};
-    const auto state = state_of(plan, pid);
+    const auto state = plan.state("creating", pid);
     TRY(run_hooks(plan.spec.hooks->prestart, "prestart", state));
     return run_hooks(plan.spec.hooks->create_runtime, "createRuntime", state);
 }
@@ -115,8 +103,8 @@ public:
     Launcher(LaunchPlan plan, Created& created)
         : plan_(std::move(plan)), created_(created), watch_(created.timings) {}
 
-    Result<Fd> run(std::optional<cgroup::Group> given) {
-        TRY(prepare_cgroup(std::move(given)));
+    Result<Fd> run(const MakeGroup& make_given) {
+        TRY(prepare_cgroup(make_given));
         watch_.lap("cgroup");
         auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
         TRY(clone(ours, theirs));
@@ -133,7 +121,7 @@ public:
     }
 
 private:
-    Result<void> prepare_cgroup(std::optional<cgroup::Group> given);
+    Result<void> prepare_cgroup(const MakeGroup& make_given);
     Result<void> make_cgroup();
     Result<void> make_optional_cgroup();
     Result<void> clone(Fd& ours, Fd& theirs);
@@ -156,20 +144,21 @@ Result<void> Launcher::make_cgroup() {
     return {};
 }
 
-/// Without the right to one an ordinary user's container has none, which limits cannot be without.
+/// Without the right to one an ordinary user's container has none, and so no limits.
 Result<void> Launcher::make_optional_cgroup() {
     auto made = make_cgroup();
     if (made || !lacks_rights(made.error())) return made;
-    if (sets_limits(plan_.spec))
-        return std::move(made).context("linux.resources: limits need a cgroup (linux.cgroupsPath)");
     plan_.warnings.push_back(made.error().message() + ", ignoring");
+    if (sets_limits(plan_.spec))
+        plan_.warnings.push_back(
+            "linux.resources: limits need a cgroup (linux.cgroupsPath), ignoring");
     return {};
 }
 
-Result<void> Launcher::prepare_cgroup(std::optional<cgroup::Group> given) {
+Result<void> Launcher::prepare_cgroup(const MakeGroup& make_given) {
     plan_.cgroup_layout = TRY(cgroup::Layout::detect());
-    if (given)
-        plan_.cgroup = std::move(*given);
+    if (make_given)
+        plan_.cgroup = TRY(make_given());
     else if (!plan_.spec.linux_section.cgroups_path.empty())
         TRY((plan_.optional_cgroup ? make_optional_cgroup() : make_cgroup()).context("cgroup"));
     created_.cgroup = plan_.cgroup;
@@ -215,12 +204,8 @@ Result<void> Launcher::clone(Fd& ours, Fd& theirs) {
 
 /// Only root may lower it, so the caller writes it, not the process in its user namespace.
 Result<void> Launcher::apply_oom_score() {
-    const auto wanted = plan_.process.process.oom_score_adj;
-    if (!wanted) return {};
-    const auto path = fmt::format("/proc/{}/oom_score_adj", created_.init.process().pid());
-    const auto now = TRY(sys::read_file(path));
-    if (trim(now) == fmt::to_string(*wanted)) return {};
-    return sys::write_existing(path, fmt::to_string(*wanted)).context("process.oomScoreAdj");
+    return runtime::apply_oom_score(fmt::to_string(created_.init.process().pid()),
+                                    plan_.process.process);
 }
 
 Result<void> Launcher::answer(FdView channel, const Received& message) {
@@ -279,15 +264,15 @@ Result<void> Launcher::keep_namespaces() {
 Result<Created> create(LaunchRequest request) {
     Created created;
     Stopwatch watch(created.timings);
-    auto group = std::move(request.cgroup);
+    const auto make_given = std::move(request.make_cgroup);
     auto plan = TRY(make_plan(std::move(request)));
     watch.lap("plan");
-    created.control_ = TRY(Launcher(std::move(plan), created).run(std::move(group)));
+    created.control_ = TRY(Launcher(std::move(plan), created).run(make_given));
     return created;
 }
 
 Result<void> Created::start() {
-    TRY(send(control_, Signal::start));
+    TRY(send(control_, Signal::start, fmt::to_string(init.process().pid())));
     const auto message = TRY(receive(control_).context("container process"));
     control_.reset();
     if (message.closed) return {};  // closed by execve
@@ -295,7 +280,7 @@ Result<void> Created::start() {
 }
 
 Result<void> Created::release() {
-    TRY(send(control_, Signal::go_on));
+    TRY(send(control_, Signal::go_on, fmt::to_string(init.process().pid())));
     control_.reset();
     return {};
 }

@@ -6,7 +6,6 @@
 #include "rootfs.hpp"
 #include "seccomp_load.hpp"
 
-#include <base/text.hpp>
 #include <runtime/exec.hpp>
 #include <runtime/rights.hpp>
 #include <sys/clone.hpp>
@@ -24,10 +23,6 @@
 #include <array>
 #include <cerrno>
 
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
-
 namespace corten::runtime {
 namespace {
 
@@ -39,6 +34,7 @@ struct ExecPlan {
     int born_in = 0;     ///< those of them that the process was made in
     Fd root;             ///< the container's root when it shares the caller's mount namespace
     bool die_with_parent = false;
+    bool no_new_keyring = false;
     std::optional<oci::LinuxPersonality> personality;
     std::optional<oci::LinuxMemoryPolicy> memory_policy;
 };
@@ -54,15 +50,6 @@ Result<int> namespaces_to_join(pid_t pid) {
         if (!TRY(is_own_namespace(type, theirs)).value_or(true)) flags |= namespace_flag(type);
     }
     return flags;
-}
-
-/// In the process, while it has the caller's rights and its files in /proc are still its user's.
-Result<void> set_oom_score(const oci::Process& process) {
-    if (!process.oom_score_adj) return {};
-    const std::string path = "/proc/self/oom_score_adj";
-    const auto wanted = fmt::to_string(*process.oom_score_adj);
-    if (trim(TRY(sys::read_file(path))) == wanted) return {};
-    return sys::write_existing(path, wanted).context("process.oomScoreAdj");
 }
 
 /// The process, between clone and execve.
@@ -104,7 +91,11 @@ Result<void> ExecChild::open_proc() {
 /// does in the right order and, if it cannot, not at all.
 Result<void> ExecChild::join() {
     if (plan_.cgroup.valid()) TRY(plan_.cgroup.join_self());
-    forget_affinity();
+    const auto affinity = plan_.process.process.exec_cpu_affinity.value_or(oci::ExecCpuAffinity{});
+    if (affinity.initial.empty() && affinity.final.empty())
+        forget_affinity();
+    else
+        TRY(set_affinity(affinity.final));
     if (plan_.process.seccomp) TRY(connect_listener(*plan_.process.seccomp));
     const int others = plan_.namespaces & ~plan_.born_in;
     if (others != 0)
@@ -129,14 +120,16 @@ Result<void> ExecChild::take_terminal() {
 
 Result<void> ExecChild::prepare() {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    TRY(set_oom_score(plan_.process.process));
+    // While it has the caller's rights and its files in /proc are still its user's.
+    TRY(apply_oom_score("self", plan_.process.process));
     // Before we are in the container's pid namespace where others could look into us.
     if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return fail_errno("clear dumpable");
     sys::reset_signals();
     if (::setsid() < 0 && errno != EPERM) return fail_errno("setsid");
     TRY(open_proc());
     TRY(join());
-    TRY(labelled_session_keyring(proc_, plan_.process.labels, plan_.process.container_id));
+    if (!plan_.no_new_keyring)
+        TRY(labelled_session_keyring(proc_, plan_.process.labels, plan_.process.container.id));
     TRY(take_terminal());
     if (plan_.personality) TRY(apply_personality(*plan_.personality));
     if (plan_.memory_policy) TRY(apply_memory_policy(*plan_.memory_policy));
@@ -155,6 +148,7 @@ Result<void> ExecChild::enter() {
     TRY(send(control_, Signal::ready, "", fds));
     const auto go = TRY(receive(control_));
     if (go.closed) return fail(ErrorKind::cancelled, "the caller gave up");
+    TRY(learn_pid(plan_.process, go.payload));
     TRY(apply_stdio(plan_.process.stdio, plan_.process.process.user));
     std::vector<int> kept{control_.raw()};
     if (plan_.process.seccomp && plan_.process.seccomp->listener)
@@ -172,6 +166,28 @@ Result<void> ExecChild::enter() {
     send(child.control(), Signal::error, pack(error)).ignore();  // nobody else to tell
     ::_exit(error.number() == ENOENT ? 127 : 126);
 }
+
+/// The caller runs on them while it makes the process, which has them from its birth on: it may be
+/// born in the container's group, and they are for the time before.
+class InitialProcessors {
+public:
+    Result<void> enter(const oci::Process& process) {
+        if (!process.exec_cpu_affinity || process.exec_cpu_affinity->initial.empty()) return {};
+        if (::sched_getaffinity(0, sizeof own_, &own_) < 0)
+            return fail_errno("the caller's processors");
+        TRY(set_affinity(process.exec_cpu_affinity->initial));
+        away_ = true;
+        return {};
+    }
+    ~InitialProcessors() {
+        // Cannot fail but for processors that are gone, and then others do as well.
+        if (away_) (void)::sched_setaffinity(0, sizeof own_, &own_);
+    }
+
+private:
+    cpu_set_t own_{};
+    bool away_ = false;
+};
 
 /// Only children enter a pid namespace: the caller steps in, clones and steps back. Who has no
 /// rights over its own namespaces could not come back, and has those over the container's in its
@@ -192,18 +208,17 @@ Result<std::optional<sys::PidRef>> clone_into(ExecPlan& plan, FdView group) {
     return std::move(returned).context("return to the caller's pid namespace").error();
 }
 
-Result<ExecPlan> make_exec_plan(ExecRequest& request) {
+Result<ExecPlan> make_exec_plan(ExecRequest& request, std::vector<std::string>& warnings) {
     ExecPlan plan;
-    std::vector<std::string> warnings;
     plan.process = TRY(plan_process(std::move(request.process), request.seccomp,
                                     request.seccomp_program, warnings));
     plan.process.stdio = request.stdio;
     plan.process.preserve_fds = request.preserve_fds;
-    plan.process.container_id = std::move(request.id);
-    plan.process.bundle = std::move(request.bundle);
+    plan.process.container = std::move(request.state);
     plan.container = std::move(request.container);
     plan.cgroup = std::move(request.cgroup);
     plan.die_with_parent = request.die_with_parent;
+    plan.no_new_keyring = request.no_new_keyring;
     plan.personality = std::move(request.personality);
     plan.memory_policy = std::move(request.memory_policy);
     const auto pid = plan.container.pid();
@@ -221,7 +236,7 @@ Result<void> follow(FdView channel, ExecProcess& out) {
     if (ready.closed) return fail(ErrorKind::io, "exec process ended before it was set up");
     if (ready.signal == Signal::error) return unpack(ready.payload);
     if (!ready.fds.empty()) out.console_master = std::move(ready.fds[0]);
-    TRY(send(channel, Signal::go_on));
+    TRY(send(channel, Signal::go_on, fmt::to_string(out.child.process().pid())));
     const auto end = TRY(receive(channel).context("exec process"));
     if (end.closed) return {};  // closed by execve
     return unpack(end.payload);
@@ -230,9 +245,12 @@ Result<void> follow(FdView channel, ExecProcess& out) {
 }  // namespace
 
 Result<ExecProcess> exec(ExecRequest request) {
-    auto plan = TRY(make_exec_plan(request));
+    ExecProcess out;
+    auto plan = TRY(make_exec_plan(request, out.warnings));
     auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
     const Fd group = TRY(plan.cgroup.open_for_clone());
+    InitialProcessors processors;
+    TRY(processors.enter(plan.process.process));
     auto child = TRY(clone_into(plan, group).context("join the container"));
     if (!child) {
         ours.reset();
@@ -240,7 +258,6 @@ Result<ExecProcess> exec(ExecRequest request) {
         run_child(plan, std::move(theirs));
     }
     theirs.reset();
-    ExecProcess out;
     out.child = sys::OwnedChild(std::move(*child));
     TRY(follow(ours, out));
     return out;

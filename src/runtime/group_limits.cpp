@@ -60,9 +60,11 @@ Result<void> apply_resources(const cgroup::Group& group, const oci::Spec& spec,
     const auto rules = device_rules(spec);
     if (rules.empty()) return {};
     auto applied = group.apply_devices(rules);
+    if (applied || !lacks_rights(applied.error()) || is_host_root()) return applied;
     // An ordinary user may not set them, and can make no devices either.
-    if (!applied && lacks_rights(applied.error()) && !is_host_root()) return {};
-    return applied;
+    warnings.push_back(
+        fmt::format("linux.resources.devices: {}, ignoring", applied.error().message()));
+    return {};
 }
 
 }  // namespace corten::runtime

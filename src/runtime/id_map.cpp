@@ -1,5 +1,7 @@
 #include "id_map.hpp"
 
+#include "kernel_settings.hpp"
+
 #include <sys/clone.hpp>
 #include <sys/file.hpp>
 #include <sys/process.hpp>
@@ -48,16 +50,20 @@ bool maps_only_self(const std::vector<oci::IdMapping>& mappings, std::uint32_t o
     return mappings.size() == 1 && mappings[0].size == 1 && mappings[0].host_id == own;
 }
 
-Result<void> write_as_user(pid_t pid, const std::vector<oci::IdMapping>& uids,
+Result<void> write_map(FdView proc, pid_t pid, std::string_view file, std::string_view text) {
+    return write_proc(proc, fmt::format("{}/{}", pid, file), text);
+}
+
+Result<void> write_as_user(FdView proc, pid_t pid, const std::vector<oci::IdMapping>& uids,
                            const std::vector<oci::IdMapping>& gids) {
     if (maps_only_self(uids, ::geteuid()))
-        TRY(sys::write_existing(fmt::format("/proc/{}/uid_map", pid), map_text(uids)));
+        TRY(write_map(proc, pid, "uid_map", map_text(uids)));
     else
         TRY(run_map_helper("newuidmap", pid, uids));
     if (!maps_only_self(gids, ::getegid())) return run_map_helper("newgidmap", pid, gids);
     // The kernel wants setgroups off before an ordinary user maps a group (CVE-2014-8989).
-    TRY(sys::write_existing(fmt::format("/proc/{}/setgroups", pid), "deny"));
-    return sys::write_existing(fmt::format("/proc/{}/gid_map", pid), map_text(gids));
+    TRY(write_map(proc, pid, "setgroups", "deny"));
+    return write_map(proc, pid, "gid_map", map_text(gids));
 }
 
 }  // namespace
@@ -65,9 +71,10 @@ Result<void> write_as_user(pid_t pid, const std::vector<oci::IdMapping>& uids,
 Result<void> write_id_maps(pid_t pid, const std::vector<oci::IdMapping>& uids,
                            const std::vector<oci::IdMapping>& gids) {
     const auto result = [&]() -> Result<void> {
-        if (::geteuid() != 0) return write_as_user(pid, uids, gids);
-        TRY(sys::write_existing(fmt::format("/proc/{}/uid_map", pid), map_text(uids)));
-        return sys::write_existing(fmt::format("/proc/{}/gid_map", pid), map_text(gids));
+        const Fd proc = TRY(host_proc());
+        if (::geteuid() != 0) return write_as_user(proc, pid, uids, gids);
+        TRY(write_map(proc, pid, "uid_map", map_text(uids)));
+        return write_map(proc, pid, "gid_map", map_text(gids));
     };
     return result().context("linux.uidMappings");
 }

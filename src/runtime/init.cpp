@@ -27,10 +27,6 @@
 #include <array>
 #include <cerrno>
 
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
-
 namespace corten::runtime {
 namespace {
 
@@ -171,13 +167,8 @@ Result<void> Init::hooks_before_pivot() {
     if (!plan_.spec.hooks) return {};
     // These find the container's root where they start.
     if (::fchdir(root_.raw()) < 0) return fail_errno("enter the root");
-    oci::State state{.oci_version = plan_.spec.oci_version,
-                     .id = plan_.id,
-                     .status = "creating",
-                     .pid = ::getpid(),
-                     .bundle = plan_.bundle,
-                     .annotations = plan_.spec.annotations};
-    return run_hooks(plan_.spec.hooks->create_container, "createContainer", state);
+    return run_hooks(plan_.spec.hooks->create_container, "createContainer",
+                     plan_.state("creating", ::getpid()));
 }
 
 /// In the new mount namespace, with the host's tree still around.
@@ -276,10 +267,11 @@ Result<void> Init::wait_for_start() {
         const auto order = TRY(receive(control_));
         if (order.closed || order.signal != Signal::start)
             return fail(ErrorKind::cancelled, "the caller gave up");
-        return {};
+        return learn_pid(plan_.process, order.payload);
     }
     const auto released = TRY(receive(control_));
     if (released.closed) return fail(ErrorKind::cancelled, "the caller gave up");
+    TRY(learn_pid(plan_.process, released.payload));
     control_.reset();
     return wait_for_starter();
 }
@@ -309,17 +301,10 @@ Result<void> Init::wait_and_enter() {
     TRY(apply_rlimits(plan_.process.rlimits));
     TRY(become_user(plan_.process));
     // As the user and under the filter: these hooks are programs of the image.
-    if (plan_.spec.hooks) {
-        const oci::State state{.oci_version = plan_.spec.oci_version,
-                               .id = plan_.id,
-                               .status = "created",
-                               .pid = ::getpid(),
-                               .bundle = plan_.bundle,
-                               .annotations = plan_.spec.annotations};
+    if (plan_.spec.hooks)
         TRY(run_hooks(
             with_environment(plan_.spec.hooks->start_container, plan_.process.process.env),
-            "startContainer", state));
-    }
+            "startContainer", plan_.state("created", ::getpid())));
     // A change of user clears it.
     if (plan_.die_with_parent && !plan_.start_listener) ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     return {};

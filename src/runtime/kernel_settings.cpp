@@ -1,6 +1,9 @@
 #include "kernel_settings.hpp"
 
+#include "root.hpp"
+
 #include <base/text.hpp>
+#include <oci/kernel_names.hpp>
 #include <sys/clone.hpp>
 #include <sys/file.hpp>
 #include <sys/ioctl.h>
@@ -8,7 +11,6 @@
 #include <sys/personality.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 
 #include <fcntl.h>
 #include <linux/keyctl.h>
@@ -23,21 +25,8 @@
 #include <array>
 #include <cerrno>
 
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
-
 namespace corten::runtime {
 namespace {
-
-Result<Fd> verified_host_proc() {
-    Fd proc = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
-    struct statfs info{};
-    if (::fstatfs(proc.raw(), &info) < 0) return fail_errno("/proc");
-    if (info.f_type != PROC_SUPER_MAGIC)
-        return fail(ErrorKind::corrupt, "/proc of the host is not procfs");
-    return proc;
-}
 
 /// Each "." parts a name, unless the name is written with "/" and a part has "." in it, as
 /// interface names may ("net/ipv4/conf/eth0.100/forwarding").
@@ -51,55 +40,26 @@ std::string sysctl_path(const std::string& name) {
     return "sys/" + path;
 }
 
-struct ModeName {
-    std::string_view name;
-    int value;
-};
-constexpr ModeName policy_modes[] = {{"MPOL_DEFAULT", 0},
-                                     {"MPOL_PREFERRED", 1},
-                                     {"MPOL_BIND", 2},
-                                     {"MPOL_INTERLEAVE", 3},
-                                     {"MPOL_LOCAL", 4},
-                                     {"MPOL_PREFERRED_MANY", 5},
-                                     {"MPOL_WEIGHTED_INTERLEAVE", 6}};
-constexpr ModeName policy_flags[] = {{"MPOL_F_STATIC_NODES", 1 << 15},
-                                     {"MPOL_F_RELATIVE_NODES", 1 << 14},
-                                     {"MPOL_F_NUMA_BALANCING", 1 << 13}};
-
-template <std::size_t N>
-Result<int> value_of(const ModeName (&names)[N], std::string_view name, std::string_view field) {
-    for (const auto& entry : names)
-        if (entry.name == name) return entry.value;
-    return fail(ErrorKind::invalid, "{}: \"{}\" is not known", field, name);
-}
-
-Result<std::uint64_t> parse_nodes(std::string_view list) {
-    std::uint64_t mask = 0;
-    if (trim(list).empty()) return mask;
-    for (const auto& range : split(list, ',')) {
-        const auto [first, last] = split_once(trim(range), '-');
-        const auto from = TRY(parse_integer(first, "linux.memoryPolicy.nodes"));
-        const auto to = last.empty() ? from : TRY(parse_integer(last, "linux.memoryPolicy.nodes"));
-        if (from < 0 || to < from || to > 63)
-            return fail(ErrorKind::invalid, "linux.memoryPolicy.nodes: \"{}\"", range);
-        for (auto n = from; n <= to; ++n) mask |= 1ULL << n;
-    }
-    return mask;
-}
-
 }  // namespace
+
+Result<Fd> host_proc() {
+    Fd proc = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
+    if (!TRY(is_root_of(proc, PROC_SUPER_MAGIC)))
+        return fail(ErrorKind::corrupt, "/proc of the host is not procfs");
+    return proc;
+}
 
 Result<Fd> private_proc() {
     const auto context = TRY(sys::FileSystemContext::open("proc"));
     auto proc = context.mount(0);
-    if (!proc && proc.error().number() == EPERM) return verified_host_proc();
+    if (!proc && proc.error().number() == EPERM) return host_proc();
     return proc;
 }
 
-Result<Fd> open_proc_file(FdView proc, std::string_view path) {
+Result<Fd> open_proc_file(FdView proc, std::string_view path, int flags) {
     const std::string name(path);
     struct open_how how{};
-    how.flags = O_WRONLY | O_CLOEXEC;
+    how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
     Fd file(static_cast<int>(::syscall(SYS_openat2, proc.raw(), name.c_str(), &how, sizeof how)));
     if (!file) return fail_errno("open /proc/{}", path);
@@ -115,8 +75,19 @@ Result<void> write_proc_file(FdView file, std::string_view value) {
 }
 
 Result<void> write_proc(FdView proc, std::string_view path, std::string_view value) {
-    const Fd file = TRY(open_proc_file(proc, path));
+    const Fd file = TRY(open_proc_file(proc, path, O_WRONLY));
     return write_proc_file(file, value).context(fmt::format("/proc/{}", path));
+}
+
+Result<void> apply_oom_score(const std::string& process, const oci::Process& wanted) {
+    if (!wanted.oom_score_adj) return {};
+    const auto file = process + "/oom_score_adj", value = fmt::to_string(*wanted.oom_score_adj);
+    const Fd proc = TRY(host_proc());
+    // What it has already may be given to it again only by who may change it.
+    const Fd there = TRY(open_proc_file(proc, file, O_RDONLY));
+    const auto now = TRY(sys::read_all(there));
+    if (trim(now) == value) return {};
+    return write_proc(proc, file, value).context("process.oomScoreAdj");
 }
 
 Result<void> apply_sysctl(FdView proc, const std::map<std::string, std::string>& values) {
@@ -137,17 +108,18 @@ Result<void> apply_names(const oci::Spec& spec) {
 
 Result<void> apply_personality(const oci::LinuxPersonality& personality) {
     const unsigned long value = personality.domain == "LINUX32" ? PER_LINUX32 : PER_LINUX;
-    if (!personality.flags.empty())
-        return fail(ErrorKind::unsupported, "linux.personality.flags: none are defined");
     if (::personality(value) < 0) return fail_errno("linux.personality: {}", personality.domain);
     return {};
 }
 
 Result<void> apply_memory_policy(const oci::LinuxMemoryPolicy& policy) {
-    int mode = TRY(value_of(policy_modes, policy.mode, "linux.memoryPolicy.mode"));
-    for (const auto& flag : policy.flags)
-        mode |= TRY(value_of(policy_flags, flag, "linux.memoryPolicy.flags"));
-    const std::uint64_t nodes = TRY(parse_nodes(policy.nodes));
+    const auto mode =
+        TRY(value_of(oci::memory_policy_modes(), policy.mode, "linux.memoryPolicy.mode")) |
+        TRY(bits_of(oci::memory_policy_flags(), policy.flags, "linux.memoryPolicy.flags"));
+    std::uint64_t nodes = 0;
+    for (const auto n : TRY(oci::parse_number_list(policy.nodes, oci::last_memory_node,
+                                                   "linux.memoryPolicy.nodes")))
+        nodes |= 1ULL << n;
     if (::syscall(SYS_set_mempolicy, mode, nodes == 0 ? nullptr : &nodes, nodes == 0 ? 0 : 65) < 0)
         return fail_errno("linux.memoryPolicy: {} (CONFIG_NUMA)", policy.mode);
     return {};
@@ -180,10 +152,11 @@ Result<void> enter_time_namespace(const std::map<std::string, oci::TimeOffset>& 
     std::string text;
     for (const auto& [clock, offset] : offsets)
         text += fmt::format("{} {} {}\n", clock, offset.secs, offset.nanosecs);
+    const Fd proc = TRY(host_proc());
     if (!text.empty())
-        TRY(sys::write_existing("/proc/self/timens_offsets", text).context("linux.timeOffsets"));
+        TRY(write_proc(proc, "self/timens_offsets", text).context("linux.timeOffsets"));
     // unshare only moves children; offsets can be set no longer once a process is inside.
-    const Fd own = TRY(sys::open("/proc/self/ns/time_for_children", O_RDONLY));
+    const Fd own = TRY(sys::open_at(proc, "self/ns/time_for_children", O_RDONLY));
     return sys::enter_namespaces(own, CLONE_NEWTIME);
 }
 

@@ -27,33 +27,21 @@ sys::Depth depth(bool recursive) {
     return recursive ? sys::Depth::recursive : sys::Depth::single;
 }
 
-constexpr std::array<std::string_view, 12> replaceable{"/proc/cpuinfo",
-                                                       "/proc/diskstats",
-                                                       "/proc/meminfo",
-                                                       "/proc/stat",
-                                                       "/proc/swaps",
-                                                       "/proc/uptime",
-                                                       "/proc/loadavg",
-                                                       "/proc/slabinfo",
-                                                       "/proc/net/dev",
-                                                       "/proc/sys/kernel/ns_last_pid",
-                                                       "/proc/sys/crypto/fips_enabled",
-                                                       "/proc/sys/fs/binfmt_misc"};
-
-/// A mount over /proc or below it other than the kernel's own could show the runtime and the
-/// container different files under the same name (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
-/// By name, before anything is made for it.
-Result<void> check_name(const MountPlan& mount) {
-    const auto destination = clean_path(mount.destination);
-    if (destination == "/proc" && mount.type != "proc" && !mount.options.bind)
-        return fail(ErrorKind::invalid, "{}.destination: only proc can be mounted on /proc",
-                    mount.field);
-    if (!destination.starts_with("/proc/") ||
-        std::ranges::find(replaceable, destination) != replaceable.end())
-        return {};
-    return fail(ErrorKind::invalid,
-                "{}.destination: {} is inside /proc, which only the kernel fills", mount.field,
-                destination);
+/// Files of procfs that something else may be mounted on.
+bool is_replaceable(const std::string& destination) {
+    constexpr std::array<std::string_view, 12> files{"/proc/cpuinfo",
+                                                     "/proc/diskstats",
+                                                     "/proc/meminfo",
+                                                     "/proc/stat",
+                                                     "/proc/swaps",
+                                                     "/proc/uptime",
+                                                     "/proc/loadavg",
+                                                     "/proc/slabinfo",
+                                                     "/proc/net/dev",
+                                                     "/proc/sys/kernel/ns_last_pid",
+                                                     "/proc/sys/crypto/fips_enabled",
+                                                     "/proc/sys/fs/binfmt_misc"};
+    return std::ranges::find(files, destination) != files.end();
 }
 
 /// What is there by the name, which may be a link of the image: procfs takes no mounts but itself
@@ -64,7 +52,7 @@ Result<void> check_target(const MountPlan& mount, FdView target, FdView tree) {
     if (!over_procfs && destination != "/proc") return {};
     if (mount.type == "proc") return {};
     if (tree.valid() && TRY(is_root_of(tree, PROC_SUPER_MAGIC))) return {};
-    if (over_procfs && std::ranges::find(replaceable, destination) != replaceable.end()) return {};
+    if (over_procfs && is_replaceable(destination)) return {};
     return fail(ErrorKind::invalid, "{}.destination: only proc can be mounted on {}", mount.field,
                 destination == "/proc" ? "/proc" : destination + ", which leads into /proc");
 }
@@ -224,10 +212,20 @@ Result<void> mount_new(FdView root, const MountPlan& mount, const std::string& l
 
 }  // namespace
 
+Result<void> check_destination(const MountPlan& mount) {
+    const auto destination = clean_path(mount.destination);
+    if (destination == "/proc" && mount.type != "proc" && !mount.options.bind)
+        return fail(ErrorKind::invalid, "{}.destination: only proc can be mounted on /proc",
+                    mount.field);
+    if (!destination.starts_with("/proc/") || is_replaceable(destination)) return {};
+    return fail(ErrorKind::invalid,
+                "{}.destination: {} is inside /proc, which only the kernel fills", mount.field,
+                destination);
+}
+
 Result<void> perform_mount(FdView root, MountPlan& mount, const LaunchPlan& plan) {
     const auto& label = plan.spec.linux_section.mount_label;
     const auto perform = [&]() -> Result<void> {
-        TRY(check_name(mount));
         TRY(refuse_symlink(root, mount));
         if (mount.options.bind) return mount_bind(root, mount, plan);
         if (mount.type == "cgroup" || mount.type == "cgroup2")

@@ -5,6 +5,7 @@
 
 #include <runtime/unbuilt.hpp>
 #include <sys/file.hpp>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/mount.hpp>
 #include <sys/stat.h>
@@ -12,15 +13,12 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/nsfs.h>
 #include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
 
 namespace corten::runtime {
 namespace {
@@ -41,7 +39,7 @@ Result<Fd> open_namespace(const std::string& path, std::string_view type) {
     Fd fd = TRY(sys::open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY).context("linux.namespaces"));
     struct statfs info{};
     if (::fstatfs(fd.raw(), &info) < 0) return fail_errno("linux.namespaces: {}", path);
-    if (info.f_type != NSFS_MAGIC)
+    if (info.f_type != NSFS_MAGIC || ::ioctl(fd.raw(), NS_GET_NSTYPE) != namespace_flag(type))
         return fail(ErrorKind::invalid, "linux.namespaces: {} is not a {} namespace", path, type);
     return fd;
 }
@@ -162,6 +160,7 @@ Result<MountPlan> plan_mount(const oci::Mount& mount, std::size_t index, const L
     plan.source = mount.source;
     plan.destination = destination_of(mount, launch);
     plan.options = TRY(parse_mount_options(mount, plan.field));
+    TRY(check_destination(plan));
     plan.read_only_later = clean_path(plan.destination) == "/dev" &&
                            (plan.options.set & MOUNT_ATTR_RDONLY) != 0 && !plan.options.bind;
     if (plan.read_only_later) plan.options.set &= ~std::uint64_t{MOUNT_ATTR_RDONLY};
@@ -240,6 +239,15 @@ bool NamespacePlan::own(std::uint64_t flag) const {
     return makes(flag) || joins(static_cast<int>(flag)) != nullptr;
 }
 
+oci::State LaunchPlan::state(std::string_view status, pid_t pid) const {
+    return {.oci_version = spec.oci_version,
+            .id = id,
+            .status = std::string(status),
+            .pid = pid,
+            .bundle = bundle,
+            .annotations = spec.annotations};
+}
+
 bool LaunchPlan::has_hooks_before_pivot() const {
     return spec.hooks && !(spec.hooks->prestart.empty() && spec.hooks->create_runtime.empty());
 }
@@ -260,9 +268,6 @@ Result<LaunchPlan> make_plan(LaunchRequest request) {
                          request.seccomp_program, plan.warnings));
     plan.process.stdio = request.stdio;
     plan.process.preserve_fds = request.preserve_fds;
-    plan.process.container_id = request.id;
-    plan.process.bundle = request.bundle;
-    plan.process.oci_version = request.spec.oci_version;
     plan.root_path = absolute_root(request.spec, request.bundle);
     plan.root_mount = std::move(request.root_mount);
     plan.start_listener = std::move(request.start_listener);
@@ -277,6 +282,7 @@ Result<LaunchPlan> make_plan(LaunchRequest request) {
     for (std::size_t i = 0; i < plan.spec.mounts.size(); ++i)
         plan.mounts.push_back(TRY(plan_mount(plan.spec.mounts[i], i, plan, request.mount_sources)));
     TRY(check_isolation(plan));
+    plan.process.container = plan.state("creating", 0);
     return plan;
 }
 

@@ -67,12 +67,19 @@ struct LaunchPlan {
     bool needs_id_maps = false;
     std::vector<std::string> warnings;
 
+    /// What hooks and seccomp listeners are told of the container.
+    oci::State state(std::string_view status, pid_t pid) const;
     bool has_hooks_before_pivot() const;
     /// There is something to mount and only the caller's namespace to do it in.
     bool mounts_on_host() const;
 };
 
 Result<LaunchPlan> make_plan(LaunchRequest request);
+
+/// By name, before anything is made for it: a mount over /proc or below it other than the kernel's
+/// own could show the runtime and the container different files under the same name
+/// (CVE-2019-16884, CVE-2019-19921, CVE-2023-27561).
+Result<void> check_destination(const MountPlan& mount);
 
 /// Opens a bind mount's source as a detached copy of its mount, or reads the link to copy.
 Result<void> open_bind_source(MountPlan& plan, const std::string& bundle);

@@ -1,44 +1,23 @@
 #include "process_plan.hpp"
 
+#include <base/text.hpp>
+#include <oci/kernel_names.hpp>
 #include <sys/file.hpp>
 
 #include <linux/seccomp.h>
 #include <seccomp/compile.hpp>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 
 namespace corten::runtime {
 namespace {
 
-struct RlimitName {
-    std::string_view name;
-    int resource;
-};
-constexpr RlimitName rlimit_names[] = {{"RLIMIT_AS", RLIMIT_AS},
-                                       {"RLIMIT_CORE", RLIMIT_CORE},
-                                       {"RLIMIT_CPU", RLIMIT_CPU},
-                                       {"RLIMIT_DATA", RLIMIT_DATA},
-                                       {"RLIMIT_FSIZE", RLIMIT_FSIZE},
-                                       {"RLIMIT_LOCKS", RLIMIT_LOCKS},
-                                       {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
-                                       {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
-                                       {"RLIMIT_NICE", RLIMIT_NICE},
-                                       {"RLIMIT_NOFILE", RLIMIT_NOFILE},
-                                       {"RLIMIT_NPROC", RLIMIT_NPROC},
-                                       {"RLIMIT_RSS", RLIMIT_RSS},
-                                       {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
-                                       {"RLIMIT_RTTIME", RLIMIT_RTTIME},
-                                       {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
-                                       {"RLIMIT_STACK", RLIMIT_STACK}};
-
-std::vector<Rlimit> plan_rlimits(const std::vector<oci::PosixRlimit>& wanted) {
+Result<std::vector<Rlimit>> plan_rlimits(const std::vector<oci::PosixRlimit>& wanted) {
     std::vector<Rlimit> limits;
     for (const auto& limit : wanted) {
-        const auto* found = std::ranges::find(rlimit_names, limit.type, &RlimitName::name);
-        if (found != std::end(rlimit_names))
-            limits.push_back({found->resource, {limit.soft, limit.hard}});
+        const auto resource = TRY(value_of(oci::rlimit_types(), limit.type, "process.rlimits"));
+        limits.push_back({static_cast<int>(resource), {limit.soft, limit.hard}});
     }
     return limits;
 }
@@ -62,10 +41,12 @@ Result<std::string> read_program(FdView file) {
 }
 
 Result<std::optional<SeccompPlan>> plan_seccomp(const std::optional<oci::LinuxSeccomp>& section,
-                                                FdView program) {
+                                                FdView program,
+                                                std::vector<std::string>& warnings) {
     if (!section && !program.valid()) return std::optional<SeccompPlan>();
     SeccompPlan plan;
-    plan.program = TRY(program.valid() ? read_program(program) : seccomp::compile(*section));
+    plan.program = TRY(program.valid() ? read_program(program)
+                                       : seccomp::compile(*section, &warnings));
     if (section) {
         plan.flags = TRY(seccomp::filter_flags(*section));
         plan.listener_path = section->listener_path;
@@ -85,12 +66,19 @@ Result<ProcessPlan> plan_process(oci::Process process,
     TRY(oci::validate(process));
     ProcessPlan plan;
     plan.labels = TRY(plan_labels(process));
-    plan.rlimits = plan_rlimits(process.rlimits);
+    plan.rlimits = TRY(plan_rlimits(process.rlimits));
     plan.capabilities =
         resolve_capabilities(process.capabilities.value_or(oci::LinuxCapabilities{}), warnings);
-    plan.seccomp = TRY(plan_seccomp(section, program));
+    plan.seccomp = TRY(plan_seccomp(section, program, warnings));
     plan.process = std::move(process);
     return plan;
+}
+
+Result<void> learn_pid(ProcessPlan& plan, std::string_view order) {
+    plan.pid = static_cast<pid_t>(TRY(parse_integer(order, "process id")));
+    // That of its first process is not known before, and this is it.
+    if (plan.container.pid == 0) plan.container.pid = plan.pid;
+    return {};
 }
 
 }  // namespace corten::runtime

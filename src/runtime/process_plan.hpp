@@ -6,8 +6,7 @@
 
 #include <base/fd.hpp>
 #include <base/result.hpp>
-#include <oci/runtime_process.hpp>
-#include <oci/runtime_seccomp.hpp>
+#include <oci/runtime_spec.hpp>
 #include <runtime/container.hpp>
 #include <sys/resource.h>
 
@@ -38,11 +37,10 @@ struct ProcessPlan {
     LabelPlan labels;
     Stdio stdio;
     int preserve_fds = 0;
-    std::string container_id;
-    std::string bundle;
-    std::string oci_version;
+    oci::State container;  ///< for a seccomp listener, and its id for the keyring
 
     // Filled in by the process itself.
+    pid_t pid = 0;              ///< as its caller sees it
     std::string program;        ///< resolved path of args[0]
     bool cwd_deferred = false;  ///< only the container's user may enter it
 };
@@ -54,13 +52,16 @@ Result<ProcessPlan> plan_process(oci::Process process,
 
 // In the new process, in this order:
 
-/// Scheduler, I/O priority, processor affinity. Rlimits come with apply_rlimits(), as late as can
-/// be.
+/// Scheduler and I/O priority. Rlimits come with apply_rlimits(), as late as can be.
 Result<void> apply_scheduling(const oci::Process& process);
+/// The processors of a list of process.execCPUAffinity, for the calling process; "" leaves them.
+Result<void> set_affinity(const std::string& list);
 Result<void> apply_rlimits(const std::vector<Rlimit>& limits);
 /// The descriptors become 0, 1, 2; invalid ones /dev/null. Pipes are given to the container's user,
 /// who otherwise could not open /dev/stdout.
 Result<void> apply_stdio(const Stdio& stdio, const oci::User& user);
+/// The number that the process has for its caller, who tells it with the order to go on.
+Result<void> learn_pid(ProcessPlan& plan, std::string_view order);
 /// Closes everything above 2 + preserved but `kept`, which becomes close-on-exec.
 Result<void> seal_descriptors(int preserved, std::vector<int> kept);
 /// chdir within the root, never through a magic link; refuses a directory outside of the root.

@@ -1,7 +1,6 @@
 #include "seccomp_load.hpp"
 
 #include <oci/runtime_spec.hpp>
-#include <sys/socket.h>
 #include <sys/socket.hpp>
 #include <sys/syscall.h>
 
@@ -31,34 +30,11 @@ struct ContainerProcessState {
 
 std::string describe(const ProcessPlan& plan) {
     ContainerProcessState description;
-    description.oci_version = plan.oci_version;
-    description.pid = ::getpid();
+    description.oci_version = plan.container.oci_version;
+    description.pid = plan.pid;
     description.metadata = plan.seccomp->listener_metadata;
-    description.state.oci_version = plan.oci_version;
-    description.state.id = plan.container_id;
-    description.state.status = "creating";
-    description.state.pid = ::getpid();
-    description.state.bundle = plan.bundle;
+    description.state = plan.container;
     return dump_json(to_json(description));
-}
-
-/// One sendmsg on a stream socket, as listeners expect it.
-Result<void> hand_over(FdView socket, FdView notify, const std::string& text) {
-    iovec part{const_cast<char*>(text.data()), text.size()};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))]{};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* rights = CMSG_FIRSTHDR(&header);
-    rights->cmsg_level = SOL_SOCKET;
-    rights->cmsg_type = SCM_RIGHTS;
-    rights->cmsg_len = CMSG_LEN(sizeof(int));
-    *reinterpret_cast<int*>(CMSG_DATA(rights)) = notify.raw();
-    if (::sendmsg(socket.raw(), &header, MSG_NOSIGNAL) < 0)
-        return fail_errno("linux.seccomp.listenerPath: hand over the descriptor");
-    return {};
 }
 
 }  // namespace
@@ -82,7 +58,9 @@ Result<void> load_filter(ProcessPlan& plan) {
     if (result < 0) return fail_errno("linux.seccomp: load the filter");
     if (!notify) return {};
     const Fd descriptor(static_cast<int>(result));
-    return hand_over(seccomp.listener, descriptor, text);
+    // One sendmsg, as listeners expect it.
+    return sys::send_message(seccomp.listener, text, {FdView(descriptor)})
+        .context("linux.seccomp.listenerPath: hand over the descriptor");
 }
 
 }  // namespace corten::runtime

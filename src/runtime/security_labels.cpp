@@ -6,6 +6,8 @@
 #include <sys/security_modules.hpp>
 #include <sys/xattr.h>
 
+#include <fcntl.h>
+
 #include <cerrno>
 
 namespace corten::runtime {
@@ -19,9 +21,9 @@ Result<void> needs_selinux(std::string_view field, const std::string& label) {
 
 /// AppArmor's own file since Linux 5.8; before that the one that all modules share.
 Result<Fd> open_exec_profile(FdView proc) {
-    auto own = open_proc_file(proc, "self/attr/apparmor/exec");
+    auto own = open_proc_file(proc, "self/attr/apparmor/exec", O_WRONLY);
     if (own || own.error().number() != ENOENT) return own;
-    return open_proc_file(proc, "self/attr/exec");
+    return open_proc_file(proc, "self/attr/exec", O_WRONLY);
 }
 
 Result<void> set_profile(FdView proc, const std::string& profile) {

@@ -62,8 +62,11 @@ Result<void> Execs::launch(const ExecTarget& target, const proto::ExecRequest& r
     wanted.seccomp = target.seccomp;
     wanted.seccomp_program = program ? std::move(program) : TRY(duplicate(target.seccomp_program));
     wanted.die_with_parent = true;
-    wanted.id = target.id;
-    wanted.bundle = target.bundle;
+    wanted.state = {.id = target.id,
+                    .status = "running",
+                    .pid = target.init->pid(),
+                    .bundle = target.bundle,
+                    .annotations = {}};
     const ChildStdio stdio = TRY(exec.session->prepare());
     wanted.stdio = {stdio.in, stdio.out, stdio.err};
     auto process = TRY(runtime::exec(std::move(wanted)));

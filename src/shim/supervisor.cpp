@@ -154,7 +154,7 @@ Result<proto::StartReply> Supervisor::launch(const proto::StartRequest& request,
     wanted.stdio = {stdio.in, stdio.out, stdio.err};
     early_.reset();
     if (early_group_ && wanted.spec.linux_section.cgroups_path == early_group_->path())
-        wanted.cgroup = early_group_;
+        wanted.make_cgroup = [group = *early_group_] { return Result<cgroup::Group>(group); };
     const auto understood = Clock::now();
     created_ = TRY(runtime::create(std::move(wanted)));
     early_group_.reset();

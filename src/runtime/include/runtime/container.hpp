@@ -16,6 +16,7 @@
 #include <cgroup/group.hpp>
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -38,6 +39,8 @@ struct Timing {
     std::string phase;
     std::chrono::nanoseconds duration;
 };
+
+using MakeGroup = std::function<Result<cgroup::Group>()>;
 
 struct LaunchRequest {
     oci::Spec spec;
@@ -64,10 +67,11 @@ struct LaunchRequest {
     /// A listening stream socket on which the process waits for its start instead of on
     /// Created::start(): see start_by_socket(). Lets another program start it.
     Fd start_listener;
-    /// A cgroup that exists instead of one made from linux.cgroupsPath.
-    std::optional<cgroup::Group> cgroup;
-    /// Where the group may not be made the container has none, and Created::warnings says so; with
-    /// limits that is an error. For an ordinary user who did not ask for a group.
+    /// Gives the cgroup instead of linux.cgroupsPath. Called once nothing is found wrong with the
+    /// configuration, so that what makes it has effects only then.
+    MakeGroup make_cgroup;
+    /// Where the group may not be made the container has none, and so no limits: Created::warnings
+    /// says so. For an ordinary user who did not ask for a group.
     bool optional_cgroup = false;
 };
 

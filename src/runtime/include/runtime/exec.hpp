@@ -28,14 +28,14 @@ struct ExecRequest {
     Stdio stdio;
     int preserve_fds = 0;
     bool die_with_parent = false;
-    std::string id;  ///< of the container, for seccomp listeners and messages
-    std::string bundle;
+    bool no_new_keyring = false;  ///< as the container was made
+    oci::State state;             ///< the container's, for seccomp listeners
 };
 
 struct ExecProcess {
     sys::OwnedChild child;
     Fd console_master;
-    std::vector<Timing> timings;
+    std::vector<std::string> warnings;
 };
 
 /// Returns once the process has executed its program. Errors as Created::start() gives them.
