@@ -491,3 +491,28 @@ def test_program_is_sealed_where_memory_is_not_executable_unless_asked_for(open_
     script = 'echo 1 > /proc/sys/vm/memfd_noexec && exec setpriv --reuid 61234 --regid 61234 --clear-groups "$@"'
     runtime = Runtime(RUNTIME, open_folder / "state", ["unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script, "user"])
     runtime.fails("exec", "nobody", "true", says="container does not exist", code=255)
+
+
+def test_options_of_any_file_system_are_told_by_the_kernel(runtime, bundle, folder):
+    """Mounted by descriptor, as tmpfs is: the place of the mount is not looked up a second time."""
+    for name in ("lower", "upper", "work"):
+        (folder / name).mkdir()
+    (folder / "lower" / "file").write_text("below\n")
+    options = [f"lowerdir={folder}/lower", f"upperdir={folder}/upper", f"workdir={folder}/work"]
+    bundle.mount("/over", "overlay", "overlay", [*options, "nosuid", "ro"])
+    shown = runtime.output("over", bundle.shell("cat /over/file; grep ' /over ' /proc/self/mounts; touch /over/new 2>&1 | grep -o 'Read-only.*'"))
+    assert shown.startswith("below\n") and shown.endswith("Read-only file system\n")
+    assert {"ro", "nosuid"} <= set(shown.splitlines()[1].split()[3].split(","))
+    bundle.config["mounts"][-1]["options"] = [*options, "no_such_option"]
+    runtime.fails("run", "--bundle", bundle.save("true").path, "over", says="no_such_option")
+
+
+def test_options_that_only_a_page_can_hold_are_mounted_too(runtime, bundle, folder):
+    """fsconfig(2) takes 255 bytes for a value; an overlay of many layers has more."""
+    layers = [folder / f"layer-with-a-long-name-{n}-{'x' * 40}" for n in range(8)]
+    for layer in layers:
+        layer.mkdir()
+        (layer / layer.name).write_text("")
+    bundle.mount("/over", "overlay", "overlay", [f"lowerdir={':'.join(map(str, layers))}", "nodev"])
+    shown = runtime.output("over", bundle.shell("ls /over | grep -c layer; grep ' /over ' /proc/self/mounts"))
+    assert shown.startswith("8\n") and "nodev" in shown.split(" /over ")[1]

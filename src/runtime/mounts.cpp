@@ -20,9 +20,6 @@
 namespace corten::runtime {
 namespace {
 
-constexpr std::array<std::string_view, 5> by_descriptor{"proc", "sysfs", "tmpfs", "devpts",
-                                                        "mqueue"};
-
 sys::Depth depth(bool recursive) {
     return recursive ? sys::Depth::recursive : sys::Depth::single;
 }
@@ -99,8 +96,17 @@ bool takes_context(const MountPlan& mount) {
     });
 }
 
+/// One with a disk below it, perhaps, which has to be opened read-only then: mount(2) says "ro" of
+/// the file system and of the mount alike. Those without are the kernel's own.
+bool may_have_source(const MountPlan& mount) {
+    constexpr std::array<std::string_view, 5> without{"proc", "sysfs", "tmpfs", "devpts", "mqueue"};
+    return std::ranges::find(without, mount.type) == without.end();
+}
+
 Result<Fd> new_file_system(FdView root, const MountPlan& mount, const std::string& label) {
     const auto context = TRY(sys::FileSystemContext::open(mount.type));
+    if (may_have_source(mount) && (mount.options.set & MOUNT_ATTR_RDONLY) != 0)
+        TRY(context.set_flag("ro"));
     if (!mount.source.empty()) TRY(context.set("source", mount.source));
     for (const auto& [key, value] : mount.options.data) {
         // devpts is always a new instance since Linux 4.7, and the word is ignored there.
@@ -152,7 +158,6 @@ Result<void> make_link(FdView root, const MountPlan& mount) {
                 mount.destination);
 }
 
-/// On an older kernel, or with a data string the descriptor calls do not take.
 Result<void> mount_by_path(const MountPlan& mount, FdView target, const std::string& label) {
     std::string data = mount.options.data_text();
     // In quotes, for the commas of its categories; a label has no quotes itself.
@@ -164,7 +169,15 @@ Result<void> mount_by_path(const MountPlan& mount, FdView target, const std::str
                          mount.options.flags() & now, data);
 }
 
-Result<void> mount_other(FdView root, const MountPlan& mount, const std::string& label) {
+/// fsconfig(2) takes no value as long as that.
+bool is_too_long_for_descriptors(const MountPlan& mount) {
+    constexpr std::size_t longest = 255;
+    return std::ranges::any_of(mount.options.data,
+                               [](const auto& entry) { return entry.second.size() > longest; });
+}
+
+/// By mount(2), for options that only a page of text can hold (the layers of an overlay).
+Result<void> mount_with_page(FdView root, const MountPlan& mount, const std::string& label) {
     const Fd target = TRY(open_target(root, mount));
     TRY(check_target(mount, target, FdView()));
     TRY(mount_by_path(mount, target, label));
@@ -230,9 +243,8 @@ Result<void> perform_mount(FdView root, MountPlan& mount, const LaunchPlan& plan
         if (mount.options.bind) return mount_bind(root, mount, plan);
         if (mount.type == "cgroup" || mount.type == "cgroup2")
             return mount_cgroups(root, mount, plan);
-        if (std::ranges::find(by_descriptor, mount.type) != by_descriptor.end())
-            return mount_new(root, mount, label);
-        return mount_other(root, mount, label);
+        if (is_too_long_for_descriptors(mount)) return mount_with_page(root, mount, label);
+        return mount_new(root, mount, label);
     };
     return perform().context(fmt::format("mount {} ({}) to {}", mount.source,
                                          mount.options.bind ? "bind" : mount.type,
