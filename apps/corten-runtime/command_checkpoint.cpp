@@ -63,12 +63,16 @@ Result<std::vector<std::string>> standard_streams(pid_t pid) {
     return keys;
 }
 
-/// A masked file has the host's /dev/null on it.
-void add_masked_paths(MessageWriter& options, const oci::Spec& spec, pid_t pid) {
+/// A masked file has the host's /dev/null on it. The container's links lead nowhere but in its root.
+Result<void> add_masked_paths(MessageWriter& options, const oci::Spec& spec, pid_t pid) {
+    const Fd root = TRY(sys::open(fmt::format("/proc/{}/root", pid), O_PATH | O_DIRECTORY));
     for (const auto& path : spec.linux_section.masked_paths) {
-        const auto found = sys::stat(fmt::format("/proc/{}/root{}", pid, path));
-        if (found && !S_ISDIR(found->st_mode)) add_external_mount(options, path, "/dev/null");
+        const auto there = sys::open_in_root(root, path, O_PATH);
+        struct ::stat info{};
+        if (!there || ::fstat(there->raw(), &info) < 0 || S_ISDIR(info.st_mode)) continue;
+        add_external_mount(options, path, masked_path_key);
     }
+    return {};
 }
 
 Result<void> add_dump_options(MessageWriter& options, const CheckpointOptions& asked,
@@ -86,10 +90,10 @@ Result<void> add_dump_options(MessageWriter& options, const CheckpointOptions& a
         options.text(external_field, fmt::format("{}[{}]:{}", type, TRY(sys::stat(path)).st_ino,
                                                  namespace_key(type)));
     if (asked.pre_dump) return {};
-    for (const auto& mount : TRY(external_mounts(spec, container.record().rootfs, group)))
+    const runtime::BundleRoot root{container.record().rootfs, container.record().bundle};
+    for (const auto& mount : TRY(external_mounts(spec, root, group)))
         add_external_mount(options, mount.inside, mount.key);
-    add_masked_paths(options, spec, pid);
-    return {};
+    return add_masked_paths(options, spec, pid);
 }
 
 Result<void> check_parent(const CheckpointOptions& options, const std::string& images) {

@@ -57,15 +57,15 @@ Result<void> add_inherited(CriuRequest& request, const oci::Spec& spec, const st
 }
 
 Result<void> add_restore_options(CriuRequest& request, const oci::Spec& spec,
-                                 const std::string& root) {
+                                 const runtime::BundleRoot& root) {
     auto& options = request.options;
     options.number(evasive_devices_field, 1);
     options.number(rst_sibling_field, 1);
-    options.text(root_field, root);
+    options.text(root_field, root.path);
     for (const auto& mount : TRY(external_mounts(spec, root, request.group)))
         add_external_mount(options, mount.key, mount.source);
     if (!spec.linux_section.masked_paths.empty())
-        add_external_mount(options, "/dev/null", "/dev/null");
+        add_external_mount(options, masked_path_key, "/dev/null");
     add_joined(options, spec);
     return {};
 }
@@ -95,10 +95,11 @@ Result<cgroup::Group> make_group(const oci::Spec& spec, cgroup::Group given) {
 
 /// `made.init` is killed and the group removed by whoever drops them.
 Result<void> restore_process(const RestoreOptions& options, const oci::Spec& spec,
-                             const oci::State& state, const std::string& root, Restored& made) {
+                             const oci::State& state, const runtime::BundleRoot& root,
+                             Restored& made) {
     auto request = TRY(begin_request(CriuAction::restore, options.criu, IfMissing::fail, log_file));
     request.group = made.group;
-    request.root = root;
+    request.root = root.path;
     request.pass_stdio = true;
     TRY(add_restore_options(request, spec, root));
     TRY(add_inherited(request, spec, request.images));
@@ -118,7 +119,8 @@ Result<Container> make(const Global& global, const RestoreOptions& options, cons
                        Restored& made) {
     auto creation = TRY(Creation::begin(global, options.criu.id, configuration));
     auto record = record_of(spec, options.criu.id, bundle);
-    TRY(runtime::make_mount_points(spec, record.rootfs));
+    const runtime::BundleRoot root{record.rootfs, bundle};
+    TRY(runtime::make_mount_points(spec, root));
     Rollback undo;
     Placement placed;
     if (global.systemd_cgroup) placed = TRY(place(spec, options.criu.id, undo));
@@ -132,7 +134,7 @@ Result<Container> make(const Global& global, const RestoreOptions& options, cons
                            .status = "creating",
                            .bundle = bundle,
                            .annotations = spec.annotations};
-    TRY(restore_process(options, spec, state, record.rootfs, made));
+    TRY(restore_process(options, spec, state, root, made));
     placed.placeholder = sys::OwnedChild();
     if (made.console && !options.console_socket.empty()) {
         TRY(send_console(options.console_socket, made.console));

@@ -22,6 +22,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <map>
 
 namespace corten::runtime_cli {
 namespace {
@@ -225,19 +226,32 @@ Result<pid_t> converse(Session& session, const std::string& log, const OnStage& 
 }
 
 /// The group's mount in a container without a cgroup namespace: v2's is one, v1's a set.
-void add_cgroup_mounts(std::vector<ExternalMount>& all, const std::string& destination,
+void add_cgroup_mounts(std::vector<ExternalMount>& all, const ExternalMount& top,
                        const cgroup::Group& group) {
     if (!group.directory("").empty()) {
-        all.push_back({destination, destination, group.directory("")});
+        all.push_back({top.inside, top.key, group.directory("")});
         return;
     }
     const auto layout = cgroup::Layout::detect();
     if (!layout) return;
     for (const auto& hierarchy : layout->v1) {
-        const auto slash = hierarchy.mount_point.rfind('/');
-        const auto inside = destination + hierarchy.mount_point.substr(slash);
-        all.push_back({inside, inside, group.directory(hierarchy.controllers[0])});
+        const auto name = hierarchy.mount_point.substr(hierarchy.mount_point.rfind('/'));
+        all.push_back({top.inside + name, top.key + name, group.directory(hierarchy.controllers[0])});
     }
+}
+
+/// CRIU knows a mount by where it is: of two at one place it would take one for the other, and with
+/// that its source and its rights.
+Result<void> refuse_shared_places(const std::vector<ExternalMount>& all) {
+    std::map<std::string_view, std::string_view> places;
+    for (const auto& mount : all) {
+        const auto [other, fresh] = places.emplace(mount.inside, mount.key);
+        if (!fresh)
+            return fail(ErrorKind::unsupported,
+                        "{} and {} are both on {} in the root: criu cannot tell them apart",
+                        other->second, mount.key, mount.inside);
+    }
+    return {};
 }
 
 }  // namespace
@@ -331,7 +345,7 @@ Result<CriuRequest> begin_request(CriuAction action, const CriuOptions& options,
     return request;
 }
 
-void add_external_mount(MessageWriter& options, const std::string& key, const std::string& value) {
+void add_external_mount(MessageWriter& options, std::string_view key, std::string_view value) {
     constexpr int ext_mnt = 23;  // of criu_opts in rpc.proto
     MessageWriter mount;
     mount.text(1, key);
@@ -357,17 +371,21 @@ Result<pid_t> run_criu(CriuRequest request, const OnStage& on_stage) {
     return pid;
 }
 
-Result<std::vector<ExternalMount>> external_mounts(const oci::Spec& spec, const std::string& root,
+Result<std::vector<ExternalMount>> external_mounts(const oci::Spec& spec,
+                                                   const runtime::BundleRoot& root,
                                                    const cgroup::Group& group) {
     std::vector<ExternalMount> all;
     const bool own_view = oci::find_namespace(spec, "cgroup") != nullptr;
-    for (const auto& mount : spec.mounts) {
-        const auto inside = TRY(runtime::resolved_destination(root, mount.destination));
+    for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+        const auto& mount = spec.mounts[i];
+        ExternalMount found{TRY(runtime::resolved_destination(root.path, mount.destination)),
+                            fmt::format("mounts[{}]", i), runtime::bind_source(mount, root.bundle)};
         if (mount.type.starts_with("cgroup") && !own_view)
-            add_cgroup_mounts(all, inside, group);
+            add_cgroup_mounts(all, found, group);
         else if (runtime::is_bind(mount))
-            all.push_back({inside, inside, mount.source});
+            all.push_back(std::move(found));
     }
+    TRY(refuse_shared_places(all));
     return all;
 }
 

@@ -8,6 +8,7 @@
 #include <base/fd.hpp>
 #include <base/result.hpp>
 #include <oci/runtime_spec.hpp>
+#include <runtime/restore_root.hpp>
 #include <sys/process.hpp>
 
 #include <cgroup/group.hpp>
@@ -61,15 +62,19 @@ Result<void> check_criu();
 Result<pid_t> run_criu(CriuRequest request, const OnStage& on_stage);
 
 /// A mount of the container that comes from outside: CRIU keeps its place, and asks what to put
-/// there. `key` is what the images call it.
+/// there. `key` is what the images call it: "mounts[2]", since two destinations may be one place in
+/// the root, and one that the container chose must not name another's source.
 struct ExternalMount {
     std::string inside;
     std::string key;
     std::string source;
 };
-/// `root` is the container's root directory on the host.
-Result<std::vector<ExternalMount>> external_mounts(const oci::Spec& spec, const std::string& root,
+/// unsupported when two are at one place.
+Result<std::vector<ExternalMount>> external_mounts(const oci::Spec& spec,
+                                                   const runtime::BundleRoot& root,
                                                    const cgroup::Group& group);
+/// The key of the host's /dev/null on each path that is masked.
+inline constexpr std::string_view masked_path_key = "masked";
 
 /// Namespaces that the specification joins by path and CRIU takes as given: type and path.
 std::vector<std::pair<std::string, std::string>> external_namespaces(const oci::Spec& spec);
@@ -84,7 +89,7 @@ enum class IfMissing { fail, make };  ///< a directory
 /// them) and the options that both kinds have.
 Result<CriuRequest> begin_request(CriuAction action, const CriuOptions& options, IfMissing images,
                                   std::string_view log_file);
-void add_external_mount(MessageWriter& options, const std::string& key, const std::string& value);
+void add_external_mount(MessageWriter& options, std::string_view key, std::string_view value);
 
 /// In the images: what the container's standard streams were, as JSON: ["pipe:[5]", ...].
 inline constexpr std::string_view descriptors_file = "descriptors.json";

@@ -20,9 +20,9 @@ bool below_a_tmpfs(const oci::Spec& spec, const std::string& path) {
     });
 }
 
-Result<Target> target_of(const oci::Mount& mount) {
+Result<Target> target_of(const oci::Mount& mount, const std::string& bundle) {
     if (!is_bind(mount)) return Target::directory;
-    const auto source = TRY(sys::stat(mount.source));
+    const auto source = TRY(sys::stat(bind_source(mount, bundle)));
     return S_ISDIR(source.st_mode) ? Target::directory : Target::file;
 }
 
@@ -35,13 +35,17 @@ bool is_bind(const oci::Mount& mount) {
     return mount.type == "bind" || has("bind") || has("rbind");
 }
 
-Result<void> make_mount_points(const oci::Spec& spec, const std::string& root) {
-    const Fd directory = TRY(sys::open(root, O_PATH | O_DIRECTORY));
+std::string bind_source(const oci::Mount& mount, const std::string& bundle) {
+    return mount.source.starts_with('/') ? mount.source : bundle + "/" + mount.source;
+}
+
+Result<void> make_mount_points(const oci::Spec& spec, const BundleRoot& root) {
+    const Fd directory = TRY(sys::open(root.path, O_PATH | O_DIRECTORY));
     for (const auto& mount : spec.mounts) {
         const auto path = clean_path(mount.destination);
         // A control group's place is in sysfs, which brings it.
         if (below_a_tmpfs(spec, path) || mount.type.starts_with("cgroup")) continue;
-        const auto kind = TRY(target_of(mount).context(path));
+        const auto kind = TRY(target_of(mount, root.bundle).context(path));
         TRY(open_or_make(directory, path, kind).context(path));
     }
     return {};

@@ -7,14 +7,22 @@
 
 namespace corten::runtime {
 
-/// Makes the targets of the specification's mounts where they are missing in the directory `root`,
-/// as create() would, but those below a tmpfs, whose content comes back with it.
-Result<void> make_mount_points(const oci::Spec& spec, const std::string& root);
+/// A container's root directory on the host, and the bundle that relative sources begin in.
+struct BundleRoot {
+    std::string path;
+    std::string bundle;
+};
+
+/// Makes the targets of the specification's mounts where they are missing in the root, as create()
+/// would, but those below a tmpfs, whose content comes back with it.
+Result<void> make_mount_points(const oci::Spec& spec, const BundleRoot& root);
 
 /// Where a mount's destination is in the container, with the links of `root` followed.
 Result<std::string> resolved_destination(const std::string& root, const std::string& destination);
 
 /// Whether this is a mount of something outside the container: type "bind", or the options say so.
 bool is_bind(const oci::Mount& mount);
+/// Its source's path on the host.
+std::string bind_source(const oci::Mount& mount, const std::string& bundle);
 
 }  // namespace corten::runtime
