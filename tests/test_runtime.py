@@ -476,6 +476,30 @@ def test_exec_has_a_session_keyring_as_the_container_has(runtime, bundle, option
     assert (f"_ses.{name}" in runtime.ok("exec", name, "cat", "/proc/keys")) == joins
 
 
+@pytest.mark.parametrize("record", ["", '{"ociVersion": "1.2', "[]"], ids=["empty", "cut", "list"])
+def test_a_container_whose_record_is_damaged_can_be_deleted(runtime, bundle, record):
+    runtime.start("damaged", bundle.save("sleep", "1000"))
+    pid, groups = runtime.state("damaged")["pid"], cgroups.paths(runtime.state("damaged")["pid"])
+    (runtime.root / "damaged" / "state.json").write_text(record)
+    runtime.fails("delete", "damaged", says="state.json")
+    runtime.ok("delete", "--force", "damaged")
+    assert not Path(f"/proc/{pid}/root/bin").exists()
+    assert not any(path.exists() for path in groups.values() if path.name == "damaged") and not (runtime.root / "damaged").exists()
+
+
+def test_a_container_is_kept_when_it_cannot_be_told_what_it_has(runtime, bundle):
+    runtime.start("damaged", bundle.save("sleep", "1000"))
+    pid, kept = runtime.state("damaged")["pid"], {}
+    for name in ("state.json", "traces.json"):
+        file = runtime.root / "damaged" / name
+        kept[file] = file.read_text()
+        file.write_text("{")
+    runtime.fails("delete", "--force", "damaged", says="traces.json")
+    assert Path(f"/proc/{pid}").exists() and (runtime.root / "damaged").exists()
+    for file, text in kept.items():
+        file.write_text(text)
+
+
 def test_hook_may_have_all_the_time_there_is(runtime, bundle):
     """The kernel counts milliseconds in 32 bits: more of them must not become none."""
     for timeout in (2**32 // 1000 + 1, 2**62):

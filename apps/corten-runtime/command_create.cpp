@@ -89,6 +89,7 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
     spec.linux_section.cgroups_path = TRY(cgroup_path(global, spec, options.id));
     tell_listen_fds(spec, global.listen_fds);
     auto creation = TRY(Creation::begin(global, options.id, configuration));
+    TRY(creation.announce(TRY(traces_before(global, spec, options.id))));
     Rollback unplace;
     Placement placed;
     auto request = request_for(global, options, spec, bundle);

@@ -118,6 +118,7 @@ Result<Container> make(const Global& global, const RestoreOptions& options, cons
                        const std::string& configuration, const std::string& bundle,
                        Restored& made) {
     auto creation = TRY(Creation::begin(global, options.criu.id, configuration));
+    TRY(creation.announce(TRY(traces_before(global, spec, options.criu.id))));
     auto record = record_of(spec, options.criu.id, bundle);
     const runtime::BundleRoot root{record.rootfs, bundle};
     TRY(runtime::make_mount_points(spec, root));

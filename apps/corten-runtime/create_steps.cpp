@@ -55,6 +55,13 @@ Result<std::string> cgroup_path(const Global& global, const oci::Spec& spec,
     return path.empty() && !global.systemd_cgroup ? "/" + id : path;
 }
 
+Result<Traces> traces_before(const Global& global, const oci::Spec& spec, const std::string& id) {
+    const auto& path = spec.linux_section.cgroups_path;
+    if (!global.systemd_cgroup) return Traces{.cgroup_path = path};
+    const auto name = TRY(unit_name(path, id));
+    return Traces{.cgroup_path = name.cgroup, .systemd_unit = name.unit};
+}
+
 Result<Placement> place(const oci::Spec& spec, const std::string& id, Rollback& undo) {
     Placement placed;
     const auto layout = TRY(cgroup::Layout::detect());

@@ -16,6 +16,8 @@ Result<std::string> read_configuration(const std::string& bundle);
 /// linux.cgroupsPath, or where a container without one goes. With --systemd-cgroup it is checked
 /// and left for place().
 Result<std::string> cgroup_path(const Global& global, const oci::Spec& spec, const std::string& id);
+/// Where the container's group is about to be made.
+Result<Traces> traces_before(const Global& global, const oci::Spec& spec, const std::string& id);
 /// Where systemd put the container.
 struct Placement {
     std::string unit;

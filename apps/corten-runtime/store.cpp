@@ -10,6 +10,7 @@
 #include <sys/file.hpp>
 #include <sys/mount.h>
 #include <sys/mount.hpp>
+#include <sys/poll.hpp>
 #include <sys/socket.hpp>
 #include <sys/stat.h>
 
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <thread>
@@ -212,17 +214,56 @@ Result<void> Container::destroy(const std::vector<oci::Hook>& poststop) const {
 
 namespace {
 
-/// The group of a container whose making was cut short. Its process ends by itself, with its maker.
-void remove_group_of(const std::string& directory, const std::string& id, bool complete) {
-    const auto spec = oci::parse_spec(sys::read_file(directory + "/config.json").value_or(""));
-    const auto layout = cgroup::Layout::detect();
-    if (!spec || !layout) return;
-    const auto& path = spec->linux_section.cgroups_path;
-    const auto group = cgroup::Group::open(*layout, path.empty() ? "/" + id : path);
-    if (!group) return;
-    auto result = complete ? group->kill_all() : Result<void>();
-    if (result) result = group->remove();
-    if (!result) log_warning(result.error().message() + ", ignoring");
+constexpr const char* traces_file = "/traces.json";
+
+Result<void> save_traces(const std::string& directory, const Traces& traces) {
+    return sys::write_file_atomic(directory + traces_file, dump_json(to_json(traces)), 0600);
+}
+
+/// Nothing, for a maker that had not come to making anything.
+Result<Traces> load_traces(const std::string& directory) {
+    const auto text = sys::read_file(directory + traces_file);
+    if (!text && text.error().number() == ENOENT) return Traces();
+    return parse_as<Traces>(TRY(Result<std::string>(text)), "traces.json");
+}
+
+Traces traces_of(const Record& record) {
+    return {.cgroup_path = record.cgroup_path,
+            .systemd_unit = record.systemd_unit,
+            .pid = record.pid,
+            .pid_start_time = record.pid_start_time,
+            .mounted_root = record.mounts_on_host ? record.rootfs : ""};
+}
+
+Result<void> kill_process(const Traces& traces) {
+    auto process = sys::PidRef::open(traces.pid);
+    if (!process && process.error().kind() == ErrorKind::not_found) return {};
+    if (!process) return process.error();
+    // Looked at after the descriptor was taken, so that it is this process' start time.
+    if (TRY(process_start_time(traces.pid)) != traces.pid_start_time) return {};
+    process->signal(SIGKILL).ignore();  // it may have gone meanwhile
+    const std::array<FdView, 1> ended{process->fd()};
+    if (TRY(sys::wait_readable(ended, std::chrono::seconds(10)))) return {};
+    return fail(ErrorKind::conflict, "container init still running");
+}
+
+/// Whose making was cut short has no process: that ends by itself, with its maker. The group may
+/// then be another's, who had it before.
+Result<void> remove_traces(const Traces& traces) {
+    cgroup::Group group;
+    if (!traces.cgroup_path.empty()) {
+        auto there = cgroup::Group::open(TRY(cgroup::Layout::detect()), traces.cgroup_path);
+        if (!there && there.error().kind() != ErrorKind::not_found) return there.error();
+        if (there) group = std::move(*there);
+    }
+    if (traces.pid != 0) {
+        if (group.valid()) TRY(group.thaw());
+        TRY(kill_process(traces));
+        if (group.valid()) TRY(group.kill_all());
+        if (!traces.systemd_unit.empty()) TRY(stop_unit(traces.systemd_unit));
+    }
+    TRY(group.remove());
+    return traces.mounted_root.empty() ? Result<void>() : take_mounts_away(traces.mounted_root);
 }
 
 /// Made under another name, so that it is locked from the moment it has its own.
@@ -263,7 +304,11 @@ Result<void> remove_half_made(const Global& global, const std::string& id) {
     if (!lock) return fail(ErrorKind::not_found, "container does not exist");
     if (!TRY(wait_for_lock(*lock)))
         return fail(ErrorKind::conflict, "container {} is being created", id);
-    remove_group_of(directory, id, sys::exists(directory + "/state.json"));
+    const auto traces = TRY(load_traces(directory).context("what is left of a container"));
+    auto removed = remove_traces(traces);
+    // A group that is in use by now is not what a maker left that was cut short.
+    if (!removed && traces.pid != 0) return removed;
+    if (!removed) log_warning(removed.error().message() + ", ignoring");
     return sys::remove_tree(directory);
 }
 
@@ -287,8 +332,13 @@ Creation::~Creation() {
     if (!kept_) sys::remove_tree(directory()).ignore();  // the first error is the one to tell
 }
 
+Result<void> Creation::announce(const Traces& traces) {
+    return save_traces(directory(), traces);
+}
+
 Result<Container> Creation::publish(Record record) {
     container_.record_ = std::move(record);
+    TRY(save_traces(directory(), traces_of(container_.record_)));
     TRY(sys::write_file_atomic(directory() + "/state.json", dump_json(to_json(container_.record_)),
                                0600));
     return container_;

@@ -45,6 +45,22 @@ struct Record {
     }
 };
 
+/// What of a container is on the host, beside its record and for whoever cannot read that: written
+/// before the first of it is made.
+struct Traces {
+    std::string cgroup_path;   ///< made, or about to be
+    std::string systemd_unit;  ///< whose group that is
+    std::int32_t pid = 0;      ///< 0 as long as there is no process, nor a group with one in it
+    std::uint64_t pid_start_time = 0;
+    std::string mounted_root;  ///< the root directory, if it is a mount of the host
+    static constexpr void fields(auto visit) {
+        visit(omit_empty("cgroupPath", &Traces::cgroup_path),
+              omit_empty("systemdUnit", &Traces::systemd_unit), omit_empty("pid", &Traces::pid),
+              omit_empty("pidStartTime", &Traces::pid_start_time),
+              omit_empty("mountedRoot", &Traces::mounted_root));
+    }
+};
+
 enum class Status { creating, created, running, paused, stopped };
 std::string_view to_string(Status status);
 
@@ -105,6 +121,8 @@ public:
     ~Creation();
     const std::string& directory() const { return container_.directory_; }
     std::string start_socket() const { return container_.start_socket(); }
+    /// Before anything is made on the host.
+    Result<void> announce(const Traces& traces);
     /// Writes the record; from here on others see the container.
     Result<Container> publish(Record record);
     /// It stays. The last step: whatever can fail comes before.
@@ -117,8 +135,9 @@ private:
     bool kept_ = false;
 };
 
-/// Removes a directory without a (readable) record, and its cgroup. not_found when there is no
-/// directory, conflict while the container is being made.
+/// Removes a directory without a (readable) record, and what its container has on the host. not_found
+/// when there is no directory, conflict while the container is being made. When it cannot be told
+/// what there is the directory stays, and that is the error.
 Result<void> remove_half_made(const Global& global, const std::string& id);
 
 /// The start time of a process, field 22 of /proc/PID/stat. 0 when it is gone or a zombie.
