@@ -79,7 +79,7 @@ class Box:
         """What is on the host of it, as sentences."""
         found = [f"cgroup {path}" for path in self.directories()]
         found += [f"state {name}" for name in os.listdir(self.runtime.root) if name != ".seccomp"]
-        found += [f"filter {path}" for path in self.runtime.root.glob(".seccomp/*") if not re.fullmatch(r"\d-[0-9a-f]{32}", path.name)]
+        found += [f"filter {path}" for path in self.runtime.root.glob(".seccomp/*") if not re.fullmatch(r"[0-9a-f]{16}", path.name)]
         found += [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.folder) in line]
         found += [f"file {name}" for name in os.listdir(self.bundle.path) if name not in ("config.json", "rootfs")]
         found += [f"file {name}" for name in os.listdir(self.folder) if name.startswith("pid")]
@@ -281,7 +281,7 @@ def test_update_that_fails_changes_nothing(box, strace):
     runtime.ok(*back)
     for done, check in trials.each(counts, "caller"):
         check(limits() == (new if done.code == 0 else old), f"limits {limits()}")
-        check(set(os.listdir(runtime.root / "box")) == {"config.json", "state.json"}, "files")
+        check(set(os.listdir(runtime.root / "box")) == {"config.json", "state.json", "traces.json"}, "files")
         runtime.ok(*back)
     trials.end()
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <string_view>
 
@@ -14,7 +15,7 @@ namespace {
 constexpr int most_listen_fds = 1024;
 
 bool is_open(int fd) {
-    return ::fcntl(fd, F_GETFD) >= 0;
+    return ::fcntl(fd, F_GETFD) >= 0 || errno != EBADF;
 }
 
 /// 0 when it is no number.

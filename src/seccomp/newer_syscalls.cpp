@@ -8,6 +8,7 @@
 #include <seccomp.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <map>
@@ -120,6 +121,11 @@ std::vector<sock_filter> assemble(const Plan& plan, const Machine& machine, bool
 
 bool is_newer_syscall(const std::string& name) {
     return this_machine() && is_new_to_libseccomp(name);
+}
+
+bool is_of_one_machine(std::string_view name) {
+    constexpr std::array<std::string_view, 3> names{"riscv_hwprobe", "uretprobe", "uprobe"};
+    return std::ranges::find(names, name) != names.end();
 }
 
 std::string newer_syscalls_prefix(const oci::LinuxSeccomp& section) {

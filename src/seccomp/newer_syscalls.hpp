@@ -3,6 +3,7 @@
 #include <oci/runtime_seccomp.hpp>
 
 #include <string>
+#include <string_view>
 
 namespace corten::seccomp {
 
@@ -17,5 +18,9 @@ std::string newer_syscalls_prefix(const oci::LinuxSeccomp& section);
 
 /// Whether newer_syscalls_prefix() knows a call by its number that libseccomp does not.
 bool is_newer_syscall(const std::string& name);
+
+/// Calls of one kind of processor, with a number of its own, that libseccomp does not know either:
+/// profiles for every machine allow them, and elsewhere there is nothing to allow.
+bool is_of_one_machine(std::string_view name);
 
 }  // namespace corten::seccomp
