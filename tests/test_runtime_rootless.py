@@ -143,7 +143,10 @@ def delegated():
 def test_delegated_group_gives_limits_and_control(runtime, bundle, delegated):
     bundle.config["linux"]["cgroupsPath"] = f"/{delegated}/box"
     bundle.config["linux"]["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 30}}
-    runtime.start("grouped", bundle.save("sleep", "1000"))
+    runtime.made.add("grouped")
+    done = runtime.run("create", "--bundle", bundle.save("sleep", "1000").path, "grouped")
+    assert done.code == 0 and re.search("level=warning .*linux.resources.devices: .*, ignoring", message(done)), done
+    runtime.ok("start", "grouped")
     group = Path("/sys/fs/cgroup/memory") / delegated / "box"
     pid = runtime.state("grouped")["pid"]
     assert (group / "memory.limit_in_bytes").read_text().strip() == str(64 << 20)

@@ -42,9 +42,10 @@ std::string v1_line(const oci::DeviceRule& rule, std::string_view type) {
 class V1Files {
 public:
     static Result<V1Files> open(const std::string& directory) {
+        constexpr auto field = "linux.resources.devices";
         V1Files files;
-        files.allow_ = TRY(sys::open(directory + "/devices.allow", O_WRONLY));
-        files.deny_ = TRY(sys::open(directory + "/devices.deny", O_WRONLY));
+        files.allow_ = TRY(sys::open(directory + "/devices.allow", O_WRONLY).context(field));
+        files.deny_ = TRY(sys::open(directory + "/devices.deny", O_WRONLY).context(field));
         return files;
     }
     Result<void> write(const oci::DeviceRule& rule) {

@@ -62,8 +62,7 @@ Result<void> apply_resources(const cgroup::Group& group, const oci::Spec& spec,
     auto applied = group.apply_devices(rules);
     if (applied || !lacks_rights(applied.error()) || is_host_root()) return applied;
     // An ordinary user may not set them, and can make no devices either.
-    warnings.push_back(
-        fmt::format("linux.resources.devices: {}, ignoring", applied.error().message()));
+    warnings.push_back(applied.error().message() + ", ignoring");
     return {};
 }
 
