@@ -63,7 +63,8 @@ Result<std::vector<std::string>> standard_streams(pid_t pid) {
     return keys;
 }
 
-/// A masked file has the host's /dev/null on it. The container's links lead nowhere but in its root.
+/// A masked file has the host's /dev/null on it. The container's links lead nowhere but in its
+/// root.
 Result<void> add_masked_paths(MessageWriter& options, const oci::Spec& spec, pid_t pid) {
     const Fd root = TRY(sys::open(fmt::format("/proc/{}/root", pid), O_PATH | O_DIRECTORY));
     for (const auto& path : spec.linux_section.masked_paths) {

@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-
 namespace corten::runtime_cli {
 namespace {
 

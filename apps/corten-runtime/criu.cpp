@@ -236,7 +236,8 @@ void add_cgroup_mounts(std::vector<ExternalMount>& all, const ExternalMount& top
     if (!layout) return;
     for (const auto& hierarchy : layout->v1) {
         const auto name = hierarchy.mount_point.substr(hierarchy.mount_point.rfind('/'));
-        all.push_back({top.inside + name, top.key + name, group.directory(hierarchy.controllers[0])});
+        all.push_back(
+            {top.inside + name, top.key + name, group.directory(hierarchy.controllers[0])});
     }
 }
 

@@ -28,7 +28,7 @@ struct Record {
     std::string created;  ///< RFC 3339
     std::string owner;
     std::string cgroup_path;
-    std::string systemd_unit;  ///< the scope or slice that the cgroup is of, if systemd made it
+    std::string systemd_unit;     ///< the scope or slice that the cgroup is of, if systemd made it
     bool no_new_keyring = false;  ///< its processes keep the session keyring of who starts them
     bool mounts_on_host = false;  ///< a mount on rootfs that is to go with the container
     std::map<std::string, std::string> annotations;
@@ -135,9 +135,9 @@ private:
     bool kept_ = false;
 };
 
-/// Removes a directory without a (readable) record, and what its container has on the host. not_found
-/// when there is no directory, conflict while the container is being made. When it cannot be told
-/// what there is the directory stays, and that is the error.
+/// Removes a directory without a (readable) record, and what its container has on the host.
+/// not_found when there is no directory, conflict while the container is being made. When it cannot
+/// be told what there is the directory stays, and that is the error.
 Result<void> remove_half_made(const Global& global, const std::string& id);
 
 /// The start time of a process, field 22 of /proc/PID/stat. 0 when it is gone or a zombie.

@@ -72,8 +72,7 @@ Result<void> apply_memory(const Group& group, const oci::LinuxMemory& memory) {
     TRY(set_number(directory, "memory.swappiness", memory.swappiness,
                    {"memory.swappiness", "CONFIG_MEMCG"}));
     if (memory.disable_oom_killer.value_or(false))
-        TRY(set(directory, "memory.oom_control", "1",
-                {"memory.disableOOMKiller", "CONFIG_MEMCG"}));
+        TRY(set(directory, "memory.oom_control", "1", {"memory.disableOOMKiller", "CONFIG_MEMCG"}));
     return {};
 }
 
@@ -229,7 +228,7 @@ Result<void> apply_block_io(const Group& group, const oci::LinuxBlockIo& io) {
         return {};
     const auto directory =
         TRY(need(group, "blkio", "linux.resources.blockIO", "CONFIG_BLK_CGROUP"));
-    if (io.weight.value_or(0) != 0) 
+    if (io.weight.value_or(0) != 0)
         TRY(set_weight(directory, "", fmt::to_string(*io.weight), "blockIO.weight"));
     if (io.leaf_weight.value_or(0) != 0)
         TRY(set(directory, "blkio.leaf_weight", fmt::to_string(*io.leaf_weight),

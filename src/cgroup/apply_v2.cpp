@@ -48,8 +48,8 @@ Result<void> apply_memory(const Group& group, const oci::LinuxMemory& memory) {
     }
     const auto swap = TRY(swap_value(memory));
     if (swap) {
-        auto result = set(group, "memory.swap.max", *swap,
-                          {"memory.swap", "CONFIG_SWAP and swapaccount=1"});
+        auto result =
+            set(group, "memory.swap.max", *swap, {"memory.swap", "CONFIG_SWAP and swapaccount=1"});
         // Without swap accounting "as much as there is" is what the group has anyway.
         if (!result && (result.error().kind() != ErrorKind::unsupported || *swap != "max"))
             return result.error();
@@ -83,14 +83,14 @@ Result<void> apply_cpu(const Group& group, const oci::LinuxCpu& cpu) {
     if (cpu.realtime_runtime.value_or(0) != 0 || cpu.realtime_period.value_or(0) != 0)
         return fail(ErrorKind::unsupported,
                     "linux.resources.cpu.realtimeRuntime: cgroup v2 has no real-time share");
-    if (cpu.idle) TRY(set(group, "cpu.idle", fmt::to_string(*cpu.idle), {"cpu.idle", "Linux 5.15"}));
+    if (cpu.idle)
+        TRY(set(group, "cpu.idle", fmt::to_string(*cpu.idle), {"cpu.idle", "Linux 5.15"}));
     // An idle group has no weight: the kernel refuses one.
     if (cpu.shares.value_or(0) != 0 && cpu.idle.value_or(0) == 0)
         TRY(set(group, "cpu.weight", fmt::to_string(weight_from_shares(*cpu.shares)),
                 {"cpu.shares", "CONFIG_FAIR_GROUP_SCHED"}));
     TRY(apply_bandwidth(group, cpu));
-    if (!cpu.cpus.empty())
-        TRY(set(group, "cpuset.cpus", cpu.cpus, {"cpu.cpus", "CONFIG_CPUSETS"}));
+    if (!cpu.cpus.empty()) TRY(set(group, "cpuset.cpus", cpu.cpus, {"cpu.cpus", "CONFIG_CPUSETS"}));
     if (cpu.mems.empty()) return {};
     return set(group, "cpuset.mems", cpu.mems, {"cpu.mems", "CONFIG_CPUSETS"});
 }
@@ -135,12 +135,9 @@ Result<void> refuse_leaf_weights(const oci::LinuxBlockIo& io) {
 Result<void> apply_block_io(const Group& group, const oci::LinuxBlockIo& io) {
     TRY(refuse_leaf_weights(io));
     TRY(set_io_weights(group, io));
-    TRY(set_io_max(group, "rbps", io.throttle_read_bps_device,
-                   "blockIO.throttleReadBpsDevice"));
-    TRY(set_io_max(group, "wbps", io.throttle_write_bps_device,
-                   "blockIO.throttleWriteBpsDevice"));
-    TRY(set_io_max(group, "riops", io.throttle_read_iops_device,
-                   "blockIO.throttleReadIOPSDevice"));
+    TRY(set_io_max(group, "rbps", io.throttle_read_bps_device, "blockIO.throttleReadBpsDevice"));
+    TRY(set_io_max(group, "wbps", io.throttle_write_bps_device, "blockIO.throttleWriteBpsDevice"));
+    TRY(set_io_max(group, "riops", io.throttle_read_iops_device, "blockIO.throttleReadIOPSDevice"));
     return set_io_max(group, "wiops", io.throttle_write_iops_device,
                       "blockIO.throttleWriteIOPSDevice");
 }

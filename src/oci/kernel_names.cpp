@@ -31,12 +31,14 @@ constexpr KernelName policy_flags[] = {
     {"SCHED_FLAG_DL_OVERRUN", 0x04},    {"SCHED_FLAG_KEEP_POLICY", 0x08},
     {"SCHED_FLAG_KEEP_PARAMS", 0x10},   {"SCHED_FLAG_UTIL_CLAMP_MIN", 0x20},
     {"SCHED_FLAG_UTIL_CLAMP_MAX", 0x40}};
-constexpr KernelName priority_classes[] = {{"IOPRIO_CLASS_RT", 1},
-                                           {"IOPRIO_CLASS_BE", 2},
-                                           {"IOPRIO_CLASS_IDLE", 3}};
-constexpr KernelName memory_modes[] = {{"MPOL_DEFAULT", 0},        {"MPOL_PREFERRED", 1},
-                                       {"MPOL_BIND", 2},           {"MPOL_INTERLEAVE", 3},
-                                       {"MPOL_LOCAL", 4},          {"MPOL_PREFERRED_MANY", 5},
+constexpr KernelName priority_classes[] = {
+    {"IOPRIO_CLASS_RT", 1}, {"IOPRIO_CLASS_BE", 2}, {"IOPRIO_CLASS_IDLE", 3}};
+constexpr KernelName memory_modes[] = {{"MPOL_DEFAULT", 0},
+                                       {"MPOL_PREFERRED", 1},
+                                       {"MPOL_BIND", 2},
+                                       {"MPOL_INTERLEAVE", 3},
+                                       {"MPOL_LOCAL", 4},
+                                       {"MPOL_PREFERRED_MANY", 5},
                                        {"MPOL_WEIGHTED_INTERLEAVE", 6}};
 constexpr KernelName memory_flags[] = {{"MPOL_F_STATIC_NODES", 1 << 15},
                                        {"MPOL_F_RELATIVE_NODES", 1 << 14},

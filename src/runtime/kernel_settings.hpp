@@ -5,14 +5,15 @@
 
 namespace corten::runtime {
 
-/// The root of what is mounted on the caller's /proc, which is the kernel's. Files of processes that
-/// are not yet, or no longer, in a pid namespace of their own.
+/// The root of what is mounted on the caller's /proc, which is the kernel's. Files of processes
+/// that are not yet, or no longer, in a pid namespace of their own.
 Result<Fd> host_proc();
 /// A procfs of the new pid namespace that is mounted nowhere, so that nothing can be mounted over
 /// its files (CVE-2019-19921, CVE-2025-52881). Falls back to the one at /proc of the host,
 /// verified, when a user namespace may not make one.
 Result<Fd> private_proc();
-/// A file of a procfs; the path may not leave it nor cross into a mount, which could be of any file.
+/// A file of a procfs; the path may not leave it nor cross into a mount, which could be of any
+/// file.
 Result<Fd> open_proc_file(FdView proc, std::string_view path, int flags);
 /// In one write(2), which takes all of it or fails.
 Result<void> write_proc_file(FdView file, std::string_view value);

@@ -45,8 +45,8 @@ Result<std::optional<SeccompPlan>> plan_seccomp(const std::optional<oci::LinuxSe
                                                 std::vector<std::string>& warnings) {
     if (!section && !program.valid()) return std::optional<SeccompPlan>();
     SeccompPlan plan;
-    plan.program = TRY(program.valid() ? read_program(program)
-                                       : seccomp::compile(*section, &warnings));
+    plan.program =
+        TRY(program.valid() ? read_program(program) : seccomp::compile(*section, &warnings));
     if (section) {
         plan.flags = TRY(seccomp::filter_flags(*section));
         plan.listener_path = section->listener_path;

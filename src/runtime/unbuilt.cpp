@@ -13,7 +13,8 @@ bool host_has_resctrl() {
 
 Error no_resctrl(std::string_view field) {
     if (host_has_resctrl())
-        return fail(ErrorKind::not_built, "{}: classes of cache and bandwidth are not built", field);
+        return fail(ErrorKind::not_built, "{}: classes of cache and bandwidth are not built",
+                    field);
     return fail(ErrorKind::unsupported,
                 "{}: this host has no resctrl (CONFIG_X86_CPU_RESCTRL, mounted on /sys/fs/resctrl)",
                 field);

@@ -93,10 +93,10 @@ Result<void> check_names(const oci::LinuxSeccomp& section, std::size_t index,
         const bool newer = is_newer_syscall(rule.names[i]);
         if (newer && rule.args.empty()) continue;
         if (!denies && is_of_one_machine(rule.names[i])) continue;
-        auto said = fmt::format("linux.seccomp.syscalls[{}].names[{}]: {}", index, i,
-                                newer ? fmt::format("{} is too new for conditions on its arguments",
-                                                    rule.names[i])
-                                      : fmt::format("\"{}\" is not known", rule.names[i]));
+        auto said = fmt::format(
+            "linux.seccomp.syscalls[{}].names[{}]: {}", index, i,
+            newer ? fmt::format("{} is too new for conditions on its arguments", rule.names[i])
+                  : fmt::format("\"{}\" is not known", rule.names[i]));
         if (denies) return fail(ErrorKind::invalid, "{}, and would not be denied", said);
         if (warnings != nullptr) warnings->push_back(std::move(said) + ", ignoring");
     }

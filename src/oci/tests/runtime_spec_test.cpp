@@ -168,7 +168,8 @@ TEST_P(InvalidResources, AreRefusedByTheNameOfTheirField) {
     GetParam().make(resources);
     const auto result = validate(resources);
     ASSERT_FALSE(result.has_value()) << GetParam().field;
-    EXPECT_THAT(result.error().message(), HasSubstr("linux.resources." + std::string(GetParam().field)));
+    EXPECT_THAT(result.error().message(),
+                HasSubstr("linux.resources." + std::string(GetParam().field)));
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -88,9 +88,10 @@ TEST(Compile, UnknownSystemCallsAreLeftOutAndTold) {
 }
 
 TEST(Compile, UnknownSystemCallsAreNotTakenForDenied) {
-    for (const auto& [otherwise, action] :
-         {std::pair("SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"), {"SCMP_ACT_LOG", "SCMP_ACT_KILL"},
-          {"SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"}, {"SCMP_ACT_ALLOW", "SCMP_ACT_NOTIFY"}}) {
+    for (const auto& [otherwise, action] : {std::pair("SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO"),
+                                            {"SCMP_ACT_LOG", "SCMP_ACT_KILL"},
+                                            {"SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"},
+                                            {"SCMP_ACT_ALLOW", "SCMP_ACT_NOTIFY"}}) {
         const oci::LinuxSeccomp section{.default_action = otherwise,
                                         .syscalls = {{{"mkdri"}, action, {}, {}}}};
         const auto program = compile(section);

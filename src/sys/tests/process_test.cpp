@@ -76,8 +76,8 @@ TEST(Socket, AListenerInUseIsNotReplaced) {
 
 TEST(Poll, WaitsAsLongAsItIsTold) {
     using namespace std::chrono_literals;
-    for (const Milliseconds timeout :
-         {Milliseconds(Milliseconds::max()), Milliseconds(1LL << 32), Milliseconds(24h * 365 * 300)}) {
+    for (const Milliseconds timeout : {Milliseconds(Milliseconds::max()), Milliseconds(1LL << 32),
+                                       Milliseconds(24h * 365 * 300)}) {
         const auto event = *Event::create();
         std::jthread setter([&] {
             std::this_thread::sleep_for(50ms);

@@ -15,12 +15,12 @@ struct KernelName {
 };
 using KernelNames = std::span<const KernelName>;
 
-KernelNames rlimit_types();          ///< getrlimit(2)
-KernelNames scheduler_policies();    ///< sched_setattr(2)
-KernelNames scheduler_flags();       ///< sched_setattr(2)
-KernelNames io_classes();            ///< ioprio_set(2)
-KernelNames memory_policy_modes();   ///< set_mempolicy(2)
-KernelNames memory_policy_flags();   ///< set_mempolicy(2)
+KernelNames rlimit_types();         ///< getrlimit(2)
+KernelNames scheduler_policies();   ///< sched_setattr(2)
+KernelNames scheduler_flags();      ///< sched_setattr(2)
+KernelNames io_classes();           ///< ioprio_set(2)
+KernelNames memory_policy_modes();  ///< set_mempolicy(2)
+KernelNames memory_policy_flags();  ///< set_mempolicy(2)
 
 /// invalid, with the field, when it is none of them.
 Result<std::uint64_t> value_of(KernelNames names, std::string_view name, std::string_view field);
