@@ -1,5 +1,6 @@
 """Large layers from registries that limit each connection: several at a time, every byte once, and one where that is all there is."""
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ def limited(faulty, picture, name, limit, n=-1):
     """A reference to the image whose last layer comes as `limit` has it."""
     faulty.faults[picture.layers[n].digest] = limit
     return faulty.put(name, "1", picture)
+
+
+def kept_bytes(daemon, layer) -> int:
+    return sum(f.stat().st_size for f in (daemon.data / "ingest").glob(layer.digest.removeprefix("sha256:") + "*"))
 
 
 def covers_once(limit, size):
@@ -103,18 +108,33 @@ def test_a_registry_that_is_not_up_to_it(corten, engine, faulty, picture, fault)
         assert [a["first"] for a in limit.answers if not a["part"]] == [0], "what had come was asked for again"
 
 
+def holds_from(number, gate):
+    """That part and those asked for after it do not come."""
+    def fault(handler, answer, send):
+        if answer["number"] < number:
+            return send()
+        gate.wait(60)
+        handler.close_connection = True
+    return fault
+
+
 def test_a_killed_daemon_keeps_what_came_in_order(daemon, faulty, picture):
-    limit = registries.Limited(6 * MIB)
+    gate = threading.Event()
+    limit = registries.Limited(6 * MIB, fault=holds_from(3, gate))
     reference = limited(faulty, picture, "killed", limit)
     pulling = daemon.client("corten").popen("pull", reference)
-    eventually(lambda: len([a for a in limit.parts() if a["ended"]]) >= 3, "three chunks", 60)
+    # The first three parts follow on what the one connection brings.
+    eventually(lambda: len(limit.parts()) > 3, "four parts that were asked for", 60)
+    came = limit.parts()[2]["end"]
+    eventually(lambda: kept_bytes(daemon, picture.layers[-1]) == came, "three parts on the disk", 60)
     daemon.kill()
+    gate.set()
     pulling.wait(20)
     before = len(limit.answers)
+    limit.fault = None
     daemon.start()
     daemon.client("corten").ok("pull", reference, timeout=120)
-    again = limit.answers[before]
-    assert again["first"] >= limit.parts()[0]["first"], "what one connection and the first chunk had brought was fetched again"
+    assert limit.answers[before]["first"] == came, "what had come was fetched again"
     assert daemon.client("corten").ok("run", "--rm", reference, "stat", "-c", "%s", "/random0") == str(48 * MIB)
 
 
