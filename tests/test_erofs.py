@@ -1,37 +1,21 @@
 """A daemon that keeps layers as EROFS images: its containers see what those of the other driver see, and nothing is lost."""
 import os
-import random
-import shutil
 import subprocess
 import tarfile
-import threading
-import time
 from pathlib import Path
 
 import pytest
 from support import engines, images
-from support.own_daemon import corten, docker  # noqa: F401
+from support.own_daemon import corten, docker, with_driver  # noqa: F401
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
-MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
 def daemon(box_reference):
-    own = engines.Daemon("erofs", extra=["--storage-driver", "erofs"])
-    try:
-        own.start()
-    except RuntimeError as refused:
-        if "needs Linux 6.15" not in str(refused):
-            raise
-        shutil.rmtree(own.work)
-        pytest.skip("this kernel cannot put EROFS images under overlayfs")
-    try:
-        engines.pull(own, box_reference, engines.BOX)
+    with with_driver("erofs", box_reference) as own:
         yield own
-    finally:
-        own.stop()
 
 
 def layer_images(daemon) -> list:
@@ -152,32 +136,6 @@ def test_check_finds_a_changed_image_and_repair_mends(daemon, docker, corten, re
     docker.ok("pull", reference)
     corten.ok("store", "check")
     assert docker.ok("run", "--rm", reference, "sh", "-c", "sha256sum < /mark").split()[0] == images.digest_of(mark)[7:]
-
-
-@pytest.mark.timeout(120)
-def test_kill_9_leaves_a_store_without_faults(daemon, docker, corten, registry, box_tar):
-    dice = random.Random(3)
-    entries = [images.Entry(f"d/{n}", data=dice.randbytes(dice.randrange(6000))) for n in range(300)]
-    reference = registry.push("kills-erofs", "1", images.image([box_tar, images.tar(entries), images.tar([images.Entry("big", data=dice.randbytes(3 * MIB))])]))
-
-    def work():
-        docker.run("pull", reference)
-        docker.run("run", "--rm", reference, "sh", "-c", "echo x > /d/1")
-    begun = time.monotonic()
-    work()
-    length = time.monotonic() - begun
-    for turn in range(4):
-        docker.run("rmi", "-f", reference)
-        worker = threading.Thread(target=work)
-        worker.start()
-        time.sleep(dice.uniform(0, length))
-        daemon.kill()
-        worker.join(30)
-        daemon.start()
-        found = corten.run("store", "check")
-        assert found.code == 0, f"after kill {turn}: {found!r}"
-    work()
-    corten.ok("store", "check")
 
 
 def test_another_driver_is_refused(daemon, docker):

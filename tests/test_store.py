@@ -1,7 +1,6 @@
-"""The store under kill -9, and `corten store check`: nothing is lost, nothing is orphaned, what was downloaded is not asked for again."""
+"""Downloads that are cut short and go on, and `corten store check`. The store under kill -9 at random moments: test_store_kills.py."""
 import contextlib
 import os
-import random
 import threading
 import time
 from pathlib import Path
@@ -14,7 +13,6 @@ from support.own_daemon import corten, docker  # noqa: F401
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
-KILLS = int(os.environ.get("CORTEN_KILLS", "4"))  # of each kind of work
 MIB = 1 << 20
 
 
@@ -149,84 +147,11 @@ def test_repair_takes_nothing_from_a_container(docker, corten, broken_image):
     corten.ok("store", "check", "--repair")
 
 
-# --- kill -9 at random moments -------------------------------------------------------------------
-
-def picture_of_many_files(box_tar, seed):
-    dice = random.Random(seed)
-    entries = [images.Entry(f"d/{n}", data=dice.randbytes(dice.randrange(2000))) for n in range(300)]
-    return images.image([box_tar, images.tar(entries), images.tar([images.Entry("big", data=dice.randbytes(3 * MIB))])])
-
-
-def pull(docker, world):
-    docker.run("pull", world["pushed"])
-
-
-def push(docker, world):
-    docker.run("tag", BOX, world["target"])
-    docker.run("push", world["target"])
-
-
-def load(docker, world):
-    docker.run("load", "-i", world["archive"])
-
-
-def bring_in(docker, world):
-    docker.run("import", world["tree"], "imported:1")
-
-
-def remove(docker, world):
-    docker.run("load", "-i", world["archive"])
-    docker.run("rmi", "-f", "archived:1")
-
-
-def prune(docker, world):
-    docker.run("load", "-i", world["archive"])
-    docker.run("tag", BOX, "archived:1")
-    docker.run("image", "prune", "-f")
-
-
-def containers(docker, world):
-    docker.run("run", "--rm", BOX, "sh", "-c", "echo x > /x")
-
-
-@pytest.fixture(scope="module")
-def world(registry, box_tar, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("corten-t-store")
-    picture = picture_of_many_files(box_tar, 1)
-    archived = picture_of_many_files(box_tar, 2)
-    (folder / "archive.tar").write_bytes(images.docker_archive("archived:1", archived, [layer.data for layer in archived.layers]))
-    (folder / "tree.tar").write_bytes(box_tar)
-    return {"pushed": registry.push("kills", "1", picture), "target": f"{registry.address}/kills-target:1",
-            "archive": str(folder / "archive.tar"), "tree": str(folder / "tree.tar")}
-
-
-@pytest.mark.timeout(60 + 10 * KILLS)
-@pytest.mark.parametrize("work", [pull, push, load, bring_in, remove, prune, containers], ids=lambda work: work.__name__)
-def test_kill_9_leaves_a_store_without_faults(daemon, docker, corten, world, work):
-    """The work is cut short at random moments; afterwards the check finds nothing and the same work ends well."""
-    begun = time.monotonic()
-    work(docker, world)
-    length = time.monotonic() - begun
-    dice = random.Random(work.__name__)
-    for turn in range(KILLS):
-        docker.run("rmi", "-f", world["pushed"], "archived:1", "imported:1", world["target"])
-        worker = threading.Thread(target=work, args=(docker, world))
-        worker.start()
-        time.sleep(dice.uniform(0, length))
-        daemon.kill()
-        worker.join(30)
-        daemon.start()
-        found = corten.run("store", "check")
-        assert found.code == 0, f"after kill {turn}: {found!r}"
-    work(docker, world)
-    corten.ok("store", "check")
-    assert docker.ok("run", "--rm", BOX, "echo", "well") == "well"
-
-
-def test_every_directory_has_an_owner_after_a_prune(daemon, docker, corten, world):
-    pull(docker, world)
+def test_every_directory_has_an_owner_after_a_prune(daemon, docker, corten, faulty, box_tar):
+    reference = faulty.put("owned", "1", big_image(box_tar))
+    docker.ok("pull", reference)
     docker.ok("run", "--name", "kept", BOX, "true")
-    docker.ok("rmi", world["pushed"])
+    docker.ok("rmi", reference)
     docker.ok("image", "prune", "-f")
     counted = corten.json("store", "check", "--format", "json")
 
