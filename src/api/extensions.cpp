@@ -18,7 +18,8 @@ Result<void> explain(Call& call) {
 Result<void> bootstrap(Call& call) {
     const auto name = call.text("name");
     if (name.empty())
-        return fail(ErrorKind::invalid, "no image to make: give name=debian or name=busybox");
+        return fail(ErrorKind::invalid,
+                    "no image to make: give name=debian, name=ubuntu or name=busybox");
     ProgressStream progress(call.answer);
     const FdView gone = TRY(call.gone());
     return progress.finish(call.engine.images().bootstrap(name, progress.sink(), gone));
@@ -29,6 +30,11 @@ Result<void> check_store(Call& call) {
     const auto report =
         TRY(call.engine.images().check_store(call.flag("quick"), call.flag("repair")));
     return call.reply_json(200, to_json(report));
+}
+
+/// Whose the bytes below the data root are: GET /corten/system/df.
+Result<void> disk_owners(Call& call) {
+    return call.reply(200, TRY(call.engine.disk_owners()));
 }
 
 /// The files of a volume as an archive: GET /corten/volumes/NAME/archive.
@@ -48,6 +54,7 @@ constexpr std::array routes{
     Route{"GET", "/corten/containers/{}/explain", explain},
     Route{"POST", "/corten/images/bootstrap", bootstrap},
     Route{"POST", "/corten/store/check", check_store},
+    Route{"GET", "/corten/system/df", disk_owners},
     Route{"GET", "/corten/volumes/{}/archive", export_volume},
     Route{"POST", "/corten/volumes/{}/archive", import_volume},
 };

@@ -1,5 +1,6 @@
 #include "context.hpp"
 #include "create.hpp"
+#include "disk_owners.hpp"
 #include "disk_pressure.hpp"
 #include "lifecycle.hpp"
 
@@ -328,6 +329,10 @@ apitypes::Version Engine::version() const {
                                           {"MinAPIVersion", out.min_api_version},
                                           {"Os", out.os}}});
     return out;
+}
+
+Result<apitypes::DiskOwners> Engine::disk_owners() const {
+    return find_disk_owners(*context_);
 }
 
 Result<apitypes::DiskUsage> Engine::disk_usage(const DiskUsageParts& parts) const {

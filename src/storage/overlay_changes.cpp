@@ -155,7 +155,7 @@ namespace {
 
 class UsageWalk {
 public:
-    explicit UsageWalk(FdView root) : directories_(root) {}
+    UsageWalk(FdView root, Mounted mounted) : directories_(root), mounted_(mounted) {}
 
     Result<Usage> run() {
         pending_.push_back("");
@@ -174,6 +174,8 @@ private:
         const FdView directory = TRY(std::move(opened));
         Stat self{};
         if (::fstatat(directory.raw(), "", &self, AT_EMPTY_PATH) < 0) return fail_errno("stat");
+        if (path.empty()) device_ = self.st_dev;
+        if (mounted_ == Mounted::left_out && self.st_dev != device_) return {};
         count(self);
         for (const DirectoryItem& item : TRY(read_directory(directory))) {
             const auto info = TRY(stat_at(directory, item.name));
@@ -192,6 +194,8 @@ private:
     }
 
     DirectoryCache directories_;
+    const Mounted mounted_;
+    dev_t device_ = 0;  ///< of the root
     std::vector<std::string> pending_;
     std::set<std::pair<dev_t, ino_t>> seen_;
     Usage usage_;
@@ -199,8 +203,8 @@ private:
 
 }  // namespace
 
-Result<Usage> tree_usage(FdView directory) {
-    return UsageWalk(directory).run();
+Result<Usage> tree_usage(FdView directory, Mounted mounted) {
+    return UsageWalk(directory, mounted).run();
 }
 
 }  // namespace corten::storage

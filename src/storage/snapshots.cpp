@@ -115,4 +115,12 @@ Result<std::vector<std::string>> SnapshotStore::list() {
                                 [](const Row& row) { return row.text(0); });
 }
 
+Result<std::map<std::string, std::string>> SnapshotStore::directories() {
+    using Pair = std::pair<std::string, std::string>;
+    const auto rows =
+        TRY(db_.all<Pair>("SELECT cache_id, key FROM snapshot", {},
+                          [](const Row& row) { return Pair(row.text(0), row.text(1)); }));
+    return std::map<std::string, std::string>(rows.begin(), rows.end());
+}
+
 }  // namespace corten::storage

@@ -1,5 +1,6 @@
 #pragma once
 // The domain: containers, images, networks, volumes, events. No HTTP in here.
+#include <apitypes/disk_owners.hpp>
 #include <apitypes/system.hpp>
 #include <base/result.hpp>
 #include <engine/config.hpp>
@@ -42,6 +43,7 @@ public:
     apitypes::Version version() const;
     /// What is not asked for is null.
     Result<apitypes::DiskUsage> disk_usage(const DiskUsageParts& parts) const;
+    Result<apitypes::DiskOwners> disk_owners() const;
 
 private:
     explicit Engine(std::unique_ptr<Context> context);

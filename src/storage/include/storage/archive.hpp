@@ -69,8 +69,10 @@ Result<void> tar_from(FdView root, const std::string& path, Sink& out,
 Result<void> tar_tree(FdView root, Sink& out, const TarOptions& options = {});
 
 struct Usage;
+/// What is mounted in a tree from another file system.
+enum class Mounted { counted, left_out };
 /// Sizes of the tree below `directory`, hard links once. It may change meanwhile.
-Result<Usage> tree_usage(FdView directory);
+Result<Usage> tree_usage(FdView directory, Mounted mounted = Mounted::counted);
 
 /// What X-Docker-Container-Path-Stat says.
 struct PathStat {

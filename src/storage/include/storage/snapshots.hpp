@@ -7,6 +7,7 @@
 #include <storage/driver.hpp>
 #include <storage/layers.hpp>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,8 @@ public:
     /// Fast: a rename and a row. A key that does not exist is fine.
     Result<void> remove(const std::string& key);
     Result<std::vector<std::string>> list();
+    /// The driver's name of each snapshot's directory, and the key.
+    Result<std::map<std::string, std::string>> directories();
 
 private:
     struct Record;
