@@ -319,7 +319,7 @@ std::span<const Command> container_commands() {
 
 constexpr Command image_commands[] = {
     {"bootstrap", "Make an image from the distribution's own packages, without a registry",
-     "[OPTIONS] debian|busybox", bootstrap_flags, 1, 1, verb_image_bootstrap,
+     "[OPTIONS] debian|ubuntu|busybox", bootstrap_flags, 1, 1, verb_image_bootstrap,
      "corten image bootstrap debian  # Then: corten run -it debian bash"},
     history_command,
     import_command,

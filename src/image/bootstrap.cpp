@@ -37,13 +37,12 @@ Result<Bootstrapped> bootstrap(storage::Store& store, std::string_view name,
     static std::mutex one_at_a_time;
     const std::unique_lock lock(one_at_a_time, std::try_to_lock);
     if (!lock) return fail(ErrorKind::conflict, "an image bootstrap is already running");
-    if (name != "debian" && name != "busybox")
-        return fail(ErrorKind::invalid, "cannot make an image '{}': try debian or busybox", name);
     const BootstrapContext context{store, store.root() + "/bootstrap", progress, cancel, options};
     // What a killed daemon left there.
     TRY(sys::remove_tree(context.directory));
     TRY(sys::make_directories(context.directory));
-    auto result = name == "debian" ? bootstrap_debian(context) : bootstrap_busybox(context);
+    auto result =
+        name == "busybox" ? bootstrap_busybox(context) : bootstrap_distribution(context, name);
     auto removed = sys::remove_tree(context.directory);
     if (result && !removed) return std::move(removed).error();
     return result;

@@ -14,7 +14,8 @@ struct BootstrapContext {
     void say(std::string_view line) const { progress({.status = std::string(line)}); }
 };
 
-Result<Bootstrapped> bootstrap_debian(const BootstrapContext& context);
+/// `name` is the distribution that this host runs.
+Result<Bootstrapped> bootstrap_distribution(const BootstrapContext& context, std::string_view name);
 Result<Bootstrapped> bootstrap_busybox(const BootstrapContext& context);
 
 /// Records `tar` as an image with `command` that is called repository:tag for each tag.

@@ -1,5 +1,5 @@
-#include "apt_sources.hpp"
 #include "bootstrap.hpp"
+#include "host_release.hpp"
 #include "program.hpp"
 
 #include <base/text.hpp>
@@ -14,53 +14,8 @@ namespace corten::image {
 
 namespace {
 
-constexpr std::string_view default_mirror = "http://deb.debian.org/debian";
-constexpr std::string_view archive_key = "/usr/share/keyrings/debian-archive-keyring.gpg";
-
-struct Release {
-    std::string codename;  ///< "bookworm"
-    std::string version;   ///< "12"
-};
-
-Result<Release> host_release() {
-    const auto text = TRY(sys::read_file("/etc/os-release", 1 << 16));
-    std::map<std::string, std::string> fields;
-    for (const auto& line : split(text, '\n')) {
-        const auto [name, value] = split_once(line, '=');
-        std::string plain(value);
-        std::erase(plain, '"');
-        fields[std::string(name)] = plain;
-    }
-    if (fields["ID"] != "debian" || fields["VERSION_CODENAME"].empty())
-        return fail(ErrorKind::unsupported,
-                    "this host runs {}, not Debian: its packages do not make a debian image",
-                    fields["PRETTY_NAME"]);
-    return Release{fields["VERSION_CODENAME"], fields["VERSION_ID"]};
-}
-
-/// The host's sources for its own release. Others (a vendor's repository) would need keys and
-/// certificates that the image does not have.
-std::vector<AptSource> release_sources(const Release& release) {
-    std::vector<AptSource> sources = host_sources();
-    std::erase_if(sources, [&](const AptSource& source) {
-        const bool own =
-            source.suite == release.codename || source.suite.starts_with(release.codename + "-");
-        const bool debian = source.signed_by.empty() || source.signed_by == archive_key;
-        const bool plain = source.uri.starts_with("http://") || source.uri.starts_with("https://");
-        return !own || !debian || !plain || source.uri.contains('@');
-    });
-    if (sources.empty())
-        sources.push_back({.uri = std::string(default_mirror),
-                           .suite = release.codename,
-                           .components = {"main"},
-                           .signed_by = std::string(archive_key)});
-    return sources;
-}
-
-std::string mirror_of(const std::vector<AptSource>& sources, const Release& release) {
-    for (const auto& source : sources)
-        if (source.suite == release.codename) return source.uri;
-    return std::string(default_mirror);
+Result<HostRelease> host_release() {
+    return parse_release(TRY(sys::read_file("/etc/os-release", 1 << 16)));
 }
 
 /// apt's settings of the host about how archives are reached and believed; nothing with a password.
@@ -99,7 +54,7 @@ bool is_left_out(std::string_view path) {
 
 Result<void> adapt_tree(const std::string& tree, const std::vector<AptSource>& sources) {
     TRY(sys::make_directories(tree + "/etc/apt/sources.list.d"));
-    TRY(sys::write_file_atomic(tree + "/etc/apt/sources.list.d/debian.sources",
+    TRY(sys::write_file_atomic(tree + "/etc/apt/sources.list.d/host.sources",
                                to_deb822(sources)));
     if (sys::exists(tree + "/etc/apt/sources.list"))
         TRY(sys::remove_file(tree + "/etc/apt/sources.list"));
@@ -116,16 +71,20 @@ Result<void> adapt_tree(const std::string& tree, const std::vector<AptSource>& s
 
 /// A process namespace lets a cancelled bootstrap end with all its children, and a mount namespace
 /// takes the mounts that debootstrap makes in the tree with it.
-Result<void> run_debootstrap(const BootstrapContext& context, const Release& release,
-                             const std::string& tree, const std::vector<AptSource>& sources) {
+Result<void> run_debootstrap(const BootstrapContext& context, const HostRelease& release,
+                             const std::string& tree, const AptSource& source) {
     const auto unshare = TRY(find_program("unshare", "util-linux"));
     const auto debootstrap = TRY(find_program("debootstrap", "debootstrap"));
-    const std::string mirror = mirror_of(sources, release);
     std::vector<std::string> arguments{"--mount",           "--pid",         "--fork",
                                        "--kill-child=KILL", "--propagation", "private",
                                        "--mount-proc",      debootstrap,     "--variant=minbase"};
-    if (mirror.starts_with("https:")) arguments.push_back("--include=ca-certificates");
-    arguments.insert(arguments.end(), {release.codename, tree, mirror});
+    if (source.uri.starts_with("https:")) arguments.push_back("--include=ca-certificates");
+    if (!source.components.empty())
+        arguments.push_back("--components=" + join(source.components, ","));
+    if (sys::exists(source.signed_by)) arguments.push_back("--keyring=" + source.signed_by);
+    arguments.insert(arguments.end(), {release.codename, tree, source.uri});
+    if (!sys::exists("/usr/share/debootstrap/scripts/" + release.codename))
+        arguments.push_back(release.script);
     const auto line = [&](std::string_view text) {
         context.say(text.starts_with("I: ") ? text.substr(3) : text);
     };
@@ -134,12 +93,16 @@ Result<void> run_debootstrap(const BootstrapContext& context, const Release& rel
 
 }  // namespace
 
-Result<Bootstrapped> bootstrap_debian(const BootstrapContext& context) {
-    const Release release = TRY(host_release());
-    const auto sources = release_sources(release);
+Result<Bootstrapped> bootstrap_distribution(const BootstrapContext& context,
+                                            std::string_view name) {
+    const HostRelease release = TRY(host_release());
+    if (name != release.distribution)
+        return fail(ErrorKind::unsupported, "the packages of this host make no image '{}': try {}",
+                    name, release.distribution);
+    const auto sources = TRY(release_sources(release, host_sources()));
     const std::string tree = context.directory + "/tree";
     TRY(sys::make_directories(tree));
-    TRY(run_debootstrap(context, release, tree, sources));
+    TRY(run_debootstrap(context, release, tree, main_source(release, sources)));
     TRY(adapt_tree(tree, sources));
     context.say("Storing the image");
     const Fd root = TRY(sys::open(tree, O_RDONLY | O_DIRECTORY));
@@ -148,7 +111,7 @@ Result<Bootstrapped> bootstrap_debian(const BootstrapContext& context) {
     });
     std::vector<std::string> tags{release.codename, "latest"};
     if (!release.version.empty()) tags.insert(tags.begin() + 1, release.version);
-    return record_bootstrap(context, *tar, "debian", tags, "bash");
+    return record_bootstrap(context, *tar, release.distribution, tags, "bash");
 }
 
 }  // namespace corten::image

@@ -14,9 +14,10 @@ struct Bootstrapped {
     std::vector<std::string> references;  ///< familiar, the plainest last
 };
 
-/// "debian": debootstrap's minbase of the host's release, with the host's package sources, as
-/// debian:VERSION, debian:CODENAME and debian:latest. "busybox": the host's static busybox (or the
-/// package busybox-static) with links for its applets, as busybox:VERSION and busybox:latest.
+/// "debian", "ubuntu" or another that is like them, as the host is: debootstrap's minbase of its
+/// release, with the host's package sources, as debian:VERSION, debian:CODENAME and debian:latest;
+/// `unsupported` for another than the host's. "busybox": the host's static busybox (or the package
+/// busybox-static) with links for its applets, as busybox:VERSION and busybox:latest.
 /// Runs the distribution's programs, in a mount and process namespace of their own, and takes
 /// minutes; what it writes lies below the store's root until it is done. `unavailable` names a
 /// package that is missing; `conflict` while another bootstrap runs.
