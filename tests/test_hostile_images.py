@@ -3,12 +3,14 @@
 Each test is a way in which some engine was once left: the numbers are the CVEs'.
 """
 import hashlib
+import json
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support import images, paths
+from support import images, paths, registry as registries
 from support.engines import BOX
 
 
@@ -176,3 +178,57 @@ def test_files_of_the_engine_are_not_the_containers(docker, engine):
     assert "docker.sock" not in out and "s.sock" not in out
     visible = [line for line in out.splitlines() if str(engine.work) in line.split(" - ")[0]]
     assert all(line.split()[4] in ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf") for line in visible), visible
+
+
+# --- who an image says it is ---------------------------------------------------------------------
+
+@pytest.mark.parametrize("user, groups", [("alice", {1000, 44, 50}), ("1000", {1000, 44, 50}), ("alice:daemon", {1}), ("1234:5678", {5678})])
+def test_cve_2022_36109_and_2023_25173_process_has_the_groups_of_its_user_and_no_others(docker, user, groups):
+    """The first of them too: without it, what is closed to that group would be open to its own members."""
+    for command in (("run", "--rm", "-u", user), ("exec", "-u", user)):
+        if command[0] == "exec":
+            docker.ok("run", "-d", "--name", "grouped", BOX, "sleep", "60")
+        line = docker.ok(*command, "grouped" if command[0] == "exec" else BOX, "grep", "^Groups:", "/proc/self/status")
+        assert set(map(int, line.split()[1:])) == groups
+
+
+def lying(picture):
+    """Says that it is what was asked for."""
+    def fault(handler, _body, _kind):
+        asked = handler.path.rpartition("/")[2]
+        registries.reply(handler, picture.manifest.data, picture.manifest.media_type, headers={"Docker-Content-Digest": asked})
+    return fault
+
+
+def test_cve_2026_111361_image_by_digest_is_what_has_that_digest(docker, faulty, box_tar):
+    """Not what a registry, or what a name in an archive, says has it."""
+    true, other = (images.image([box_tar, images.tar([images.text("mark", mark)])], compression="none") for mark in ("true", "other"))
+    name = faulty.put("claimed", "1", true).rpartition(":")[0]
+    faulty.put("claimed", "2", other)
+    faulty.faults[f"/manifests/{true.digest}"] = lying(other)
+    docker.fails("pull", f"{name}@{true.digest}")
+    faulty.faults = {f"/blobs/{true.config.digest}": registries.says(other.config.data)}
+    docker.fails("pull", f"{name}@{true.digest}")
+    archive = images.docker_archive(f"{name}@{true.digest}", other, [layer.data for layer in other.layers])
+    docker.run("load", input=archive)
+    docker.fails("image", "inspect", f"{name}@{true.digest}", says="(?i)no such image")
+    faulty.faults = {}
+    docker.ok("pull", f"{name}@{true.digest}")
+    assert docker.ok("run", "--rm", f"{name}@{true.digest}", "cat", "/mark") == "true"
+
+
+def test_cve_2026_53489_image_takes_no_name_that_nobody_gave_it(docker, faulty, box_tar):
+    """What an image's own documents call it is text: only the name that was asked for is its name."""
+    before = docker.inspect(BOX, "Id")
+    names = dict.fromkeys(("org.opencontainers.image.ref.name", "io.containerd.image.name"), f"docker.io/library/{BOX}:latest")
+    picture = images.image([box_tar, images.tar([images.text("taken", "x")])], style="oci", Labels=names)
+    manifest = json.loads(picture.manifest.data) | {"annotations": names}
+    picture = replace(picture, manifest=images.Blob(json.dumps(manifest).encode(), picture.manifest.media_type))
+    index = json.loads(images.index([picture]).manifest.data)
+    index["annotations"] = index["manifests"][0]["annotations"] = names
+    several = images.Index(images.Blob(json.dumps(index).encode(), images.OCI["index"]), (picture,))
+    for tag, what in (("one", picture), ("several", several)):
+        reference = faulty.put("taker", tag, what)
+        docker.ok("pull", reference)
+        assert docker.inspect(BOX, "Id") == before
+        assert set(docker.inspect(reference, "RepoTags")) <= {f"{faulty.address}/taker:{t}" for t in ("one", "several")}

@@ -49,6 +49,13 @@ std::string blob_name(std::string_view digest) {
     return fmt::format("blobs/sha256/{}", oci::digest_hex(digest));
 }
 
+/// A name with a digest is a claim that an archive cannot prove: who pulls by digest relies on it.
+Result<Reference> parse_tag(const std::string& text) {
+    const Reference reference = TRY(Reference::parse(text));
+    if (!reference.digest.empty()) return fail(ErrorKind::invalid, "invalid tag \"{}\"", text);
+    return reference.with_default_tag();
+}
+
 Result<std::vector<FoundEntry>> docker_entries(const Spool& spool) {
     const auto text = TRY(spool.read("manifest.json", oci::manifest_limit));
     std::vector<FoundEntry> found;
@@ -58,7 +65,7 @@ Result<std::vector<FoundEntry>> docker_entries(const Spool& spool) {
                                      .layers = entry.layers}},
                          .references = {}};
         for (const auto& tag : entry.repo_tags)
-            named.references.push_back(TRY(Reference::parse(tag)).with_default_tag());
+            named.references.push_back(TRY(parse_tag(tag)));
         found.push_back(std::move(named));
     }
     return found;
@@ -77,8 +84,8 @@ std::vector<Reference> references_of(const oci::Descriptor& entry) {
         const auto found = entry.annotations.find(key);
         if (found == entry.annotations.end()) continue;
         const bool whole = found->second.contains('/') || found->second.contains(':');
-        const auto reference = Reference::parse(found->second);
-        if (whole && reference) return {reference->with_default_tag()};
+        const auto reference = parse_tag(found->second);
+        if (whole && reference) return {*reference};
     }
     return {};
 }
