@@ -147,10 +147,12 @@ def test_a_size_is_refused_where_the_disk_keeps_no_project_quotas(engine):
 
 
 # The last of the module: its disk and daemon end before the host is looked at.
-@pytest.fixture(scope="module")
-def quota_disk(tmp_path_factory):
-    """A small ext4 that enforces project quotas."""
-    with disks.mounted(tmp_path_factory.mktemp("corten-t-quota"), 64, features="quota,project", options="prjquota") as point:
+@pytest.fixture(scope="module", params=["ext4", "xfs"])
+def quota_disk(request, tmp_path_factory):
+    """A small disk that enforces project quotas; an xfs has 300 MB at least."""
+    megabytes, features = (64, "quota,project") if request.param == "ext4" else (320, "")
+    folder = tmp_path_factory.mktemp("corten-t-quota")
+    with disks.mounted(folder, megabytes, features=features, options="prjquota", kind=request.param) as point:
         yield point
 
 
