@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import subprocess
-import time
+from pathlib import Path
 
 import pytest
 from support import http
@@ -53,22 +53,33 @@ def test_both_streams_interleaved(cli):
     assert done.out.split() == [f"o{i}" for i in range(1, 2001)] and done.err.split() == [f"e{i}" for i in range(1, 2001)]
 
 
+# Whoever reads a tick is attached.
+TICKS = "while [ ! -e /go ]; do echo tick; sleep 0.05; done"
+
+
+def without_ticks(out: bytes) -> bytes:
+    while out.startswith(b"tick\n"):
+        out = out.removeprefix(b"tick\n")
+    return out
+
+
 def test_attach_shows_output_from_now_on(cli):
-    cli.ok("run", "-d", "--name", "ticker", BOX, "sh", "-c", "while [ ! -e /go ]; do sleep 0.05; done; echo live; exit 9")
+    cli.ok("run", "-d", "--name", "ticker", BOX, "sh", "-c", f"echo before; {TICKS}; echo live; exit 9")
+    eventually(lambda: cli.ok("logs", "ticker").startswith("before\ntick"), "the first line, which nobody sees")
     process = cli.popen("attach", "--no-stdin", "ticker")
-    eventually(lambda: process.poll() is None and time.sleep(0.5) is None, "the attachment")
+    assert process.stdout.readline() == b"tick\n"
     cli.ok("exec", "ticker", "touch", "/go")
     out, _ = process.communicate(timeout=20)
-    assert out == b"live\n" and process.returncode == 9
+    assert without_ticks(out) == b"live\n" and process.returncode == 9
 
 
 def test_two_attached_clients_see_the_same(cli):
-    cli.ok("run", "-d", "--name", "both", BOX, "sh", "-c", "while [ ! -e /go ]; do sleep 0.05; done; seq 1 5000")
+    cli.ok("run", "-d", "--name", "both", BOX, "sh", "-c", f"{TICKS}; seq 1 5000")
     processes = [cli.popen("attach", "--no-stdin", "both") for _ in range(2)]
-    time.sleep(0.8)
+    assert [p.stdout.readline() for p in processes] == [b"tick\n", b"tick\n"]
     cli.ok("exec", "both", "touch", "/go")
     expected = "".join(f"{i}\n" for i in range(1, 5001)).encode()
-    assert [p.communicate(timeout=20)[0] for p in processes] == [expected, expected]
+    assert [without_ticks(p.communicate(timeout=20)[0]) for p in processes] == [expected, expected]
 
 
 def test_start_attached(cli):
@@ -85,12 +96,17 @@ def test_signals_pass_through(cli):
     assert process.stdout.readline() == b"term\n" and process.wait(20) == 21
 
 
+def is_pending(pid, number) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in re.findall(r"(?m)^(?:Sig|Shd)Pnd:\s*(\w+)", status))
+
+
 def test_signals_do_not_pass_with_sig_proxy_off(cli):
     process = cli.popen("run", "--rm", "--sig-proxy=false", "--name", "alone", BOX, "sh", "-c",
                         "trap 'exit 1' TERM; echo ready; while :; do sleep 0.05; done")
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    eventually(lambda: process.poll() is not None or not is_pending(process.pid, signal.SIGTERM), "the signal's arrival")
     process.kill()
     process.wait(20)
     assert cli.inspect("alone", "State.Running") is True
@@ -113,7 +129,7 @@ def test_a_reader_that_never_reads_blocks_nobody_else(cli, engine):
         deaf.sendall(f"POST /containers/{number}/attach?stream=1&stdout=1 HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
         http.read_until(deaf, b"\r\n\r\n")
         cli.ok("exec", "loud", "touch", "/go")
-        time.sleep(0.5)
+        eventually(lambda: "yes" in cli.ok("top", "loud"), "the flood")
         assert engine.api.alive() and "loud" in cli.ok("ps", "--format", "{{.Names}}")
         assert cli.ok("exec", "loud", "echo", "responsive") == "responsive"
     eventually(lambda: cli.run("exec", "loud", "test", "-e", "/done").code == 0, "the writer, once the deaf client is gone", 60)
@@ -140,10 +156,10 @@ def test_terminal_resize(cli):
 
 
 def test_terminal_control_characters(cli):
-    with Terminal(cli, "run", "-it", "--rm", BOX, "sh") as term:
+    with Terminal(cli, "run", "-it", "--rm", "--name", "typed", BOX, "sh") as term:
         term.shell("true")
         term.line("sleep 600; echo sle''pt")
-        time.sleep(0.3)
+        eventually(lambda: "sleep 600" in cli.ok("top", "typed"), "the program in front")
         term.send("\x03")
         assert term.shell("echo back") == "back"
         term.send("\x04")
