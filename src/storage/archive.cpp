@@ -35,24 +35,6 @@ Result<Fd> open_object(FdView root, const std::string& path) {
     return fd;
 }
 
-Result<std::string> path_of(FdView fd) {
-    std::string path(8192, '\0');
-    const ssize_t n = ::readlink(fd_path(fd).c_str(), path.data(), path.size());
-    if (n < 0) return fail_errno("read the path of a descriptor");
-    path.resize(static_cast<std::size_t>(n));
-    return path;
-}
-
-Result<std::string> path_in_root(FdView root, FdView fd) {
-    std::string base = TRY(path_of(root));
-    const std::string path = TRY(path_of(fd));
-    if (base == "/") base.clear();
-    if (path == base) return std::string("/");
-    if (!path.starts_with(base + "/"))
-        return fail(ErrorKind::not_found, "{} was moved out of its root", path);
-    return path.substr(base.size());
-}
-
 std::string lexical_target(std::string_view path, const std::string& link) {
     const std::string joined =
         link.starts_with('/') ? link : fmt::format("/{}/{}", split_leaf(path).first, link);

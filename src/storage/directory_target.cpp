@@ -61,6 +61,11 @@ Result<void> DirectoryTarget::enter(std::string_view path, Missing missing) {
     return {};
 }
 
+Result<std::string> DirectoryTarget::place() {
+    if (!TRY(directories_.leads_through_symlink(entered_))) return entered_;
+    return TRY(path_in_root(root_, parent_)).substr(1);
+}
+
 Result<UnpackTarget::Found> DirectoryTarget::find(const std::string& name) {
     const auto info = TRY(stat_at(parent_, name));
     if (!info) return Found::nothing;

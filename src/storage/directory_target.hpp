@@ -16,6 +16,7 @@ public:
     DirectoryTarget(FdView root, const UnpackPolicy& policy);
 
     Result<void> enter(std::string_view path, Missing missing) override;
+    Result<std::string> place() override;
     Result<Found> find(const std::string& name) override;
     Result<bool> make_file(const std::string& name, const TarEntry& entry) override;
     Result<bool> make_directory(const std::string& name, const TarEntry& entry) override;

@@ -178,10 +178,26 @@ Result<ErofsTarget::Node*> ErofsTarget::resolve(Node* from, std::string_view pat
 
 Result<void> ErofsTarget::enter(std::string_view path, Missing missing) {
     if (path == entered_) return {};
-    unsigned symlinks = 0;
-    current_ = TRY(resolve(root_, path, missing, symlinks));
     entered_ = path;
+    return enter_again(missing);
+}
+
+Result<void> ErofsTarget::enter_again(Missing missing) {
+    unsigned symlinks = 0;
+    current_ = TRY(resolve(root_, entered_, missing, symlinks));
+    by_symlinks_ = symlinks > 0;
     return {};
+}
+
+Result<std::string> ErofsTarget::place() {
+    if (!by_symlinks_) return entered_;
+    std::string path;
+    for (const Node* node = current_; node != root_; node = node->directory->parent) {
+        const auto& items = node->directory->parent->directory->items;
+        const auto own = std::ranges::find(items, node, [](const auto& item) { return item.second; });
+        path = path.empty() ? own->first : own->first + "/" + path;
+    }
+    return path;
 }
 
 Result<UnpackTarget::Found> ErofsTarget::find(const std::string& name) {
@@ -193,9 +209,7 @@ Result<UnpackTarget::Found> ErofsTarget::find(const std::string& name) {
 Result<void> ErofsTarget::remove(const std::string& name, Found what) {
     current_->directory->items.erase(name);
     if (what != Found::directory && what != Found::symlink) return {};
-    unsigned symlinks = 0;
-    current_ = TRY(resolve(root_, entered_, Missing::create, symlinks));
-    return {};
+    return enter_again(Missing::create);
 }
 
 Result<void> ErofsTarget::set_aside(const std::string& name, Found what, std::uint64_t number) {

@@ -25,6 +25,7 @@ public:
     ~ErofsTarget() override;
 
     Result<void> enter(std::string_view path, Missing missing) override;
+    Result<std::string> place() override;
     Result<Found> find(const std::string& name) override;
     Result<bool> make_file(const std::string& name, const TarEntry& entry) override;
     Result<bool> make_directory(const std::string& name, const TarEntry& entry) override;
@@ -51,6 +52,7 @@ private:
     Result<Node*> add_node(const std::string& name, Found kind);
     Node* directory_node(Node* parent);
     Result<Node*> new_directory(Node* parent, const std::string& name);
+    Result<void> enter_again(Missing missing);
     Node* child(const Node* directory, std::string_view name) const;
     Result<Node*> resolve(Node* from, std::string_view path, Missing missing, unsigned& symlinks);
     Result<Node*> step(Node* from, std::string_view name, Missing missing, unsigned& symlinks);
@@ -71,6 +73,7 @@ private:
     Node* replaced_ = nullptr;  ///< made when it is needed
     Node* current_ = nullptr;   ///< the directory entered last
     std::string entered_;       ///< its path
+    bool by_symlinks_ = false;  ///< that path leads through symlinks
     std::unique_ptr<OpenFile> file_;
     std::size_t held_ = 0;            ///< bytes of memory, about
     timespec begun_{};                ///< time of directories that the archive does not have

@@ -81,6 +81,28 @@ std::string fd_path(FdView fd, std::string_view leaf) {
 
 namespace {
 
+Result<std::string> path_of(FdView fd) {
+    std::string path(8192, '\0');
+    const ssize_t n = ::readlink(fd_path(fd).c_str(), path.data(), path.size());
+    if (n < 0) return fail_errno("read the path of a descriptor");
+    path.resize(static_cast<std::size_t>(n));
+    return path;
+}
+
+}  // namespace
+
+Result<std::string> path_in_root(FdView root, FdView fd) {
+    std::string base = TRY(path_of(root));
+    const std::string path = TRY(path_of(fd));
+    if (base == "/") base.clear();
+    if (path == base) return std::string("/");
+    if (!path.starts_with(base + "/"))
+        return fail(ErrorKind::not_found, "{} was moved out of its root", path);
+    return path.substr(base.size());
+}
+
+namespace {
+
 struct CloseDirectory {
     void operator()(DIR* directory) const { ::closedir(directory); }
 };
@@ -206,6 +228,13 @@ Result<Fd> DirectoryCache::open_uncached(const std::string& path) const {
     auto found = open_directory(root_, path, strict);
     if (found || found.error().number() != ELOOP) return found;
     return open_directory(root_, path, in_root);
+}
+
+Result<bool> DirectoryCache::leads_through_symlink(const std::string& path) const {
+    if (path.empty() || path.size() >= PATH_MAX) return false;
+    auto found = open_directory(root_, path, strict);
+    if (!found && found.error().number() != ELOOP) return std::move(found).error();
+    return !found.has_value();
 }
 
 Result<Fd> DirectoryCache::make(FdView parent, const std::string& leaf) {

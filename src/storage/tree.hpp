@@ -34,6 +34,8 @@ Result<std::optional<struct ::stat>> stat_at(FdView directory, const std::string
 /// "/proc/self/fd/N" or "/proc/self/fd/N/leaf": for calls that take no descriptor, or none opened
 /// with O_PATH. The kernel resolves the first part to exactly that object.
 std::string fd_path(FdView fd, std::string_view leaf = {});
+/// Where an open object lies below an open directory, now: "/a/b", "/" for the directory itself.
+Result<std::string> path_in_root(FdView root, FdView object);
 
 /// rm -rf of one name below an open directory, of any depth, following nothing.
 Result<void> remove_at(FdView directory, const std::string& name);
@@ -56,6 +58,9 @@ public:
     /// `path` is clean; "" is the root. The view is valid until the next call. Missing directories
     /// are made with mode 0755.
     Result<FdView> open(std::string_view path, Missing missing);
+    /// Whether a symlink stood in the way to the directory `path`, which has just been opened. Not
+    /// seen in paths that are longer than one call takes.
+    Result<bool> leads_through_symlink(const std::string& path) const;
     /// Takes a directory that was just opened.
     void add(std::string_view path, Fd fd);
     /// A directory or symlink is gone: what was found through it may be something else now.

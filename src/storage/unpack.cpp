@@ -56,7 +56,16 @@ private:
         if (policy_.whiteouts == Whiteouts::overlay && leaf.starts_with(whiteout_prefix))
             return whiteout(above, leaf);
         TRY(target_.enter(above, Missing::create));
+        if (above != above_) place_.reset();
+        above_ = above;
         return create(entry);
+    }
+
+    /// The entry's path without symlinks: what the record says of it stays true when one is
+    /// replaced, or when the next entry comes by another way.
+    Result<std::string> real_path() {
+        if (!place_) place_ = TRY(target_.place());
+        return place_->empty() ? leaf_ : fmt::format("{}/{}", *place_, leaf_);
     }
 
     Result<void> create(const TarEntry& entry) {
@@ -100,10 +109,12 @@ private:
 
     /// What the record still needs is set aside.
     Result<void> discard(Found found) {
-        if (!policy_.record || (found != Found::file && found != Found::directory))
-            return target_.remove(leaf_, found);
+        if (!policy_.record) return target_.remove(leaf_, found);
+        const std::string path = TRY(real_path());
+        place_.reset();  // what goes may be part of the way
+        if (found != Found::file && found != Found::directory) return target_.remove(leaf_, found);
         TRY(target_.set_aside(leaf_, found, replaced_));
-        return policy_.record->replaced(path_, replaced_++);
+        return policy_.record->replaced(path, replaced_++);
     }
 
     // --- entries --------------------------------------------------------------------------------
@@ -132,8 +143,9 @@ private:
     }
 
     Result<void> record_payload(const TarEntry& entry) {
-        if (entry.extents) return policy_.record->payload(path_, *entry.extents);
-        return policy_.record->payload(path_, {{0, entry.size}});
+        const std::string path = TRY(real_path());
+        if (entry.extents) return policy_.record->payload(path, *entry.extents);
+        return policy_.record->payload(path, {{0, entry.size}});
     }
 
     Result<void> write_sparse(const TarEntry& entry) {
@@ -219,6 +231,8 @@ private:
     std::string path_;
     std::string leaf_;
     std::string_view piece_;
+    std::string above_;                 ///< the directory that was entered for it
+    std::optional<std::string> place_;  ///< where that really is, once it is asked for
 };
 
 }  // namespace

@@ -24,6 +24,8 @@ public:
     /// Goes to the directory `path` (clean; "" is the root). Symlinks on the way are followed and
     /// never lead out of the root. Missing directories are made with mode 0755 and told to `made`.
     virtual Result<void> enter(std::string_view path, Missing missing) = 0;
+    /// The directory entered last, by a path without symlinks.
+    virtual Result<std::string> place() = 0;
     virtual Result<Found> find(const std::string& name) = 0;
 
     /// Each make_… gives false, and has done nothing, when the name is taken. `entry` has the

@@ -2,6 +2,7 @@
 #include "support.hpp"
 
 #include <storage/driver.hpp>
+#include <sys/mount.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -289,6 +290,33 @@ TEST_P(DriverConformance, UsageCountsTheWritablePart) {
     EXPECT_GE(usage->disk_bytes, 12'288u);
 }
 
+/// What a record says of a file must not depend on the symlink that the archive came by.
+TEST_P(DriverConformance, TarIsReplayedWhereSymlinksWereInTheWay) {
+    const std::string tar = TarText()
+                                .directory("d")
+                                .file("d/x", "first")
+                                .symlink("way", "d")
+                                .file("way/x", "second, by the other name")
+                                .file("way/y", "third")
+                                .file("d/y", "fourth")
+                                .directory("other")
+                                .file("way", "no symlink any more")
+                                .symlink("again", "/other")
+                                .file("again/z", "fifth")
+                                .symlink("again", "d")
+                                .file("again/z", "sixth")
+                                .finish();
+    layer("tricky", tar);
+    std::string again;
+    StringSink sink(again);
+    ASSERT_OK(driver_->write_tar("tricky", sink));
+    EXPECT_TRUE(again == tar);
+    const Fd root = mount({.layers = {"tricky"}});
+    EXPECT_EQ(content(root, "/d/x"), "second, by the other name");
+    EXPECT_EQ(content(root, "/other/z"), "fifth");
+    EXPECT_EQ(content(root, "/d/z"), "sixth");
+}
+
 TEST_P(DriverConformance, TarIsReplayed) {
     const std::string tar = TarText().directory("d").file("d/f", "content").file(".wh.x").finish();
     layer("base", tar);
@@ -317,6 +345,36 @@ TEST_P(DriverConformance, IdsAreNoPaths) {
         EXPECT_FALSE(driver_->remove(id));
         EXPECT_FALSE(driver_->mount({.layers = {id}}));
     }
+}
+
+/// A disk of its own with so many files at most.
+class SmallDisk {
+public:
+    SmallDisk(std::string path, int files) : path_(std::move(path)) {
+        EXPECT_EQ(::mkdir(path_.c_str(), 0755), 0);
+        const std::string options = fmt::format("nr_inodes={}", files);
+        EXPECT_EQ(::mount("corten-test", path_.c_str(), "tmpfs", 0, options.c_str()), 0);
+    }
+    ~SmallDisk() { EXPECT_EQ(::umount2(path_.c_str(), MNT_DETACH), 0); }
+    SmallDisk(const SmallDisk&) = delete;
+    void fill() const {
+        for (int i = 0;; ++i)
+            if (!sys::open(fmt::format("{}/{}", path_, i), O_WRONLY | O_CREAT, 0600)) return;
+    }
+
+private:
+    std::string path_;
+};
+
+TEST_P(DriverConformance, NothingIsMountedForWritingWhereNothingCanBeWritten) {
+    const SmallDisk disk(root_ / "disk", 200);
+    auto opened = GetParam().open(root_ / "disk/driver");
+    SKIP_IF_UNSUPPORTED(opened);  // not every file system's files can be mounted
+    driver_ = std::move(*opened);
+    ASSERT_OK(driver_->create_snapshot("s1"));
+    disk.fill();
+    EXPECT_ERROR(driver_->mount({.layers = {}, .snapshot = "s1"}), ErrorKind::no_space);
+    driver_.reset();
 }
 
 INSTANTIATE_TEST_SUITE_P(
