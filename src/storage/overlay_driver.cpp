@@ -13,6 +13,7 @@
 #include <sys/file.hpp>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -267,6 +268,21 @@ private:
     }
 
     Result<Fd> mount_overlay(const OverlayPaths& paths) {
+        Fd mount = TRY(try_mount(paths));
+        if (!paths.read_only && TRY(is_read_only(mount)))
+            return Error::from_errno(TRY(is_read_only(directory_)) ? EROFS : ENOSPC,
+                                     "mount overlay for writing");
+        return mount;
+    }
+
+    /// Where overlay has no room for its working directory it mounts read-only, and tells nobody.
+    static Result<bool> is_read_only(FdView on) {
+        struct ::statvfs info{};
+        if (::fstatvfs(on.raw(), &info) < 0) return fail_errno("look at a mount");
+        return (info.f_flag & ST_RDONLY) != 0;
+    }
+
+    Result<Fd> try_mount(const OverlayPaths& paths) {
         if (method_ != OverlayMount::classic) {
             auto mounted = mount_overlay_by_layer(paths);
             const bool old_kernel = !mounted && mounted.error().kind() == ErrorKind::unsupported;
