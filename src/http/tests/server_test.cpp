@@ -257,16 +257,17 @@ TEST(Server, RefusesConnectionsOverTheCap) {
 }
 
 TEST(Server, StopNamesWhoHangs) {
-    std::promise<void> release;
+    std::promise<void> entered, release;
     auto released = release.get_future().share();
-    RunningServer server([released](Request&, ResponseWriter& answer) {
+    RunningServer server([&entered, released](Request&, ResponseWriter& answer) {
+        entered.set_value();
         released.wait();
         answer.send(200, "").ignore();
     });
     auto client = server.raw();
     client.send("GET /stuck HTTP/1.1\r\nHost: x\r\n\r\n");
     auto idle = server.connect();
-    std::this_thread::sleep_for(100ms);
+    entered.get_future().wait();
     const auto hanging = server.server->stop(50ms);
     ASSERT_EQ(hanging.size(), 1U);
     EXPECT_THAT(hanging[0], StartsWith("GET /stuck of 127.0.0.1:"));
