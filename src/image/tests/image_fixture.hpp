@@ -97,11 +97,13 @@ protected:
             return std::ranges::find(lines, line) != lines.end();
         }
     };
-    static Pulled pull(Puller& puller, const std::string& reference, FdView cancel = {}) {
+    static Pulled pull(Puller& puller, const std::string& reference, FdView cancel = {},
+                       const std::function<void()>& heard = [] {}) {
         std::vector<std::string> lines;
         auto result = puller.pull(
             {.reference = Reference::parse(reference).value().with_default_tag()},
             [&](const Progress& event) {
+                heard();
                 if (!event.current)
                     lines.push_back(event.id.empty() ? event.status
                                                      : event.id + ": " + event.status);

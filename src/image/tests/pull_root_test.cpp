@@ -155,15 +155,16 @@ TEST_F(PullTest, SeveralClientsShareOnePull) {
     options.stall_timeout = std::chrono::seconds(10);
     Puller puller(*store_, options);
     std::vector<std::thread> clients;
-    std::atomic<int> succeeded = 0;
+    std::atomic<int> joined = 0, succeeded = 0;
     for (int i = 0; i < 4; ++i)
         clients.emplace_back([&] {
-            const auto pulled = pull(puller, registry.host() + "/app:1");
+            bool first = true;
+            const auto heard = [&] { joined += std::exchange(first, false) ? 1 : 0; };
+            const auto pulled = pull(puller, registry.host() + "/app:1", {}, heard);
             if (pulled.result && pulled.saw(short_id(image, 1) + ": Pull complete")) ++succeeded;
         });
-    while (registry.count("/blobs/") == 0)
+    while (registry.count("/blobs/") == 0 || joined < 4)
         std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
     open = true;
     open.notify_all();
     for (auto& client : clients) client.join();

@@ -385,7 +385,8 @@ TEST_F(SupervisorTest, ContainerDiesWithItsSupervisor) {
 TEST_F(SupervisorTest, SlowReaderHoldsTheContainerNotTheSupervisor) {
     const Fd client = attach({.use_stdout = true});
     run(request(shell("yes $(printf %0999d 0) | head -c 20000000")));
-    std::this_thread::sleep_for(300ms);
+    const FdView unread = client;
+    ASSERT_TRUE(sys::wait_readable({&unread, 1}, 5000ms)->has_value());
     EXPECT_EQ(state().status, "running") << "answers although its client does not read";
     EXPECT_EQ(read_to_end(client).size(), 20'000'000);
     EXPECT_EQ(wait_for("exited")["code"], 0);
