@@ -137,10 +137,12 @@ private:
         state_->next_out = reinterpret_cast<std::uint8_t*>(output_.data());
         state_->avail_out = output_size;
         const int code = isal_inflate(state_.get());
-        pending_.remove_prefix(pending_.size() - state_->avail_in);
         if (code < 0)
             return corrupt(code == ISAL_INCORRECT_CHECKSUM ? "gzip checksum does not match"
                                                            : "bad gzip stream");
+        // What it took and does not need it gives back; of a broken stream more than it was given.
+        if (state_->avail_in > pending_.size()) return corrupt("bad gzip stream");
+        pending_.remove_prefix(pending_.size() - state_->avail_in);
         const std::size_t produced = output_size - state_->avail_out;
         if (state_->block_state == ISAL_BLOCK_FINISH)
             in_member_ = false;
