@@ -97,27 +97,46 @@ bool in_ranges(const std::string& host, const std::vector<Range>& ranges) {
     });
 }
 
-/// How much of `name` ("HOST/PATH") the pattern covers, in characters; 0 when it does not.
-std::size_t matched(std::string_view pattern, std::string_view name) {
-    if (pattern.starts_with("*.")) {
-        const std::string host = host_without_port(split_once(name, '/').first);
-        return host.ends_with(pattern.substr(1)) ? split_once(name, '/').first.size() : 0;
+/// A host has many names: the case of letters, the port that is meant anyway, and Docker Hub's own.
+std::string usual_host(std::string_view host) {
+    std::string usual = to_lower(host);
+    constexpr std::string_view https = ":443";
+    if (usual.ends_with(https)) usual.resize(usual.size() - https.size());
+    if (usual == "index.docker.io" || usual == hub_host) return std::string(default_domain);
+    return usual;
+}
+
+/// "HOST/PATH" with the usual name of the host.
+std::string usual_name(std::string_view name) {
+    const std::size_t slash = std::min(name.find('/'), name.size());
+    return usual_host(name.substr(0, slash)).append(name.substr(slash));
+}
+
+/// What of `name` ("HOST/PATH", a usual one) the pattern leaves over; nullopt when it does not
+/// match.
+std::optional<std::string_view> rest_after(std::string_view pattern, std::string_view name) {
+    const std::string usual = usual_name(pattern);
+    if (usual.starts_with("*.")) {
+        const std::string_view host = name.substr(0, name.find('/'));
+        if (!host_without_port(host).ends_with(usual.substr(1))) return {};
+        return name.substr(host.size());
     }
-    const bool covers =
-        name.starts_with(pattern) && (name.size() == pattern.size() || name[pattern.size()] == '/');
-    return covers ? pattern.size() : 0;
+    if (!name.starts_with(usual)) return {};
+    const std::string_view rest = name.substr(usual.size());
+    if (!rest.empty() && rest.front() != '/') return {};
+    return rest;
 }
 
 std::string name_of(const Reference& repository) {
-    return repository.path.empty() ? repository.domain : repository.name();
+    return usual_name(repository.path.empty() ? repository.domain : repository.name());
 }
 
 std::optional<Endpoint> endpoint_at(const Mirror& mirror, const Reference& repository,
                                     const RegistryConfig& config) {
     const std::string name = name_of(repository);
-    const std::size_t covered = matched(mirror.names, name);
-    if (covered == 0) return std::nullopt;
-    std::string_view rest = std::string_view(name).substr(covered);
+    const auto matched = rest_after(mirror.names, name);
+    if (!matched) return std::nullopt;
+    std::string_view rest = *matched;
     if (mirror.path.empty() && rest.starts_with('/')) rest.remove_prefix(1);
     return Endpoint{.scheme = mirror.scheme,
                     .host = mirror.host,
@@ -177,12 +196,13 @@ std::vector<Endpoint> endpoints_of(const Reference& repository, const RegistryCo
 Result<void> check_allowed(const Reference& repository, const RegistryConfig& config) {
     const std::string name = name_of(repository);
     for (const std::string& pattern : config.blocked)
-        if (matched(pattern, name) != 0)
+        if (rest_after(pattern, name))
             return fail(ErrorKind::forbidden, "{} may not be used: the daemon blocks {}", name,
                         pattern);
     const auto allows = [&](const std::string& pattern) {
         // Of a registry of which a part is allowed, the registry as such is, too.
-        return matched(pattern, name) != 0 || (repository.path.empty() && matched(name, pattern));
+        return rest_after(pattern, name) ||
+               (repository.path.empty() && rest_after(name, usual_name(pattern)));
     };
     if (config.allowed.empty() || std::ranges::any_of(config.allowed, allows)) return {};
     return fail(ErrorKind::forbidden, "{} may not be used: the daemon allows only {}", name,

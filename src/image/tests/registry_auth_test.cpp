@@ -98,6 +98,30 @@ TEST(Endpoints, WhatIsBlockedOrNotAllowedIsNotUsed) {
     const RegistryConfig config{
         .insecure = {},
         .mirrors = {},
+TEST(Endpoints, AHostIsTheSameHoweverItIsWritten) {
+    const RegistryConfig config{.insecure = {},
+                                .mirrors = {},
+                                .allowed = {},
+                                .blocked = {"docker.io", "reg.example/x", "PORT.example:443",
+                                            "other.example:5000", "*.Corp.example"}};
+    for (const auto* bad :
+         {"REG.example/x", "reg.example:443/x", "Reg.Example:443/x/y", "port.example/a",
+          "registry-1.docker.io/library/a", "index.docker.io/library/a", "docker.io/a",
+          "Docker.IO/library/a", "registry-1.docker.io:443/a", "OTHER.example:5000/a",
+          "A.CORP.example:443/a"})
+        EXPECT_FALSE(check_allowed(repository(bad), config)) << bad;
+    for (const auto* good : {"reg.example:444/x", "reg.example/xx", "other.example/a"})
+        EXPECT_TRUE(check_allowed(repository(good), config)) << good;
+    EXPECT_FALSE(check_allowed({.domain = "REGISTRY-1.docker.io"}, config));
+    EXPECT_TRUE(check_allowed(repository("REG.example:443/x"),
+                              {.insecure = {}, .mirrors = {}, .allowed = {"reg.example"}}));
+    const RegistryConfig mirrored{
+        .insecure = {},
+        .mirrors = {parse_mirror("Reg.example/team", "https://cache.example/theirs").value()}};
+    EXPECT_EQ(places("REG.example:443/team/app", mirrored).front(),
+              "https://cache.example/v2/theirs/app");
+}
+
         .allowed = {"docker.io/library", "reg.example:5000", "*.corp.example"},
         .blocked = {"reg.example:5000/secret", "bad.corp.example"}};
     for (const auto* good : {"debian", "reg.example:5000/a", "x.corp.example/a"})
