@@ -1,13 +1,16 @@
 """Which registry is asked for an image: mirrors, allowed and blocked names, and searching."""
 import base64
 import json
+import os
 import subprocess
+import threading
 
 import pytest
 from support import images
 from support.clients import Client
 from support.engines import Daemon, pull
-from support.registry import FaultyRegistry, TRULY, StrictRegistry, first, reply, says, status
+from support.registry import FaultyRegistry, TRULY, StrictRegistry, TokenServer, first, reply, resets, says, status
+from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
 
@@ -94,6 +97,193 @@ def test_a_download_that_a_mirror_cuts_off_goes_on_at_the_registry(daemon_with, 
     daemon.client("docker").ok("pull", reference)
     ranges = [headers.get("Range") for _, path, headers in faulty.requests if layer in path]
     assert ranges and ranges[-1] and ranges[-1].startswith("bytes="), "the download began again from nothing"
+
+
+@pytest.mark.parametrize("lacks", ["config", "manifest"])
+def test_what_a_mirror_lacks_of_an_image_the_registry_has(daemon_with, faulty, second, picture, lacks):
+    """The index and the layers come from the mirror."""
+    listed = images.index([picture])
+    second.put("app", "1", listed)
+    reference = faulty.put("app", "1", listed)
+    gone = f"/v2/app/blobs/{picture.id}" if lacks == "config" else f"/v2/app/manifests/{picture.digest}"
+    del second.content[gone]
+    daemon = daemon_with("--mirror", f"{faulty.address}=http://{second.address}")
+    daemon.client("docker").ok("pull", reference)
+    assert asked(faulty, gone) and asked(second, picture.layers[0].digest) and not asked(faulty, picture.layers[0].digest)
+
+
+def test_after_a_crash_a_download_goes_on_at_another_mirror(daemon_with, faulty, second, box_tar):
+    """Killed with half of the layer here: the next daemon asks the other mirror for the rest, by range, and gets it as 206."""
+    big = images.image([box_tar, images.tar([images.Entry("random", data=os.urandom(8 << 20))])], compression="none")
+    layer = big.layers[-1]
+    origin, gate = FaultyRegistry(), threading.Event()
+    try:
+        for registry in (origin, faulty, second):
+            reference = registry.put("app", "1", big)
+
+        def half(handler, body, kind):
+            reply(handler, body[:len(body) // 2], kind, length=len(body))
+            handler.wfile.flush()
+            gate.wait(60)
+            handler.close_connection = True
+        faulty.faults[layer.digest] = half
+        daemon = daemon_with("--mirror", f"{origin.address}=http://{faulty.address}", "--mirror", f"{origin.address}=http://{second.address}",
+                             "--connections-per-layer", "1")
+        reference = f"{origin.address}/app:1"
+        docker = daemon.client("docker")
+        pulling = docker.popen("pull", reference)
+        kept = daemon.data / "ingest" / (layer.digest.split(":")[1] + ".partial")
+        eventually(lambda: kept.exists() and kept.stat().st_size >= len(layer.data) // 2 - (1 << 20), "half of the layer")
+        daemon.kill()
+        pulling.wait(30)
+        gate.set()
+        here = kept.stat().st_size
+        faulty.faults[layer.digest] = status(404)
+        daemon.start()
+        docker.ok("pull", reference)
+        ranges = [headers.get("Range") for _, path, headers in second.requests if layer.digest in path]
+        assert ranges == [f"bytes={here}-"], "the download did not go on where it stopped"
+        assert not asked(origin, layer.digest)
+        assert docker.ok("run", "--rm", reference, "sh", "-c", "wc -c < /random") == str(8 << 20)
+    finally:
+        gate.set()
+        origin.stop()
+
+
+@pytest.fixture
+def tokens():
+    started = []
+
+    def start(registry, **settings):
+        started.append(TokenServer(**settings))
+        registry.tokens = started[-1]
+        return started[-1]
+    yield start
+    for one in started:
+        one.stop()
+
+
+def auth_header(**fields):
+    return {"X-Registry-Auth": base64.urlsafe_b64encode(json.dumps(fields).encode()).decode()}
+
+
+def pulled(engine, reference, headers=None):
+    """The lines that a pull over the API gives."""
+    name, _, tag = reference.rpartition(":")
+    reply = engine.api.post(f"/images/create?fromImage={name}&tag={tag}", headers=headers)
+    assert reply.status == 200, reply
+    return [json.loads(line) for line in reply.body.splitlines()]
+
+
+def came(lines):
+    return not [line for line in lines if "error" in line]
+
+
+def test_a_bearer_token_is_asked_for_once(engine, faulty, tokens, picture):
+    server = tokens(faulty)
+    docker = engine.client("docker")
+    docker.ok("pull", faulty.put("app", "1", picture))
+    assert [query["scope"] for _, query in server.requests] == [["repository:app:pull"]]
+
+
+def test_a_token_that_has_ended_is_asked_for_again(engine, faulty, tokens, box_tar):
+    """Also in the middle of a pull: manifest, configuration and layer need one each."""
+    server = tokens(faulty, uses=1)
+    unlike = images.image([box_tar, images.tar([images.text("unlike", os.urandom(8).hex())])])
+    engine.client("docker").ok("pull", faulty.put("app", "1", unlike))
+    assert len(server.requests) >= 3
+
+
+@pytest.mark.parametrize("fault", [resets, status(503), status(429)], ids=["reset", "503", "429"])
+def test_a_token_server_that_fails_for_a_moment_is_asked_again(engine, faulty, tokens, picture, fault):
+    server = tokens(faulty)
+    once = iter([fault])
+    server.faults["/token"] = lambda *request: next(once, lambda *_: TRULY)(*request)
+    engine.client("docker").ok("pull", faulty.put("app", "1", picture))
+    assert len(server.requests) == 2
+
+
+def test_login_keeps_an_identity_token_and_a_pull_uses_it(engine, faulty, tokens, picture):
+    server = tokens(faulty, users={"alice": "secret"}, identities={"alice": "stands for alice"})
+    reference = faulty.put("app", "1", picture)
+    login = engine.api.post("/auth", {"username": "alice", "password": "secret", "serveraddress": faulty.address})
+    assert login.status == 200 and login.json()["IdentityToken"] == "stands for alice"
+    assert came(pulled(engine, reference, auth_header(identitytoken="stands for alice")))
+    method, query = server.requests[-1]
+    assert method == "POST" and query["refresh_token"] == ["stands for alice"] and query["scope"] == ["repository:app:pull"]
+    name, _, tag = reference.rpartition(":")
+    refused = engine.api.post(f"/images/create?fromImage={name}&tag={tag}", headers=auth_header(identitytoken="of somebody else"))
+    assert refused.status == 500 and "unauthorized" in refused.message
+
+
+def test_a_registry_token_is_used_as_it_is(engine, faulty, tokens, picture):
+    server = tokens(faulty)
+    server.given["ready"] = [{"repository:app:pull"}, None]
+    assert came(pulled(engine, faulty.put("app", "1", picture), auth_header(registrytoken="ready")))
+    assert not server.requests
+
+
+def test_a_password_may_come_packed(engine, faulty, tokens, picture):
+    """As `auth`, the form that docker's config.json has."""
+    tokens(faulty, users={"alice": "secret:word"})
+    packed = base64.b64encode(b"alice:secret:word").decode()
+    assert came(pulled(engine, faulty.put("app", "1", picture), auth_header(auth=packed)))
+
+
+def test_a_mount_asks_for_both_repositories(engine, strict, tokens, made):
+    """Each scope is a parameter of its own, as docker's client has it."""
+    registry = strict()
+    server = tokens(registry)
+    docker = engine.client("docker")
+    docker.ok("push", made(registry))
+    told = docker.ok("push", made(registry, "copies/made"))
+    assert told.count("Mounted from made") == 2
+    assert {"repository:copies/made:pull,push", "repository:made:pull"} <= set(server.requests[-1][1]["scope"])
+
+
+def test_a_token_that_ends_while_a_layer_is_pushed(engine, strict, tokens, made):
+    """The registry refuses the layer after it has taken the upload; it is sent again with another token."""
+    registry = strict()
+    server = tokens(registry)
+    ended = []
+
+    def end(handler, *_):
+        if ended:
+            return TRULY
+        ended.append(handler.path)
+        server.given.clear()
+        read_wanted = server.scopes_for(handler.command, handler.path)
+        return reply(handler, b"{}", "application/json", status=401, headers={"WWW-Authenticate": server.challenge(read_wanted)})
+    registry.faults["^PATCH "] = end
+    engine.client("docker").ok("push", made(registry))
+    assert ended and "/v2/made/manifests/1" in registry.content
+
+
+def test_an_image_that_is_removed_while_it_is_pushed_arrives_whole(engine, strict, made):
+    registry, gate, begun = strict(), threading.Event(), threading.Event()
+
+    def held(handler, *_):
+        begun.set()
+        gate.wait(30)
+        return TRULY
+    registry.faults[r"^POST .*/uploads/"] = held
+    reference = made(registry)
+    docker = engine.client("docker")
+    pushing = docker.popen("push", reference)
+    try:
+        assert begun.wait(30)
+        docker.ok("rmi", "-f", reference, "made:1")
+    finally:
+        gate.set()
+    assert pushing.wait(60) == 0
+    assert docker.ok("run", "--rm", reference, "echo", "whole") == "whole"
+
+
+@pytest.mark.parametrize("asked_for", ["{0}:443/x", "UPPER.{0}/x"])
+def test_a_blocked_registry_is_blocked_however_it_is_written(daemon_with, asked_for):
+    daemon = daemon_with("--blocked-registry", "registry.example", "--blocked-registry", "upper.registry.example")
+    name = asked_for.format("registry.example")
+    daemon.client("docker").fails("pull", f"{name}:1", code=1, says="may not be used: the daemon blocks")
 
 
 def test_a_mirror_never_sees_the_password(daemon_with, faulty, second, picture):
@@ -460,7 +650,6 @@ def test_without_kept_blobs_another_registry_gets_the_same_files_in_other_blobs(
 
 
 def test_kept_blobs_are_counted_and_go_with_their_layers(keeping, faulty, picture):
-    from support.wait import eventually
     reference = faulty.put("app", "1", picture)
     docker = keeping.client("docker")
     docker.ok("pull", reference)

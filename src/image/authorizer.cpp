@@ -2,6 +2,8 @@
 
 #include <base/text.hpp>
 
+#include <algorithm>
+
 namespace corten::image {
 
 namespace {
@@ -36,13 +38,14 @@ std::string Authorizer::identity_token() {
     return identity_token_;
 }
 
-Result<bool> Authorizer::learn(const Exchange& answer, const std::string& used) {
+Result<bool> Authorizer::learn(const Exchange& answer, const std::string& used,
+                               std::optional<RequestFailure>& failure) {
     std::lock_guard lock(mutex_);
     // Another thread has learnt it meanwhile.
     if (!header_.empty() && header_ != used) return true;
     const auto challenges = challenges_of(answer);
     for (const auto& challenge : challenges)
-        if (challenge.scheme == "bearer") return use_bearer(challenge, answer);
+        if (challenge.scheme == "bearer") return use_bearer(challenge, answer, failure);
     for (const auto& challenge : challenges)
         if (challenge.scheme == "basic") return use_basic(used);
     return false;
@@ -55,7 +58,8 @@ Result<bool> Authorizer::use_basic(const std::string& used) {
     return header_ != used;
 }
 
-Result<bool> Authorizer::use_bearer(const Challenge& challenge, const Exchange& answer) {
+Result<bool> Authorizer::use_bearer(const Challenge& challenge, const Exchange& answer,
+                                    std::optional<RequestFailure>& failure) {
     if (!credentials_.registry_token.empty()) return false;
     const auto realm = http::parse_url(challenge.parameter("realm"));
     if (!realm)
@@ -64,7 +68,8 @@ Result<bool> Authorizer::use_bearer(const Challenge& challenge, const Exchange& 
     if (answer.url().scheme == "https" && realm->scheme != "https" && !credentials_.anonymous())
         return fail(ErrorKind::forbidden, "refused to send credentials to {} without TLS",
                     realm->authority());
-    auto token = TRY(fetch_token(challenge, *realm));
+    add_scopes(challenge);
+    auto token = TRY(fetch_token(challenge, *realm, failure));
     header_ = "Bearer " + token.value;
     expires_ =
         std::chrono::steady_clock::now() + std::chrono::seconds(token.lifetime) - token_margin;
@@ -72,15 +77,21 @@ Result<bool> Authorizer::use_bearer(const Challenge& challenge, const Exchange& 
     return true;
 }
 
+void Authorizer::add_scopes(const Challenge& challenge) {
+    std::string named = challenge.parameter("scope");
+    if (named.empty()) named = scope_;
+    for (auto& scope : split(named, ' '))
+        if (!scope.empty() && std::ranges::find(scopes_, scope) == scopes_.end())
+            scopes_.push_back(std::move(scope));
+}
+
 http::ClientRequest Authorizer::token_request(const Challenge& challenge, http::Url& realm) const {
-    std::string scope = challenge.parameter("scope");
-    if (scope.empty()) scope = scope_;
     http::Query query;
     if (const std::string service = challenge.parameter("service"); !service.empty())
         query.add("service", service);
-    if (!scope.empty()) query.add("scope", scope);
     http::ClientRequest request;
     if (!credentials_.identity_token.empty()) {  // OAuth 2.0 (RFC 6749 6)
+        if (!scopes_.empty()) query.add("scope", join(scopes_, " "));
         query.add("client_id", "docker");
         query.add("grant_type", "refresh_token");
         query.add("refresh_token", credentials_.identity_token);
@@ -88,6 +99,7 @@ http::ClientRequest Authorizer::token_request(const Challenge& challenge, http::
         request.headers.set("Content-Type", "application/x-www-form-urlencoded");
         request.body = query.encode();
     } else {
+        for (const std::string& scope : scopes_) query.add("scope", scope);
         if (!credentials_.username.empty()) {
             query.add("account", credentials_.username);
             request.headers.set("Authorization",
@@ -103,15 +115,25 @@ http::ClientRequest Authorizer::token_request(const Challenge& challenge, http::
     return request;
 }
 
-Result<Token> Authorizer::fetch_token(const Challenge& challenge, const http::Url& realm) {
+Result<Token> Authorizer::fetch_token(const Challenge& challenge, const http::Url& realm,
+                                      std::optional<RequestFailure>& failure) {
     http::Url url = realm;
     const http::ClientRequest request = token_request(challenge, url);
-    std::optional<RequestFailure> failure;
+    const auto server = fmt::format("token server {}", url.authority());
     auto answer = transport_.send(url, request, failure);
-    if (!answer)
-        return std::move(failure->error).context(fmt::format("token server {}", url.authority()));
-    if (answer->status() != 200) return plain_error(read_refusal(*answer));
-    auto token = parse_token(TRY(answer->read_all(token_limit)));
+    if (!answer) return Error(failure->error).context(server);
+    const auto wait = transport_.asked_wait(*answer);
+    if (answer->status() != 200) {
+        Error refused = plain_error(read_refusal(*answer));
+        if (is_passing(answer->status())) failure = {Stage::exchange, refused, wait};
+        return refused;
+    }
+    const auto body = answer->read_all(token_limit);
+    if (!body) {
+        failure = {Stage::exchange, body.error(), {}};
+        return Error(body.error()).context(server);
+    }
+    auto token = parse_token(*body);
     if (!token)
         return fail(ErrorKind::unavailable, "token server {} sent no token", url.authority());
     return *std::move(token);

@@ -153,31 +153,42 @@ BlobChunks::Outcome BlobChunks::fetch(Chunk& chunk) {
     while (true) {
         Session& session = mirrors_.current();
         Transport& transport = session.transport();
-        const Outcome outcome = try_fetch(session, chunk);
-        if (outcome != Outcome::again && outcome != Outcome::denied) return outcome;
+        const auto [outcome, wait] = try_fetch(session, chunk);
         const auto pause = outcome == Outcome::again
                                ? retries.next(transport.options(), chunk.received)
                                : std::nullopt;
-        if (pause && !transport.pause(*pause, stop_.fd())) return Outcome::over;
+        const auto rest = wait ? wait : pause;
+        if (rest && !transport.pause(*rest, stop_.fd())) return Outcome::over;
+        if (outcome != Outcome::again && outcome != Outcome::denied) return outcome;
         if (pause) continue;
-        if (!mirrors_.pass_over(session)) return Outcome::over;
+        if (!mirrors_.pass_over(session, Error(ErrorKind::not_found, "a part of a blob")))
+            return Outcome::over;
         retries = Retries();
     }
 }
 
-BlobChunks::Outcome BlobChunks::try_fetch(Session& session, Chunk& chunk) {
+BlobChunks::Try BlobChunks::try_fetch(Session& session, Chunk& chunk) {
     auto answer = session.blob_part(blob_.digest, chunk.begin + chunk.received, chunk.end);
     if (!answer) {
         const ErrorKind kind = answer.error().kind();
-        if (kind == ErrorKind::cancelled) return Outcome::over;
-        return kind == ErrorKind::unavailable ? Outcome::again : Outcome::denied;
+        if (kind == ErrorKind::cancelled) return {Outcome::over};
+        return {kind == ErrorKind::unavailable ? Outcome::again : Outcome::denied};
     }
     const int status = answer->status();
-    if (status == 206 && is_asked_part(*answer, chunk)) return read(*answer, chunk);
-    if (status < 400) return Outcome::no_ranges;
-    answer->read_all(short_body).ignore();
-    if (status == 429 || status == 503) return Outcome::too_many;
-    return status == 408 || status >= 500 ? Outcome::again : Outcome::denied;
+    if (status == 206 && is_asked_part(*answer, chunk)) return {read(*answer, chunk)};
+    if (status < 400) return {Outcome::no_ranges};
+    return refused(session, *answer);
+}
+
+BlobChunks::Try BlobChunks::refused(Session& session, Exchange& answer) {
+    const int status = answer.status();
+    answer.read_all(short_body).ignore();
+    if (!is_passing(status)) return {Outcome::denied};
+    const bool too_many = status == 429 || status == 503;
+    std::optional<std::chrono::milliseconds> wait = session.transport().asked_wait(answer);
+    // The one connection that goes on then gives it up in its own words.
+    if (wait > session.transport().options().longest_wait) wait.reset();
+    return {too_many ? Outcome::too_many : Outcome::again, wait};
 }
 
 bool BlobChunks::is_asked_part(const Exchange& answer, const Chunk& chunk) const {

@@ -89,8 +89,14 @@ private:
     Chunk* claim();
     Chunk* find_free();
     Chunk* add_chunk(bool has_slot);
+    /// What a try came to, and how long the registry wants to be left alone.
+    struct Try {
+        Outcome outcome;
+        std::optional<std::chrono::milliseconds> wait{};
+    };
     Outcome fetch(Chunk& chunk);
-    Outcome try_fetch(Session& session, Chunk& chunk);
+    Try try_fetch(Session& session, Chunk& chunk);
+    static Try refused(Session& session, Exchange& answer);
     Outcome read(Exchange& answer, Chunk& chunk);
     bool is_asked_part(const Exchange& answer, const Chunk& chunk) const;
     bool fill(Exchange& answer, Piece& piece, std::size_t wanted) const;

@@ -66,8 +66,7 @@ Result<void> BlobSource::open() {
         auto opened = open_from(session);
         pace_.restart();
         // A mirror may lack a blob whose manifest it has: ask the next one, and stay there.
-        if (opened || opened.error().kind() == ErrorKind::cancelled || !mirrors_.pass_over(session))
-            return opened;
+        if (opened || !mirrors_.pass_over(session, opened.error())) return opened;
     }
 }
 

@@ -14,9 +14,12 @@ std::vector<oci::Platform> platforms_of(const oci::Index& index) {
     return platforms;
 }
 
-Result<oci::Platform> ask_platform(Session& session, const oci::Manifest& manifest) {
-    return platform_of(
-        TRY(oci::parse_image(TRY(session.small_blob(manifest.config, oci::config_limit)))));
+Result<oci::Platform> ask_platform(const std::vector<std::unique_ptr<Session>>& sessions,
+                                   const oci::Manifest& manifest) {
+    const auto config = TRY(with_first_that_has<std::string>(sessions, [&](Session& session) {
+        return session.small_blob(manifest.config, oci::config_limit);
+    }));
+    return platform_of(TRY(oci::parse_image(config)));
 }
 
 }  // namespace
@@ -36,7 +39,7 @@ Result<DistributedImage> ask_registry(std::string_view text, const Credentials& 
     if (const auto* index = std::get_if<oci::Index>(&parsed))
         found.platforms = platforms_of(*index);
     else
-        found.platforms = {TRY(ask_platform(*sessions.front(), std::get<oci::Manifest>(parsed)))};
+        found.platforms = {TRY(ask_platform(sessions, std::get<oci::Manifest>(parsed)))};
     return found;
 }
 

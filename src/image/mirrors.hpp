@@ -19,8 +19,9 @@ public:
     Session& current() const {
         return *sessions_.with([](const auto& all) { return all.front(); });
     }
-    /// False when `failed` is the last one: there is nobody else to ask.
-    bool pass_over(const Session& failed) {
+    /// After `error`. False when there is nobody else to ask.
+    bool pass_over(const Session& failed, const Error& error) {
+        if (!failed.gives_way_after(error)) return false;
         return sessions_.with([&](auto& all) {
             // Another connection may have been faster to say so.
             if (all.front() != &failed) return true;

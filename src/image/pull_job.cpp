@@ -141,8 +141,9 @@ Result<PullResult> PullJob::pull() {
 
 Result<PullJob::Plan> PullJob::plan(const Resolved& resolved, storage::Lease& lease) {
     Plan plan;
-    Session& session = *resolved.sessions.front();
-    plan.config = TRY(session.small_blob(resolved.image.config, oci::config_limit));
+    plan.config = TRY(with_first_that_has<std::string>(resolved.sessions, [&](Session& session) {
+        return session.small_blob(resolved.image.config, oci::config_limit);
+    }));
     const auto image = TRY(oci::parse_image(plan.config, resolved.image.layers.size()));
     if (image.os != "linux" && !image.os.empty())
         return fail(ErrorKind::unsupported,

@@ -30,7 +30,7 @@ Result<FetchedManifest> fetch_entry(Session& session, const oci::Descriptor& ent
 }
 
 /// Goes down from an index, which may hold indexes, to a manifest.
-Result<void> descend(Session& session, Resolved& resolved, const oci::Platform& platform) {
+Result<void> descend(Resolved& resolved, const oci::Platform& platform) {
     for (int depth = 0; depth < deepest_index; ++depth) {
         auto parsed =
             TRY(oci::parse_manifest(resolved.manifest.bytes, resolved.manifest.content_type));
@@ -40,7 +40,9 @@ Result<void> descend(Session& session, Resolved& resolved, const oci::Platform& 
         }
         const auto& index = std::get<oci::Index>(parsed);
         const auto entry = TRY(oci::choose_platform(index, platform));
-        auto named = std::exchange(resolved.manifest, TRY(fetch_entry(session, entry)));
+        auto fetched = TRY(with_first_that_has<FetchedManifest>(
+            resolved.sessions, [&](Session& session) { return fetch_entry(session, entry); }));
+        auto named = std::exchange(resolved.manifest, std::move(fetched));
         named.content_type = index.media_type;
         resolved.index = depth == 0 ? std::optional(std::move(named)) : std::nullopt;
     }
@@ -87,7 +89,7 @@ Result<Resolved> resolve(Transport& transport, const RegistryConfig& config,
     resolved.manifest = TRY(with_first_reachable<FetchedManifest>(
         resolved.sessions, [&](Session& session) { return session.manifest(reference.target()); }));
     resolved.digest = resolved.manifest.digest;
-    TRY(descend(*resolved.sessions.front(), resolved, platform));
+    TRY(descend(resolved, platform));
     return resolved;
 }
 

@@ -28,18 +28,25 @@ Result<std::vector<std::unique_ptr<Session>>> open_sessions(Transport& transport
                                                             const Credentials& credentials,
                                                             std::string_view actions);
 
-/// Tries `attempt` with each session until one reaches its registry; sessions that did not are
-/// removed from the front. The last error is returned when none does.
+/// Tries `attempt` with each session until one has what it asks for. The last error is returned
+/// when none does.
+template <typename T>
+Result<T> with_first_that_has(const std::vector<std::unique_ptr<Session>>& sessions,
+                              const std::function<Result<T>(Session&)>& attempt) {
+    for (auto session = sessions.begin();; ++session) {
+        auto result = attempt(**session);
+        if (result || session + 1 == sessions.end() || !(*session)->gives_way_after(result.error()))
+            return result;
+    }
+}
+
+/// The same; sessions that did not have it are removed from the front.
 template <typename T>
 Result<T> with_first_reachable(std::vector<std::unique_ptr<Session>>& sessions,
                                const std::function<Result<T>(Session&)>& attempt) {
     while (true) {
         auto result = attempt(*sessions.front());
-        if (result || sessions.size() == 1) return result;
-        // A mirror may simply not have it; another scheme of the same host is only for silence.
-        const bool mirror = sessions.front()->endpoint().mirror;
-        const ErrorKind kind = result.error().kind();
-        if (kind == ErrorKind::cancelled || (!mirror && kind != ErrorKind::unavailable))
+        if (result || sessions.size() == 1 || !sessions.front()->gives_way_after(result.error()))
             return result;
         sessions.erase(sessions.begin());
     }

@@ -19,20 +19,6 @@ bool is_redirect(int status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/// Statuses that a second try may change.
-bool is_passing(int status) {
-    return status == 408 || status == 429 || status >= 500;
-}
-
-/// Retry-After in seconds; its date form is rare and taken as "soon".
-std::optional<std::chrono::seconds> retry_after(const Exchange& answer) {
-    const auto field = answer.headers().get("Retry-After");
-    if (!field) return {};
-    const auto seconds = parse_integer(trim(*field), "Retry-After");
-    if (!seconds || *seconds < 0) return std::chrono::seconds(1);
-    return std::min(std::chrono::seconds(*seconds), longest_pause);
-}
-
 http::ClientRequest to_request(const Call& call, const http::Url& url) {
     http::ClientRequest request{.method = call.method,
                                 .target = url.target,
@@ -111,7 +97,15 @@ Session::Session(Transport& transport, Endpoint endpoint, Reference repository,
       authorizer_(transport, endpoint_.mirror ? Credentials{} : credentials,
                   endpoint_.path.empty()
                       ? std::string()
-                      : fmt::format("repository:{}:{}", endpoint_.path, actions)) {}
+                      : fmt::format("repository:{}:{}", endpoint_.path, actions)) {
+    if (const auto own = http::parse_url(endpoint_.base()))
+        transport_.set_verified(own->authority(), endpoint_.verify);
+}
+
+bool Session::gives_way_after(const Error& error) const {
+    if (error.kind() == ErrorKind::cancelled) return false;
+    return endpoint_.mirror || (error.kind() == ErrorKind::unavailable && !reached_);
+}
 
 std::string Session::path(std::string_view rest) const {
     return fmt::format("/v2/{}/{}", endpoint_.path, rest);
@@ -144,14 +138,16 @@ Result<Exchange> Session::send_authorized(const Call& call, const http::Url& url
         const std::string authorization = is_own(url) ? authorizer_.header() : std::string();
         if (!authorization.empty()) request.headers.set("Authorization", authorization);
         auto answer = transport_.send(url, request, failure);
-        if (!answer) return failure->error;
-        const bool may_learn = answer->status() == 401 && is_own(url) && !call.producer;
+        if (answer || failure->stage == Stage::exchange) reached_ = true;
+        if (!answer) return transport_error(call, *failure);
+        const bool may_learn = answer->status() == 401 && is_own(url);
         if (!may_learn || round == most_challenges) return *std::move(answer);
-        auto learnt = authorizer_.learn(*answer, authorization);
+        auto learnt = authorizer_.learn(*answer, authorization, failure);
         if (!learnt)
             return std::move(learnt).error().context(
                 fmt::format("{} \"{}\"", verb_of(call.method), http::to_string(url)));
-        if (!*learnt) return *std::move(answer);
+        // What its producer gave cannot be sent again; whoever calls has it made anew.
+        if (!*learnt || call.producer) return *std::move(answer);
         // Read, so that the connection can be used again.
         answer->read_all(short_body).context("refusal").ignore();
     }
@@ -186,28 +182,58 @@ Result<Exchange> Session::try_once(const Call& call, std::optional<RequestFailur
     return follow(call, url, failure);
 }
 
-Result<Exchange> Session::request(const Call& call) {
-    auto pause = transport_.options().first_pause;
-    const int attempts = call.producer || call.once ? 1 : transport_.options().attempts;
+namespace {
+
+/// Whether what kept a request from being answered may be over the next time.
+bool is_passing(const RequestFailure& failure) {
+    return failure.stage != Stage::connect && failure.error.kind() != ErrorKind::cancelled &&
+           failure.error.kind() != ErrorKind::forbidden;
+}
+
+}  // namespace
+
+template <typename T, typename Use>
+Result<T> Session::repeated(const Call& call, const Use& use) {
+    const TransportOptions& options = transport_.options();
+    auto pause = options.first_pause;
+    const int attempts = call.producer || call.once ? 1 : options.attempts;
     for (int attempt = 1;; ++attempt) {
         std::optional<RequestFailure> failure;
-        std::optional<std::chrono::seconds> asked;
         auto answer = try_once(call, failure);
-        const bool last = attempt >= attempts;
+        std::optional<std::chrono::seconds> asked;
         if (answer) {
             note_warnings(*answer);
-            if (!is_passing(answer->status()) || last) return answer;
-            asked = retry_after(*answer);
-        } else if (!failure) {
-            return answer;  // the answer itself was wrong; it will be the next time, too
-        } else if (last || failure->stage == Stage::connect ||
-                   failure->error.kind() == ErrorKind::cancelled ||
-                   failure->error.kind() == ErrorKind::forbidden) {
-            return transport_error(call, *failure);
+            asked = transport_.asked_wait(*answer);
+        } else if (failure) {
+            asked = failure->wait;
+        }
+        const bool last = attempt >= attempts || asked > options.longest_wait;
+        // Without a failure the answer itself was wrong: it will be the next time, too.
+        if (!answer && (last || !failure || !is_passing(*failure)))
+            return std::move(answer).error();
+        if (answer && (last || !is_passing(answer->status()))) {
+            auto used = use(*std::move(answer));
+            if (used || last || used.error().kind() != ErrorKind::unavailable) return used;
         }
         TRY(transport_.pause(asked ? std::chrono::milliseconds(*asked) : pause));
         pause = std::min<std::chrono::milliseconds>(pause * 2, longest_pause);
     }
+}
+
+Result<Exchange> Session::request(const Call& call) {
+    return repeated<Exchange>(call, [](Exchange answer) -> Result<Exchange> { return answer; });
+}
+
+Result<Document> Session::document(const Call& call, std::size_t limit) {
+    return repeated<Document>(call, [&](Exchange answer) -> Result<Document> {
+        if (answer.status() >= 400) return Document{std::move(answer), {}};
+        auto body = answer.read_all(limit);
+        const ErrorKind kind = body ? ErrorKind::internal : body.error().kind();
+        if (body) return Document{std::move(answer), *std::move(body)};
+        if (kind == ErrorKind::corrupt || kind == ErrorKind::cancelled)
+            return std::move(body).error();
+        return std::move(body).error().with_kind(ErrorKind::unavailable);
+    });
 }
 
 Result<void> Session::ping() {
@@ -223,13 +249,13 @@ Result<FetchedManifest> Session::manifest(const std::string& tag_or_digest) {
     call.headers.set("Accept", fmt::format("{}, {}, {}, {}", oci::media::docker_manifest,
                                            oci::media::docker_list, oci::media::oci_manifest,
                                            oci::media::oci_index));
-    auto answer = TRY(request(call));
+    auto [answer, body] = TRY(document(call, oci::manifest_limit));
     if (answer.status() >= 400) return pull_error(read_refusal(answer), repository_);
     if (answer.status() != 200)
         return fail(ErrorKind::unavailable, "manifest: unexpected HTTP status {}",
                     answer.status_line());
     FetchedManifest fetched{
-        .bytes = TRY(answer.read_all(oci::manifest_limit).context("manifest")),
+        .bytes = std::move(body),
         .content_type = std::string(answer.headers().get_or("Content-Type", ""))};
     fetched.digest = storage::sha256_digest(fetched.bytes);
     const bool by_digest = tag_or_digest.contains(':');
@@ -244,27 +270,33 @@ Result<FetchedManifest> Session::manifest(const std::string& tag_or_digest) {
     return fetched;
 }
 
-Result<Exchange> Session::blob(const std::string& digest, std::uint64_t offset) {
+Call Session::blob_call(const std::string& digest) const {
     Call call{.target = path("blobs/" + digest)};
     call.headers.set("Accept-Encoding", "identity");
+    return call;
+}
+
+Error Session::blob_error(Exchange& answer, const std::string& digest) const {
+    const Refusal refusal = read_refusal(answer);
+    if (refusal.status != 404) return pull_error(refusal, repository_);
+    return fail(ErrorKind::not_found, "blob {} of {} is missing in the registry: {}", digest,
+                repository_.familiar_name(), describe(refusal));
+}
+
+Result<Exchange> Session::blob(const std::string& digest, std::uint64_t offset) {
+    Call call = blob_call(digest);
     if (offset > 0) call.headers.set("Range", fmt::format("bytes={}-", offset));
     auto answer = TRY(request(call));
     // It will not send a part: the whole has what is wanted, too.
     if (answer.status() == 416 && offset > 0) return blob(digest, 0);
-    if (answer.status() >= 400) {
-        const Refusal refusal = read_refusal(answer);
-        if (refusal.status == 404)
-            return fail(ErrorKind::not_found, "blob {} of {} is missing in the registry: {}",
-                        digest, repository_.familiar_name(), describe(refusal));
-        return pull_error(refusal, repository_);
-    }
+    if (answer.status() >= 400) return blob_error(answer, digest);
     return answer;
 }
 
 Result<Exchange> Session::blob_part(const std::string& digest, std::uint64_t begin,
                                     std::uint64_t end) {
-    Call call{.target = path("blobs/" + digest), .once = true};
-    call.headers.set("Accept-Encoding", "identity");
+    Call call = blob_call(digest);
+    call.once = true;
     call.headers.set("Range", fmt::format("bytes={}-{}", begin, end - 1));
     return request(call);
 }
@@ -273,8 +305,8 @@ Result<std::string> Session::small_blob(const oci::Descriptor& wanted, std::size
     if (static_cast<std::uint64_t>(wanted.size) > limit)
         return fail(ErrorKind::corrupt, "blob {} has {} bytes, more than {}", wanted.digest,
                     wanted.size, limit);
-    auto answer = TRY(blob(wanted.digest, 0));
-    auto bytes = TRY(answer.read_all(limit));
+    auto [answer, bytes] = TRY(document(blob_call(wanted.digest), limit));
+    if (answer.status() >= 400) return blob_error(answer, wanted.digest);
     if (storage::sha256_digest(bytes) != wanted.digest)
         return fail(ErrorKind::corrupt, "image config verification failed for digest {}",
                     wanted.digest);
@@ -315,11 +347,10 @@ Result<std::vector<std::string>> Session::tags() {
     for (std::size_t pages = 0; !page.empty(); ++pages) {
         if (pages == most_pages)
             return fail(ErrorKind::corrupt, "tag list: more than {} pages", most_pages);
-        auto answer = TRY(request({.target = page}));
+        auto [answer, body] = TRY(document({.target = page}, oci::manifest_limit));
         if (answer.status() >= 400) return pull_error(read_refusal(answer), repository_);
         auto next = TRY(next_page(answer));
         if (next == page) return fail(ErrorKind::corrupt, "tag list: a page follows itself");
-        const auto body = TRY(answer.read_all(oci::manifest_limit));
         for (auto& tag : TRY(parse_as<TagList>(body, "tag list")).tags)
             all.push_back(std::move(tag));
         page = std::move(next);

@@ -11,6 +11,7 @@
 #include <image/reference.hpp>
 #include <oci/image_spec.hpp>
 
+#include <atomic>
 #include <mutex>
 #include <set>
 
@@ -38,15 +39,20 @@ public:
     /// "" until something was learnt.
     std::string header();
     /// After a 401 for a request that carried `used`. True when header() now differs: try again.
-    Result<bool> learn(const Exchange& answer, const std::string& used);
+    /// Fills `failure` where it is the token server that could not be asked now.
+    Result<bool> learn(const Exchange& answer, const std::string& used,
+                       std::optional<RequestFailure>& failure);
     /// Asks token servers for an identity token too.
     void want_identity_token() { offline_ = true; }
     std::string identity_token();
 
 private:
     Result<bool> use_basic(const std::string& used);
-    Result<bool> use_bearer(const Challenge& challenge, const Exchange& answer);
-    Result<Token> fetch_token(const Challenge& challenge, const http::Url& realm);
+    Result<bool> use_bearer(const Challenge& challenge, const Exchange& answer,
+                            std::optional<RequestFailure>& failure);
+    void add_scopes(const Challenge& challenge);
+    Result<Token> fetch_token(const Challenge& challenge, const http::Url& realm,
+                              std::optional<RequestFailure>& failure);
     http::ClientRequest token_request(const Challenge& challenge, http::Url& realm) const;
 
     Transport& transport_;
@@ -55,8 +61,16 @@ private:
     bool offline_ = false;
     std::mutex mutex_;
     std::string header_;
+    /// All that challenges have named so far: one token serves uploads that go on side by side.
+    std::vector<std::string> scopes_;
     std::string identity_token_;
     std::chrono::steady_clock::time_point expires_ = std::chrono::steady_clock::time_point::max();
+};
+
+/// An answer as a whole.
+struct Document {
+    Exchange answer;
+    std::string body;  ///< "" of a refusal
 };
 
 struct FetchedManifest {
@@ -79,9 +93,16 @@ public:
     std::string path(std::string_view rest) const;
 
     /// The answer of any status but 401, 429 and 5xx that lasted; redirects of GET and HEAD are
-    /// followed, without credentials on other hosts. Errors of kind unavailable say that the peer
-    /// was not reached: another endpoint may be.
+    /// followed, without credentials on other hosts. Errors of kind unavailable say that there was
+    /// no answer.
     Result<Exchange> request(const Call& call);
+    /// The same with all of a body of at most `limit` bytes, which is asked for again when it was
+    /// cut; that of a refusal is still to be read.
+    Result<Document> document(const Call& call, std::size_t limit);
+
+    /// Whether another endpoint may have what this one answered with `error`. A mirror may lack
+    /// anything; another scheme of the same host is only for one that never was there.
+    bool gives_way_after(const Error& error) const;
 
     /// GET /v2/: whether there is a registry that takes the credentials.
     Result<void> ping();
@@ -103,6 +124,9 @@ public:
     std::vector<std::string> take_warnings();
 
 private:
+    /// Sends the call until `use` has made something of an answer.
+    template <typename T, typename Use>
+    Result<T> repeated(const Call& call, const Use& use);
     Result<Exchange> try_once(const Call& call, std::optional<RequestFailure>& failure);
     Result<Exchange> follow(const Call& call, const http::Url& first,
                             std::optional<RequestFailure>& failure);
@@ -114,6 +138,8 @@ private:
 
     void note_warnings(const Exchange& answer);
     Result<std::string> next_page(const Exchange& answer) const;
+    Call blob_call(const std::string& digest) const;
+    Error blob_error(Exchange& answer, const std::string& digest) const;
 
     struct Warnings {
         std::set<std::string> known;
@@ -125,6 +151,7 @@ private:
     const Reference repository_;
     Authorizer authorizer_;
     Sync<Warnings> warnings_;
+    std::atomic<bool> reached_ = false;  ///< the endpoint, by whatever protocol it has
 };
 
 }  // namespace corten::image

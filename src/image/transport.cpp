@@ -1,5 +1,7 @@
 #include "transport.hpp"
 
+#include "retry_after.hpp"
+
 #include <base/text.hpp>
 #include <http/tls.hpp>
 #include <sys/file.hpp>
@@ -49,6 +51,15 @@ std::string verb_of(std::string_view method) {
     std::string verb = to_lower(method);
     if (!verb.empty()) verb[0] = static_cast<char>(verb[0] - 'a' + 'A');
     return verb;
+}
+
+bool is_passing(int status) {
+    return status == 408 || status == 429 || status >= 500;
+}
+
+Result<bool> TransportOptions::wait_for_any(std::span<const FdView> fds,
+                                            std::chrono::milliseconds most) {
+    return TRY(sys::wait_readable(fds, most)).has_value();
 }
 
 Exchange::Exchange(Transport& transport, http::Url url,
@@ -108,8 +119,25 @@ bool Transport::cancelled() const {
 
 Result<void> Transport::pause(std::chrono::milliseconds duration, FdView stop) const {
     const std::array fds{options_.cancel, stop};
-    if (TRY(sys::wait_readable(fds, duration))) return cancelled_error();
+    if (TRY(options_.wait(fds, duration))) return cancelled_error();
     return {};
+}
+
+void Transport::set_verified(const std::string& authority, bool verify) {
+    verified_.with([&](auto& known) { known[authority] = verify; });
+}
+
+bool Transport::is_verified(const std::string& authority) const {
+    const auto said = verified_.with([&](const auto& known) {
+        const auto found = known.find(authority);
+        return found == known.end() ? std::nullopt : std::optional(found->second);
+    });
+    return said ? *said : !is_insecure(authority, options_.insecure);
+}
+
+std::optional<std::chrono::seconds> Transport::asked_wait(const Exchange& answer) const {
+    const auto field = answer.headers().get("Retry-After");
+    return field ? parse_retry_after(*field, options_.now()) : std::nullopt;
 }
 
 std::unique_ptr<http::Connection> Transport::take_kept(const std::string& key) {
@@ -133,7 +161,7 @@ Result<std::shared_ptr<const http::TlsConnector>> Transport::tls_for(const http:
     const std::string host = url.authority();
     if (auto known = tls_.with([&](auto& map) { return map[host]; })) return known;
     http::TlsClientOptions options;
-    options.insecure = is_insecure(host, options_.insecure);
+    options.insecure = !is_verified(host);
     for (const auto& directory : options_.certificate_directories)
         TRY(add_certificates(directory + "/" + host, options));
     auto made = TRY(http::make_tls_connector(options));

@@ -1,6 +1,7 @@
 #pragma once
 // HTTP connections to registries, token servers and the stores that registries redirect to: kept
 // alive between requests, TLS set up per host, cancellable. No knowledge of registries' API.
+#include <base/clock.hpp>
 #include <base/sync.hpp>
 #include <http/client.hpp>
 #include <image/endpoints.hpp>
@@ -20,9 +21,18 @@ struct TransportOptions {
     /// the second; each further pause is twice as long.
     int attempts = 5;
     std::chrono::milliseconds first_pause{500};
+    /// What a peer may ask for in Retry-After; who wants a longer pause is not asked again.
+    std::chrono::seconds longest_wait{300};
     std::vector<std::string> certificate_directories;
     std::vector<std::string> insecure;
     FdView cancel;  ///< readable: give up, with an error of kind cancelled
+
+    /// Time, which tests make pass faster.
+    std::function<WallTime()> now = &corten::now;
+    /// Waits that long or until one of `fds` is readable; whether one was.
+    std::function<Result<bool>(std::span<const FdView> fds, std::chrono::milliseconds)> wait =
+        &wait_for_any;
+    static Result<bool> wait_for_any(std::span<const FdView> fds, std::chrono::milliseconds most);
 };
 
 /// Where in a request an attempt failed: before the peer was reached, trying again is of no use.
@@ -31,6 +41,7 @@ enum class Stage { connect, exchange };
 struct RequestFailure {
     Stage stage;
     Error error;
+    std::optional<std::chrono::seconds> wait{};  ///< what the peer asked for
 };
 
 class Transport;
@@ -77,6 +88,11 @@ public:
     std::optional<Exchange> send(const http::Url& url, const http::ClientRequest& request,
                                  std::optional<RequestFailure>& failure);
     const TransportOptions& options() const { return options_; }
+    /// Whether the certificate of that authority ("host:port") must be good. Of those that nothing
+    /// was said of, as token servers, the list of insecure ones decides.
+    void set_verified(const std::string& authority, bool verify);
+    /// What the answer's Retry-After asks for.
+    std::optional<std::chrono::seconds> asked_wait(const Exchange& answer) const;
     bool cancelled() const;
     /// Waits, unless cancelled or `stop` is readable: then an error.
     Result<void> pause(std::chrono::milliseconds duration, FdView stop = {}) const;
@@ -92,8 +108,14 @@ private:
 
     TransportOptions options_;
     Sync<std::map<std::string, Connections>> kept_;
+    bool is_verified(const std::string& authority) const;
+
     Sync<std::map<std::string, std::shared_ptr<const http::TlsConnector>>> tls_;
+    Sync<std::map<std::string, bool>> verified_;  ///< by authority
 };
+
+/// Statuses that a second try may change.
+bool is_passing(int status);
 
 /// "Get", "Head", "Post": as error messages of the field begin.
 std::string verb_of(std::string_view method);

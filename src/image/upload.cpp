@@ -16,15 +16,6 @@ Result<http::Url> location_of(const Exchange& answer) {
 
 constexpr auto lost_upload = ErrorKind::conflict;
 
-/// An upload that the registry does not know any more, or has more or less of than was sent, has to
-/// begin again (distribution spec, "Pushing blobs"); other refusals are final.
-Error upload_error(Exchange& answer) {
-    const int status = answer.status();
-    Error error = plain_error(read_refusal(answer));
-    if (status != 404 && status != 416) return error;
-    return std::move(error).with_kind(lost_upload).context("upload lost");
-}
-
 /// Hands pieces of a Source out as an HTTP body takes them, and hashes them.
 class HashedBody {
 public:
@@ -51,6 +42,17 @@ private:
 };
 
 }  // namespace
+
+/// An upload that the registry does not know any more, or has more or less of than was sent, has to
+/// begin again (distribution spec, "Pushing blobs"), and so has one for which the token has ended
+/// on the way; other refusals are final.
+Error Uploader::upload_error(Exchange& answer) {
+    asked_wait_ = session_.transport().asked_wait(answer);
+    const int status = answer.status();
+    Error error = plain_error(read_refusal(answer));
+    if (status != 404 && status != 416 && status != 401) return error;
+    return std::move(error).with_kind(lost_upload).context("upload lost");
+}
 
 Result<bool> Uploader::has(const std::string& digest) {
     auto answer =
@@ -133,12 +135,14 @@ Result<UploadedBlob> Uploader::stream(const BlobMaker& make) {
 template <typename T, typename Attempt, typename Worth>
 Result<T> Uploader::repeated(const Attempt& once, const Worth& is_worth_it) {
     Transport& transport = session_.transport();
-    auto pause = transport.options().first_pause;
+    const TransportOptions& options = transport.options();
+    auto pause = options.first_pause;
     for (int attempt = 1;; ++attempt) {
         auto done = once();
-        const bool again = !done && is_worth_it(done.error());
-        if (!again || attempt >= transport.options().attempts) return done;
-        TRY(transport.pause(pause));
+        const auto wait = std::exchange(asked_wait_, {});
+        const bool again = !done && is_worth_it(done.error()) && attempt < options.attempts;
+        if (!again || wait > options.longest_wait) return done;
+        TRY(transport.pause(wait ? std::chrono::milliseconds(*wait) : pause));
         pause *= 2;
     }
 }

@@ -35,8 +35,10 @@ private:
     Result<T> repeated(const Attempt& once, const Worth& is_worth_it);
     Result<UploadedBlob> stream_once(const BlobMaker& make);
     Result<void> finish(http::Url location, const std::string& digest, std::string body);
+    Error upload_error(Exchange& answer);
 
     Session& session_;
+    std::optional<std::chrono::seconds> asked_wait_{};  ///< by the last refusal
 };
 
 }  // namespace corten::image

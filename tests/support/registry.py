@@ -73,8 +73,10 @@ class FaultyRegistry:
     """Serves images from memory and breaks the reply of chosen paths.
 
     `faults` maps a regular expression for the path to a function(handler, body, content_type) that
-    writes the reply itself; `requests` records what was asked, for tests about what was not.
+    writes the reply itself; `requests` records what was asked, for tests about what was not. Blobs are sent in parts where
+    parts are asked for. With `tokens`, a TokenServer, it takes nothing else.
     """
+    tokens = None
 
     def __init__(self, host="127.0.0.1", tls=None, port=0):
         """`tls` is a server's ssl.SSLContext, for HTTPS."""
@@ -112,7 +114,20 @@ class FaultyRegistry:
             self.content[f"/v2/{repo}/manifests/{name}"] = (what.manifest.data, what.manifest.media_type)
         return f"{self.address}/{repo}:{tag}"
 
+    def admits(self, handler) -> bool:
+        """Whether the request may go on; has answered otherwise."""
+        if not self.tokens or not handler.path.startswith("/v2/"):
+            return True
+        wanted = self.tokens.scopes_for(handler.command, handler.path)
+        if self.tokens.allows(handler.headers.get("Authorization", ""), wanted):
+            return True
+        read_body(handler)
+        reply(handler, b"{}", "application/json", status=401, headers={"WWW-Authenticate": self.tokens.challenge(wanted)})
+        return False
+
     def answer(self, handler):
+        if not self.admits(handler):
+            return None
         if handler.path.rstrip("/") == "/v2":
             return reply(handler, b"{}", "application/json")
         body, kind = self.content.get(handler.path, (None, None))
@@ -122,7 +137,7 @@ class FaultyRegistry:
         if body is None:
             error = {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}
             return reply(handler, json.dumps(error).encode(), "application/json", status=404)
-        reply(handler, body, kind)
+        part(handler, body, kind) if "/blobs/" in handler.path else reply(handler, body, kind)
 
     def stop(self):
         self.server.shutdown()
@@ -145,6 +160,8 @@ class StrictRegistry(FaultyRegistry):
     def answer(self, handler):
         if handler.command in ("GET", "HEAD"):
             return super().answer(handler)
+        if not self.admits(handler):
+            return None
         sent = read_body(handler)
         for pattern, fault in self.faults.items():
             if re.search(pattern, f"{handler.command} {handler.path}") and fault(handler, None, "application/json") != TRULY:
@@ -212,6 +229,102 @@ class StrictRegistry(FaultyRegistry):
             self.content[f"/v2/{repo}/manifests/{each}"] = (sent, handler.headers["Content-Type"])
         noted = {"OCI-Subject": body["subject"]["digest"]} if self.referrers and "subject" in body else {}
         reply(handler, b"", "text/plain", status=201, headers={"Location": handler.path, "Docker-Content-Digest": digest_of(sent), **noted})
+
+
+class TokenServer:
+    """Gives out bearer tokens as registries' token servers do (distribution spec, "Token authentication").
+
+    `users` maps names to passwords, `identities` names to the tokens that stand for them. A token is good for `uses` requests
+    or for ever. `faults` are as a registry's; `requests` has (method, query) of each request, with a list for each name.
+    """
+
+    def __init__(self, users=None, identities=None, uses=None):
+        self.users, self.identities, self.uses = users or {}, identities or {}, uses
+        self.faults, self.requests, self.given, self.lock = {}, [], {}, threading.Lock()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                outer.answer(self)
+
+            do_POST = do_GET
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None
+        self.realm = f"http://127.0.0.1:{self.server.server_address[1]}/token"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def answer(self, handler):
+        asked = urllib.parse.urlsplit(handler.path).query
+        query = urllib.parse.parse_qs(read_body(handler).decode() if handler.command == "POST" else asked)
+        self.requests.append((handler.command, query))
+        for pattern, fault in self.faults.items():
+            if re.search(pattern, handler.path) and fault(handler, b"{}", "application/json") != TRULY:
+                return
+        user = self.user_of(handler, query)
+        if user is None:
+            return reply(handler, b'{"details":"incorrect username or password"}', "application/json", status=401)
+        with self.lock:
+            token = f"token-{len(self.given)}"
+            self.given[token] = [set(" ".join(query.get("scope", [])).split()), self.uses]
+        body = {"token": token, "expires_in": 300}
+        if "offline_token" in query:
+            body["refresh_token"] = self.identities.get(user, "")
+        reply(handler, json.dumps(body).encode(), "application/json")
+
+    def user_of(self, handler, query):
+        """A name, "" for nobody, or None for somebody who is not who they say."""
+        if query.get("grant_type") == ["refresh_token"]:
+            return next((name for name, token in self.identities.items() if [token] == query.get("refresh_token")), None)
+        if "Authorization" not in handler.headers:
+            return None if self.users else ""
+        name, _, password = base64.b64decode(handler.headers["Authorization"].split()[1]).decode().partition(":")
+        return name if self.users.get(name) == password else None
+
+    @staticmethod
+    def scopes_for(method, path) -> set:
+        url = urllib.parse.urlsplit(path)
+        repo = re.match(r"/v2/(.+?)/(?:manifests|blobs|tags)/", url.path)
+        if not repo:
+            return set()
+        wanted = {f"repository:{repo[1]}:pull" if method in ("GET", "HEAD") else f"repository:{repo[1]}:pull,push"}
+        mounted = urllib.parse.parse_qs(url.query).get("from")
+        return wanted | {f"repository:{mounted[0]}:pull"} if mounted else wanted
+
+    def allows(self, authorization, wanted) -> bool:
+        with self.lock:
+            kept = self.given.get(authorization.removeprefix("Bearer "))
+            if not kept or kept[1] == 0:
+                return False
+            # Who may push may pull.
+            missing = {w for w in wanted if w not in kept[0] and f"{w},push" not in kept[0]}
+            if not missing and kept[1] is not None:
+                kept[1] -= 1
+            return not missing
+
+    def challenge(self, wanted) -> str:
+        return f'Bearer realm="{self.realm}",service="tests"' + (f',scope="{" ".join(sorted(wanted))}"' if wanted else "")
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def part(handler, body, kind):
+    """The bytes of a Range (RFC 9110, 14.2) that names one range, else all of them."""
+    asked = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("Range", ""))
+    if not asked:
+        return reply(handler, body, kind)
+    first, last = int(asked[1]), min(int(asked[2] or len(body) - 1), len(body) - 1)
+    if first > last:
+        return reply(handler, b"", kind, status=416)
+    reply(handler, body[first:last + 1], kind, status=206, headers={"Content-Range": f"bytes {first}-{last}/{len(body)}"})
 
 
 def read_body(handler) -> bytes:
@@ -308,7 +421,7 @@ def first(times, fault):
         with lock:
             left[0] -= 1
             broken = left[0] >= 0
-        return fault(handler, body, kind) if broken else reply(handler, body, kind)
+        return fault(handler, body, kind) if broken else part(handler, body, kind)
     return either
 
 

@@ -234,7 +234,7 @@ TEST_F(Chunks, OneThatIsAlwaysCutIsLeftToOneConnection) {
 TEST_F(Chunks, WhatAMirrorLacksTheNextOneSends) {
     ChunkRegistry mirror([&](const Range&) { return FakeReply{.status = 404}; });
     ChunkRegistry registry;
-    Client first(mirror.registry, patient());
+    Client first(mirror.registry, patient(), {}, true);
     Client second(registry.registry, patient());
     BlobSource blob({&first.session, &second.session}, descriptor_of(registry.bytes), at_once());
     EXPECT_EQ(read_whole(blob), registry.bytes);

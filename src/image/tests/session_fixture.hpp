@@ -16,10 +16,15 @@ inline TransportOptions fast(FdView cancel = {}) {
 struct Client {
     explicit Client(const FakeRegistry& registry, Credentials credentials = {}, FdView cancel = {})
         : Client(registry, fast(cancel), credentials) {}
-    Client(const FakeRegistry& registry, TransportOptions options, Credentials credentials = {})
+    Client(const FakeRegistry& registry, TransportOptions options, Credentials credentials = {},
+           bool mirror = false)
         : transport(std::move(options)),
           session(transport,
-                  {.scheme = "http", .host = registry.host(), .path = "app", .verify = false},
+                  {.scheme = "http",
+                   .host = registry.host(),
+                   .path = "app",
+                   .verify = false,
+                   .mirror = mirror},
                   Reference::parse(registry.host() + "/app:1").value(), credentials, "pull") {}
     Transport transport;
     Session session;

@@ -206,6 +206,96 @@ TEST(Session, APassingErrorIsTriedAgain) {
     EXPECT_EQ(asked, 3);
 }
 
+TEST(Session, WaitsAsLongAsTheRegistryAsks) {
+    int asked = 0;
+    FakeRegistry registry([&](const FakeRequest&) -> FakeReply {
+        const char* when[] = {"2", "Sun, 06 Nov 1994 08:50:37 GMT", "nonsense"};
+        if (asked < 3) return {.status = 429, .headers = {{"Retry-After", when[asked++]}}};
+        return manifest_reply();
+    });
+    std::vector<std::chrono::milliseconds> waits;
+    auto options = fast();
+    options.now = [] { return parse_rfc3339("1994-11-06T08:49:37Z").value(); };
+    options.wait = [&](std::span<const FdView>, std::chrono::milliseconds most) -> Result<bool> {
+        waits.push_back(most);
+        return false;
+    };
+    EXPECT_TRUE(Client(registry, options).session.manifest("1"));
+    using namespace std::chrono_literals;
+    EXPECT_EQ(waits, (std::vector<std::chrono::milliseconds>{2s, 60s, 4ms}));
+}
+
+TEST(Session, ARegistryThatWantsToBeLeftAloneForLongIsNotAskedAgain) {
+    FakeRegistry registry([&](const FakeRequest&) -> FakeReply {
+        auto reply = error_reply(429, "TOOMANYREQUESTS", "come tomorrow");
+        reply.headers["Retry-After"] = "86400";
+        return reply;
+    });
+    EXPECT_EQ(Client(registry).session.manifest("1").error().message(),
+              "toomanyrequests: come tomorrow");
+    EXPECT_EQ(registry.requests().size(), 1u);
+}
+
+TEST(Session, AnAnswerThatIsCutIsAskedForAgain) {
+    const std::string config = R"({"architecture":"amd64"})";
+    std::map<std::string, int> asked;
+    FakeRegistry registry([&](const FakeRequest& request) -> FakeReply {
+        FakeReply whole = request.target.contains("/tags/") ? FakeReply{.body = R"({"tags":["a"]})"}
+                          : request.target.contains("/blobs/") ? FakeReply{.body = config}
+                                                               : manifest_reply();
+        if (++asked[request.target] > 1) return whole;
+        whole.announced = whole.body.size();
+        whole.body.resize(10);
+        return whole;
+    });
+    Client client(registry);
+    EXPECT_EQ(client.session.manifest("1").value().bytes, manifest_text);
+    EXPECT_EQ(client.session.small_blob(descriptor_of(config), 1000).value(), config);
+    EXPECT_EQ(client.session.tags().value(), std::vector<std::string>{"a"});
+    EXPECT_EQ(registry.requests().size(), 6u);
+}
+
+TEST(Session, ATokenServerThatFailsForAMomentIsAskedAgain) {
+    int asked = 0;
+    FakeRegistry registry([&](const FakeRequest& request) -> FakeReply {
+        if (request.target.starts_with("/token")) {
+            if (++asked == 1) return {.status = 503};
+            if (asked == 2) return {.status = 429, .headers = {{"Retry-After", "0"}}};
+            if (asked == 3) return {.body = R"({"tok)", .announced = 100};
+            return {.body = R"({"token":"sesame"})"};
+        }
+        if (request.header("authorization") == "Bearer sesame") return manifest_reply();
+        return {.status = 401,
+                .headers = {{"WWW-Authenticate", fmt::format(R"(Bearer realm="http://{}/token")",
+                                                             request.header("host"))}}};
+    });
+    EXPECT_TRUE(Client(registry).session.manifest("1"));
+    EXPECT_EQ(asked, 4);
+}
+
+TEST(Session, EveryScopeIsAParameterOfItsOwnAndIsKept) {
+    FakeRegistry registry([&](const FakeRequest& request) -> FakeReply {
+        if (request.target.starts_with("/token"))
+            return {.body = fmt::format(R"({{"token":"{}"}})", request.target.contains("from"))};
+        const bool mount = request.target.contains("mount");
+        if (request.header("authorization") == "Bearer true") return {.status = mount ? 201 : 200};
+        if (request.header("authorization") == "Bearer false" && !mount) return manifest_reply();
+        const char* scope =
+            mount ? "repository:app:pull,push repository:from:pull" : "repository:app:pull,push";
+        return {.status = 401,
+                .headers = {
+                    {"WWW-Authenticate", fmt::format(R"(Bearer realm="http://{}/token",scope="{}")",
+                                                     request.header("host"), scope)}}};
+    });
+    Client client(registry);
+    ASSERT_TRUE(client.session.manifest("1"));
+    const auto mounted =
+        client.session.request({.method = "POST", .target = "/v2/app/blobs/uploads/?mount=x"});
+    EXPECT_EQ(mounted.value().status(), 201);
+    EXPECT_EQ(registry.count("scope=repository%3Aapp%3Apull%2Cpush&scope=repository%3Afrom%3Apull"),
+              1u);
+}
+
 TEST(Session, ALastingErrorIsReported) {
     FakeRegistry registry([&](const FakeRequest&) { return FakeReply{.status = 500}; });
     EXPECT_EQ(Client(registry).session.manifest("1").error().message(),
@@ -260,6 +350,52 @@ TEST(Resolve, AMirrorThatLacksTheImageIsPassedOver) {
     ASSERT_TRUE(resolved) << resolved.error().message();
     EXPECT_EQ(mirror.requests()[0].target, "/v2/library/debian/manifests/12");
     EXPECT_EQ(mirror.requests()[0].header("authorization"), "");
+}
+
+TEST(Resolve, ARegistryThatCutsItsAnswersIsNotAskedInTheOpen) {
+    // Nothing but silence on the first scheme may lead to the second.
+    FakeRegistry registry(
+        [](const FakeRequest&) { return FakeReply{.body = "{", .announced = 1000}; });
+    Transport transport(fast());
+    const auto session = [&](const char* path) {
+        return std::make_unique<Session>(
+            transport, Endpoint{.scheme = "http", .host = registry.host(), .path = path},
+            Reference{.domain = registry.host(), .path = path}, Credentials(), "pull");
+    };
+    std::vector<std::unique_ptr<Session>> sessions;
+    sessions.push_back(session("first"));
+    sessions.push_back(session("second"));
+    EXPECT_FALSE(with_first_reachable<FetchedManifest>(
+        sessions, [](Session& each) { return each.manifest("1"); }));
+    EXPECT_EQ(registry.count("/first/"), 4u);
+    EXPECT_EQ(registry.count("/second/"), 0u);
+    EXPECT_EQ(sessions.size(), 2u);
+}
+
+TEST(Resolve, WhatAMirrorLacksOfAnImageTheNextOneSends) {
+    const auto host = oci::host_platform();
+    const std::string index = fmt::format(
+        R"({{"schemaVersion":2,"mediaType":"{}","manifests":[{{"mediaType":"{}","digest":"{}",)"
+        R"("size":{},"platform":{{"os":"linux","architecture":"{}"}}}}]}})",
+        oci::media::oci_index, oci::media::docker_manifest, storage::sha256_digest(manifest_text),
+        manifest_text.size(), host.architecture);
+    FakeRegistry mirror([&](const FakeRequest& request) -> FakeReply {
+        if (request.target.ends_with("/12"))
+            return {.headers = {{"Content-Type", std::string(oci::media::oci_index)}},
+                    .body = index};
+        return error_reply(404, "MANIFEST_UNKNOWN", "manifest unknown");
+    });
+    FakeRegistry registry([](const FakeRequest&) { return manifest_reply(); });
+    const RegistryConfig config{
+        .insecure = {},
+        .mirrors = {parse_mirror("docker.io", "http://" + mirror.host()).value(),
+                    parse_mirror("docker.io", "http://" + registry.host()).value()}};
+    Transport transport(fast());
+    const auto resolved =
+        resolve(transport, config, Reference::parse("debian:12").value(), {}, host);
+    ASSERT_TRUE(resolved) << resolved.error().message();
+    EXPECT_EQ(resolved->manifest.bytes, manifest_text);
+    EXPECT_EQ(resolved->sessions.size(), 3u) << "the mirror may have the layers";
 }
 
 TEST(Blob, ComesWholeAndVerified) {
