@@ -1,10 +1,13 @@
 """Registries that reset, stall, lie and attack: a clear error, a living daemon, and nothing half kept."""
 import json
+import os
 import re
+import subprocess
 import tarfile
 import threading
 import time
 import zlib
+from pathlib import Path
 
 import pytest
 from support import disks, engines, images
@@ -66,7 +69,6 @@ def test_a_hiccup_is_retried(docker, engine, faulty, picture, fault):
 @pytest.mark.corten_only
 def test_a_broken_download_is_resumed(docker, engine, faulty, box_tar):
     """After a reset the rest is asked for, not the whole."""
-    import os
     big = images.image([box_tar, images.tar([images.Entry("random", data=os.urandom(8 << 20))])], compression="none")
     reference = faulty.put("resumed", "1", big)
     faulty.faults[blob(big)] = registries.first(1, registries.ends_early)
@@ -115,11 +117,32 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
     (b'{"schemaVersion": 2, "layers": [{"digest": "../../etc/passwd", "size": 1}], "config": {"digest": "sha256:x", "size": 1}}', MANIFEST),
     (b'{"schemaVersion": 2, "config": {"digest": "sha256:' + b"0" * 64 + b'", "size": -5}, "layers": []}', MANIFEST),
     (b'{"schemaVersion": 2, "manifests": []}', "application/vnd.oci.image.index.v1+json"),
-    (b"[" * 200000, MANIFEST), (b'{"schemaVersion": 2' + b" " * 20_000_000 + b"}", MANIFEST),
-], ids=["empty", "cut", "list", "no fields", "html", "schema 1", "path as digest", "bad size", "empty index", "deep", "20 MB"])
+    (b"[" * 200000, MANIFEST), (b'{"schemaVersion": 2' + b" " * 100_000_000 + b"}", MANIFEST),
+], ids=["empty", "cut", "list", "no fields", "html", "schema 1", "path as digest", "bad size", "empty index", "deep", "100 MB"])
 def test_bad_manifest(docker, engine, faulty, body, kind):
     faulty.faults["/manifests/"] = registries.says(body, kind)
     refused(docker, engine, f"{faulty.address}/manifest:1", "(?i)error|invalid|manifest|unsupported|digest|unexpected|no match")
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.corten_only
+def test_schema_1_is_refused_with_a_sentence(docker, engine, faulty, signed):
+    kind = "application/vnd.docker.distribution.manifest.v1+" + ("prettyjws" if signed else "json")
+    body = {"schemaVersion": 1, "name": "old", "tag": "1", "architecture": "amd64", "fsLayers": [{"blobSum": "sha256:" + "0" * 64}],
+            "history": [{"v1Compatibility": "{}"}], **({"signatures": []} if signed else {})}
+    faulty.faults["/manifests/"] = registries.says(json.dumps(body).encode(), kind)
+    refused(docker, engine, f"{faulty.address}/old:1", "(?i)schema ?(version)? ?1")
+
+
+@pytest.mark.parametrize("fault", [registries.resets, registries.ends_early], ids=["reset", "early end"])
+@pytest.mark.parametrize("what", ["the index", "the manifest", "the configuration"])
+@pytest.mark.corten_only
+def test_documents_that_are_cut_are_asked_for_again(docker, engine, faulty, picture, fault, what):
+    reference = faulty.put("cut", "1", images.index([picture]))
+    part = {"the index": "/manifests/1$", "the manifest": picture.digest, "the configuration": picture.id}[what]
+    faulty.faults[part] = registries.first(1, fault)
+    docker.ok("pull", reference)
+    assert sum(re.search(part, path) is not None for _, path, _ in faulty.requests) == 2
 
 
 def test_manifest_with_another_digest_than_asked(docker, engine, faulty, picture, box_tar):
@@ -220,8 +243,108 @@ def test_bomb_is_stopped_by_the_diff_id(docker, engine, faulty, box_tar):
     eventually(lambda: disk_use(engine) < before + (64 << 20), "the bomb's space", 20)
 
 
+@pytest.fixture(scope="module")
+def limited(box_reference):
+    """A daemon whose layers may have 8 MiB and 1,000 entries."""
+    daemon = engines.Daemon("limited", extra=["--max-layer-size", "8m", "--max-layer-entries", "1000"]).start()
+    try:
+        engines.pull(daemon, box_reference, BOX)  # what is within the limits comes as ever
+        yield daemon
+    finally:
+        daemon.stop()
+
+
+BOMBS = {
+    "size": (lambda: images.tar([images.Entry("zeroes", data=bytes(64 << 20))]), "8388608"),
+    "entries": (lambda: images.tar(images.Entry(f"empty-{n}") for n in range(2000)), "more than 1000 entries"),
+}
+bombs = pytest.mark.parametrize("kind", BOMBS)
+packings = pytest.mark.parametrize("compression", ["gzip", "zstd"])
+
+
+def stays_small(daemon, ask, says):
+    """What `ask` sends is refused with a reason, and nothing of it is kept."""
+    before = disk_use(daemon)
+    answer = ask()
+    assert says in answer.body.decode(), answer
+    assert daemon.api.alive()
+    eventually(lambda: disk_use(daemon) < before + (1 << 20), "the bomb's space", 20)
+
+
+@pytest.mark.corten_only
+@bombs
+@packings
+def test_cve_2017_14992_pull(limited, faulty, box_tar, kind, compression):
+    make, says = BOMBS[kind]
+    faulty.put("bomb", "1", images.image([box_tar, make()], compression=compression, style="oci"))
+    stays_small(limited, lambda: limited.api.post(f"/images/create?fromImage={faulty.address}/bomb&tag=1"), says)
+
+
+@pytest.mark.corten_only
+@bombs
+@packings
+@pytest.mark.parametrize("packed", ["layer", "archive"])
+def test_cve_2017_14992_load(limited, box_tar, kind, compression, packed):
+    """Also where it is not the layer that is packed, but the archive around it."""
+    make, says = BOMBS[kind]
+    tars = [box_tar, make()]
+    picture = images.image(tars)
+    if packed == "layer":
+        archive = images.docker_archive("bomb:1", picture, [images.compress(t, compression) for t in tars])
+    else:
+        archive = images.compress(images.docker_archive("bomb:1", picture, tars), compression)
+    stays_small(limited, lambda: limited.api.post("/images/load", archive), says)
+
+
+@pytest.mark.corten_only
+@bombs
+@packings
+@pytest.mark.parametrize("url", ["/images/create?fromSrc=-&repo=bomb", "/corten/volumes/bomb/archive"], ids=["import", "volume"])
+def test_cve_2017_14992_import(limited, kind, compression, url):
+    make, says = BOMBS[kind]
+    stays_small(limited, lambda: limited.api.post(url, images.compress(make(), compression)), says)
+
+
+def peak(daemon) -> int:
+    """Most memory that the daemon has had, in bytes."""
+    status = Path(f"/proc/{daemon.process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10
+
+
+@pytest.mark.corten_only
+def test_a_pull_takes_little_memory_whatever_its_layers_are(box_reference, faulty, box_tar):
+    """All three at a time: much gzip, zstd that looks back as far as it may, and a name for each of many directories."""
+    long = "/".join(["d" * 200] * 4)
+    noise = os.urandom(1 << 20)
+    tars = [
+        box_tar,
+        images.tar([images.Entry("gzip", data=b"".join(noise[n * 1000:n * 1000 + 2000] * 20 for n in range(1000)))]),
+        images.tar([images.Entry("zstd", data=os.urandom(40 << 20) * 2)]),
+        images.tar(images.directory(f"{long}/{n}") for n in range(2_000)),
+    ]
+    packed = subprocess.run(["zstd", "-q", "-1", "--long=25", "-c"], input=tars[2], stdout=subprocess.PIPE, check=True).stdout
+    blobs = [images.Blob(images.compress(t, "gzip"), images.OCI["gzip"]) for t in tars]
+    blobs[2] = images.Blob(packed, images.OCI["zstd"])
+    reference = faulty.put("big", "1", images.assemble(tuple(blobs), [images.digest_of(t) for t in tars], style="oci"))
+    daemon = engines.Daemon("memory").start()
+    try:
+        engines.pull(daemon, box_reference, BOX)
+        before = peak(daemon)
+        engines.pull(daemon, reference)
+        assert peak(daemon) - before < 64 << 20
+    finally:
+        daemon.stop()
+
+
+@pytest.mark.corten_only
+def test_zstd_that_looks_back_too_far_is_refused_with_a_reason(docker, engine, faulty, box_tar):
+    unlike = images.tar([images.Entry("unlike", data=os.urandom(1 << 20))])
+    packed = subprocess.run(["zstd", "-q", "-1", "--long=27", "-c"], input=unlike, stdout=subprocess.PIPE, check=True).stdout
+    bad = images.assemble((images.Blob(packed, images.OCI["zstd"]),), [images.digest_of(unlike)], style="oci")
+    refused(docker, engine, faulty.put("long", "1", bad), "looks back on more than 32 MiB")
+
+
 def disk_use(engine) -> int:
-    import subprocess
     return int(subprocess.run(["du", "-sxB1", str(engine.data)], stdout=subprocess.PIPE, text=True).stdout.split()[0])
 
 
@@ -254,8 +377,6 @@ def attacks():
 @pytest.mark.parametrize("name, layer", list(attacks()), ids=[n for n, _ in attacks()])
 def test_tar_tricks(docker, engine, faulty, box_tar, name, layer):
     """Refused, or kept inside the image; never a byte outside of it."""
-    import os
-    from pathlib import Path
     keep = Path("/tmp/corten-t-keep")
     keep.write_text("kept")
     shadow = Path("/etc/shadow").read_bytes()
@@ -297,7 +418,6 @@ def small_disk(tmp_path_factory):
 @pytest.mark.corten_only
 def test_disk_full(small_disk, box_reference, registry, box_tar):
     """A pull and a container that do not fit say so; what was there works on, and the space comes back."""
-    import os
     daemon = engines.Daemon("small")
     daemon.data = small_disk / "data"
     daemon.start()

@@ -84,6 +84,20 @@ Result<void> set_pool(Options& options, const std::string& text) {
     return {};
 }
 
+Result<void> set_layer_size(Options& options, const std::string& text) {
+    const auto bytes = TRY(parse_size(text, "--max-layer-size"));
+    if (bytes < 0) return fail(ErrorKind::invalid, "--max-layer-size {}: wanted a size", text);
+    options.engine.layer_limits.bytes = static_cast<std::uint64_t>(bytes);
+    return {};
+}
+
+Result<void> set_layer_entries(Options& options, const std::string& text) {
+    const auto count = TRY(parse_integer(text, "--max-layer-entries"));
+    if (count < 0) return fail(ErrorKind::invalid, "--max-layer-entries {}: wanted a number", text);
+    options.engine.layer_limits.entries = static_cast<std::uint64_t>(count);
+    return {};
+}
+
 Result<void> set_connections(Options& options, const std::string& text) {
     const auto count = TRY(parse_integer(text, "--connections-per-layer"));
     if (count < 1 || count > 6)
@@ -173,6 +187,11 @@ const std::vector<Setting>& settings() {
          "most connections for a large layer that comes slowly (default 4)", set_connections},
         {"max-concurrent-downloads", "max-concurrent-downloads", Kind::text,
          "layers that are fetched at a time (default 3)", set_downloads},
+        {"max-layer-size", "max-layer-size", Kind::text,
+         "most that a layer or a volume's archive may inflate to (default 64GiB; 0: no limit)",
+         set_layer_size},
+        {"max-layer-entries", "max-layer-entries", Kind::text,
+         "most entries that it may have (default 10000000; 0: no limit)", set_layer_entries},
         {"keep-blobs", "keep-blobs", Kind::flag,
          "keep the blobs of pulled layers, so that a push sends the same bytes anywhere",
          switch_on([](Options& o) -> auto& { return o.engine.keep_blobs; })},

@@ -98,7 +98,7 @@ Result<std::string> Images::commit(std::string_view container_ref, const Commit&
     const auto written = storage::produce(
         [&](storage::Sink& out) { return context_.store->snapshots().diff(container->id(), out); });
     auto id = image::store_image(*context_.store, *written, std::move(image), references,
-                                 {.most_unpacked_bytes = context_.config.most_unpacked_bytes});
+                                 {.layer_limits = context_.config.layer_limits});
     still.reset();
     if (!id) {
         context_.collect_garbage();

@@ -42,7 +42,7 @@ network::Options network_options(const Config& config) {
 image::PullOptions pull_options(const Config& config) {
     image::PullOptions options;
     options.registry = config.registries;
-    options.most_unpacked_bytes = config.most_unpacked_bytes;
+    options.layer_limits = config.layer_limits;
     options.keep_blobs = config.keep_blobs;
     options.downloads = config.layers_at_a_time;
     return options;

@@ -128,7 +128,7 @@ Result<void> Images::save(const std::vector<std::string>& refs, const Platforms&
 
 Result<void> Images::load(const ByteSource& source, const Platforms& platforms,
                           const ProgressSink& progress) {
-    const image::LoadOptions options{.most_unpacked_bytes = context_.config.most_unpacked_bytes,
+    const image::LoadOptions options{.layer_limits = context_.config.layer_limits,
                                      .platforms = platforms};
     const auto loaded = image::load(*context_.store, source, sink_of(progress), options);
     if (!loaded) return given_up(context_, loaded.error());
@@ -143,7 +143,7 @@ Result<std::string> Images::import(const Import& request, const ByteSource& sour
         import.reference = TRY(canonical_tag(request.repository, request.tag));
     if (!request.platform.empty()) import.platform = TRY(oci::parse_platform(request.platform));
     auto id = image::import_image(*context_.store, source, import,
-                                  {.most_unpacked_bytes = context_.config.most_unpacked_bytes});
+                                  {.layer_limits = context_.config.layer_limits});
     if (!id) return given_up(context_, std::move(id).error());
     sink_of(progress)({.status = *id});
     publish_image_event(context_, "import", *id, *id);

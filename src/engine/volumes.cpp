@@ -188,9 +188,7 @@ Result<apitypes::Volume> Volumes::import_archive(std::string_view name, const By
     const Fd top = TRY(sys::open(prepared + "/_data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     BodySource body(source);
     const auto plain = TRY(storage::Decompressor::create(body));
-    storage::UntarOptions options;
-    options.limits.bytes = context_.config.most_unpacked_bytes;
-    TRY(storage::untar_into(top, "/", *plain, options));
+    TRY(storage::untar_into(top, "/", *plain, {.limits = context_.config.layer_limits}));
     const auto made = TRY(context_.volumes.adopt(
         prepared, VolumeRecord{.name = wanted, .labels = {}, .options = {}, .filled = true}));
     undo.commit();

@@ -39,9 +39,8 @@ Result<std::string> store_image(storage::Store& store, storage::Source& archive,
     const std::string below = chain_of(image);
     if (!below.empty()) TRY(lease.add_layer(below));
     const auto inflated = TRY(storage::Decompressor::create(archive));
-    LimitedSource tar(*inflated, options.most_unpacked_bytes);
-    auto pending =
-        TRY(store.layers().unpack(tar, {.limits = {.bytes = options.most_unpacked_bytes}}));
+    LimitedSource tar(*inflated, options.layer_limits.bytes);
+    auto pending = TRY(store.layers().unpack(tar, {.limits = options.layer_limits}));
     const std::string diff_id = pending.diff_id();
     if (!below.empty() && diff_id == empty_tar) {
         if (!image.history.empty()) image.history.back().empty_layer = true;

@@ -255,9 +255,8 @@ private:
             progress_({.status = "Loading layer", .id = id, .current = 0, .total = size});
         storage::FdSource packed(file);
         const auto inflated = TRY(storage::Decompressor::create(packed));
-        LimitedSource tar(*inflated, options_.most_unpacked_bytes);
-        auto pending =
-            TRY(store_.layers().unpack(tar, {.limits = {.bytes = options_.most_unpacked_bytes}}));
+        LimitedSource tar(*inflated, options_.layer_limits.bytes);
+        auto pending = TRY(store_.layers().unpack(tar, {.limits = options_.layer_limits}));
         TRY(store_.images().commit_layer(std::move(pending), parent, diff_id, lease));
         if (!options_.quiet)
             progress_({.status = "Loading layer", .id = id, .current = size, .total = size});
@@ -288,8 +287,7 @@ Result<std::vector<std::string>> load(storage::Store& store, const ByteSource& a
                                       const ProgressSink& progress, const LoadOptions& options) {
     ReaderSource packed(archive);
     const auto inflated = TRY(storage::Decompressor::create(packed));
-    LimitedSource limited(*inflated, options.most_unpacked_bytes);
-    const auto spool = TRY(Spool::unpack(store.root(), limited));
+    const auto spool = TRY(Spool::unpack(store.root(), *inflated, options.layer_limits.bytes));
     auto entries = TRY(archive_entries(spool));
     TRY(choose_platforms(entries, options.platforms));
     std::vector<std::string> ids;

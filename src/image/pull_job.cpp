@@ -199,9 +199,8 @@ Result<FetchedLayer> PullJob::unpack(const std::vector<Session*>& sessions,
     const auto download = storage::read_ahead(blob);
     const auto inflated =
         TRY(storage::Decompressor::create(*download).context("layer " + layer.digest));
-    LimitedSource tar(*inflated, options_.most_unpacked_bytes);
-    auto unpacked =
-        store_.layers().unpack(tar, {.limits = {.bytes = options_.most_unpacked_bytes}});
+    LimitedSource tar(*inflated, options_.layer_limits.bytes);
+    auto unpacked = store_.layers().unpack(tar, {.limits = options_.layer_limits});
     // Bytes that are not a layer at all are usually not the blob that was asked for: its digest is
     // the better message. Otherwise what follows the compressed stream still belongs to the digest.
     if (unpacked || unpacked.error().kind() == ErrorKind::corrupt) TRY(drain(*download));

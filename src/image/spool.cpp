@@ -12,6 +12,8 @@ namespace {
 
 /// An image has a few dozen files; an archive with millions is not one.
 constexpr std::size_t most_files = 100'000;
+/// Of one image: what overlayfs mounts, with some to spare.
+constexpr std::uint64_t most_layers = 128;
 
 /// "./a//b/../c" as "a/c"; names are compared in this form only.
 std::string clean(std::string_view name) {
@@ -38,8 +40,9 @@ Spool::~Spool() {
     if (directory_) sys::remove_tree(*directory_).ignore();
 }
 
-Result<Spool> Spool::unpack(const std::string& root, storage::Source& source) {
-    Spool spool(fmt::format("{}/load-{}", root, random_hex(8)));
+Result<Spool> Spool::unpack(const std::string& root, storage::Source& source,
+                            std::uint64_t most_bytes) {
+    Spool spool(fmt::format("{}/load-{}", root, random_hex(8)), most_bytes);
     TRY(sys::make_directories(*spool.directory_, 0700));
     storage::TarReader tar(source);
     while (const auto* entry = TRY(tar.next().context("archive"))) {
@@ -50,6 +53,18 @@ Result<Spool> Spool::unpack(const std::string& root, storage::Source& source) {
     return spool;
 }
 
+Result<void> Spool::count(const std::string& name, std::uint64_t bytes) {
+    if (most_bytes_ == 0) return {};
+    if (bytes > most_bytes_)
+        return fail(ErrorKind::forbidden, "{} has {} bytes, more than the {} of a layer", name,
+                    bytes, most_bytes_);
+    bytes_ += bytes;
+    if (bytes_ / most_layers > most_bytes_)
+        return fail(ErrorKind::forbidden, "the archive has more than {} layers of {} bytes",
+                    most_layers, most_bytes_);
+    return {};
+}
+
 Result<void> Spool::add(storage::TarReader& tar, const storage::TarEntry& entry) {
     const std::string name = clean(entry.name);
     if (entry.type == storage::EntryType::symlink)
@@ -57,6 +72,7 @@ Result<void> Spool::add(storage::TarReader& tar, const storage::TarEntry& entry)
     if (entry.type == storage::EntryType::hard_link) links_[name] = clean(entry.link);
     if (entry.type != storage::EntryType::file) return {};
     if (entry.extents) return fail(ErrorKind::invalid, "{} is a sparse file", name);
+    TRY(count(name, entry.size));
     File file{.path = fmt::format("{}/{}", *directory_, entries_), .size = entry.size};
     const Fd out = TRY(sys::open(file.path, O_WRONLY | O_CREAT | O_EXCL, 0600));
     for (auto bytes = TRY(tar.data()); !bytes.empty(); bytes = TRY(tar.data()))

@@ -14,8 +14,10 @@ namespace corten::image {
 
 class Spool {
 public:
-    /// Unpacks an uncompressed tar into a new directory below `root`.
-    static Result<Spool> unpack(const std::string& root, storage::Source& tar);
+    /// Unpacks an uncompressed tar into a new directory below `root`. No file may have more than
+    /// `most_bytes` (0: any), and all together no more than an image of the most layers has.
+    static Result<Spool> unpack(const std::string& root, storage::Source& tar,
+                                std::uint64_t most_bytes);
     Spool(Spool&&) noexcept = default;
     ~Spool();
 
@@ -29,13 +31,17 @@ private:
         std::string path;
         std::uint64_t size = 0;
     };
-    explicit Spool(std::string directory)
-        : directory_(std::make_unique<std::string>(std::move(directory))) {}
+    Spool(std::string directory, std::uint64_t most_bytes)
+        : directory_(std::make_unique<std::string>(std::move(directory))),
+          most_bytes_(most_bytes) {}
     Result<void> add(storage::TarReader& tar, const storage::TarEntry& entry);
+    Result<void> count(const std::string& name, std::uint64_t bytes);
     const File* find(const std::string& name) const;
     Result<const File*> get(const std::string& name) const;
 
     std::unique_ptr<std::string> directory_;  // null once moved from
+    std::uint64_t most_bytes_ = 0;
+    std::uint64_t bytes_ = 0;
     std::size_t entries_ = 0;
     std::map<std::string, File> files_;
     std::map<std::string, std::string> links_;  ///< name to name

@@ -129,7 +129,7 @@ TEST_F(PullTest, ABombIsStopped) {
     image.finish();
     FakeRegistry registry([&](const FakeRequest& r) { return image.serve(r); });
     auto options = fast();
-    options.most_unpacked_bytes = 1 << 20;
+    options.layer_limits.bytes = 1 << 20;
     Puller puller(*store_, options);
     const auto pulled = pull(puller, registry.host() + "/app:1");
     ASSERT_FALSE(pulled.result);

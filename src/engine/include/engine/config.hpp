@@ -1,5 +1,6 @@
 #pragma once
 #include <image/endpoints.hpp>
+#include <storage/archive.hpp>
 
 #include <cstdint>
 #include <map>
@@ -43,7 +44,7 @@ struct Config {
     };
     std::map<std::string, Ulimit> default_ulimits;
     std::int64_t default_shm_size = 64 << 20;
-    std::uint64_t most_unpacked_bytes = std::uint64_t{1} << 40;  ///< bound for one image layer
+    storage::UnpackLimits layer_limits = storage::usual_layer_limits;  ///< and imports
     bool debug = false;
 };
 

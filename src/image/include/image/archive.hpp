@@ -19,7 +19,7 @@ Result<void> save(storage::Store& store, const std::vector<std::string>& names,
                   const std::vector<oci::Platform>& platforms, const ByteSink& sink);
 
 struct LoadOptions {
-    std::uint64_t most_unpacked_bytes = std::uint64_t{1} << 40;  ///< of one layer's tar
+    storage::UnpackLimits layer_limits = storage::usual_layer_limits;
     bool quiet = true;                                           ///< no "Loading layer" events
     std::vector<oci::Platform> platforms{};  ///< only these; empty: all there are
 };

@@ -10,7 +10,7 @@
 namespace corten::image {
 
 struct BuildOptions {
-    std::uint64_t most_unpacked_bytes = std::uint64_t{1} << 40;
+    storage::UnpackLimits layer_limits = storage::usual_layer_limits;
 };
 
 /// An image with one more layer than `image` has, out of a tar stream, which may be gzip, zstd, xz

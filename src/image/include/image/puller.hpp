@@ -27,7 +27,7 @@ namespace corten::image {
 struct PullOptions {
     RegistryConfig registry;
     std::size_t downloads = 3;  ///< layers at a time, of all pulls together
-    std::uint64_t most_unpacked_bytes = std::uint64_t{1} << 40;  ///< of one layer's tar
+    storage::UnpackLimits layer_limits = storage::usual_layer_limits;
     bool keep_blobs = false;  ///< beside the layers: see storage::PackedLayers
     std::chrono::milliseconds connect_timeout{15'000};
     std::chrono::milliseconds stall_timeout{30'000};

@@ -27,6 +27,9 @@ struct UnpackLimits {
     std::uint64_t entries = 0;  ///< archive entries
 };
 
+/// What a layer may have where nothing else was said: more than any that is meant well.
+constexpr UnpackLimits usual_layer_limits{.bytes = std::uint64_t{64} << 30, .entries = 10'000'000};
+
 struct UnpackResult {
     std::uint64_t entries = 0;
     std::uint64_t bytes =
