@@ -108,18 +108,22 @@ Result<void> Images::pull(const PullImage& request, const ProgressSink& progress
 }
 
 Result<void> Images::push(const PushImage& request, const ProgressSink& progress, FdView cancel) {
-    TRY(image::push(*context_.store,
-                    {.name = request.reference,
-                     .platform = request.platform,
-                     .credentials = credentials_of(request.credentials)},
-                    context_.puller->options(), sink_of(progress), cancel));
+    auto pushed = image::push(*context_.store,
+                              {.name = request.reference,
+                               .platform = request.platform,
+                               .credentials = credentials_of(request.credentials)},
+                              context_.puller->options(), sink_of(progress), cancel);
+    context_.collect_garbage_soon();  // what was removed meanwhile was held until now
+    TRY(std::move(pushed));
     publish_image_event(context_, "push", request.reference, familiar_reference(request.reference));
     return {};
 }
 
 Result<void> Images::save(const std::vector<std::string>& refs, const Platforms& platforms,
                           const ByteSink& sink) const {
-    TRY(image::save(*context_.store, refs, platforms, sink));
+    auto saved = image::save(*context_.store, refs, platforms, sink);
+    context_.collect_garbage_soon();  // what was removed meanwhile was held until now
+    TRY(std::move(saved));
     for (const auto& ref : refs)
         if (const auto image = context_.store->images().resolve(TRY(parse_image_name(ref))))
             publish_image_event(context_, "save", image->id, image->id);

@@ -1,6 +1,5 @@
 #include "limited_source.hpp"
 #include "reader_source.hpp"
-#include "records.hpp"
 
 #include <base/clock.hpp>
 #include <image/builder.hpp>
@@ -49,8 +48,6 @@ Result<std::string> store_image(storage::Store& store, storage::Source& archive,
         image.rootfs.diff_ids.push_back(diff_id);
     }
     auto change = TRY(store.db().begin());
-    auto records = TRY(Records::open(store.db()));
-    TRY(records.set_tar_size(diff_id, tar.count()));
     auto id = TRY(store.images().put({.config = dump_json(to_json(image)),
                                       .parent = image.parent,
                                       .chain_id = chain_of(image)}));

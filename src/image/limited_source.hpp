@@ -3,8 +3,8 @@
 
 namespace corten::image {
 
-/// Counts what comes out of `upstream` and ends with an error when it is more than a layer may
-/// have: what a few bytes of a bomb inflate to.
+/// Ends with an error when more comes out of `upstream` than a layer may have (0: no limit): what a
+/// few bytes of a bomb inflate to.
 class LimitedSource final : public storage::Source {
 public:
     LimitedSource(storage::Source& upstream, std::uint64_t limit)
@@ -16,7 +16,6 @@ public:
         count_ += bytes.size();
         return bytes;
     }
-    std::uint64_t count() const { return count_; }
 
 private:
     storage::Source& upstream_;

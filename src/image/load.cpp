@@ -1,6 +1,5 @@
 #include "limited_source.hpp"
 #include "reader_source.hpp"
-#include "records.hpp"
 #include "spool.hpp"
 
 #include <base/text.hpp>
@@ -18,6 +17,7 @@ namespace corten::image {
 namespace {
 
 constexpr int deepest_index = 4;
+constexpr auto progress_interval = std::chrono::milliseconds(100);
 
 struct ArchivedImage {
     std::string config;
@@ -199,6 +199,31 @@ Result<std::vector<FoundEntry>> archive_entries(const Spool& spool) {
     return oci_entries(spool, index);
 }
 
+/// Tells how far the reader of a layer is.
+class LoadingSource final : public storage::Source {
+public:
+    LoadingSource(storage::Source& upstream, const ProgressSink& progress, std::string id,
+                  std::int64_t size)
+        : upstream_(upstream), progress_(progress), id_(std::move(id)), size_(size) {}
+    Result<std::string_view> next() override {
+        const auto bytes = TRY(upstream_.next());
+        done_ += static_cast<std::int64_t>(bytes.size());
+        const auto now = std::chrono::steady_clock::now();
+        if (bytes.empty() || now - told_ < progress_interval) return bytes;
+        told_ = now;
+        progress_({.status = "Loading layer", .id = id_, .current = done_, .total = size_});
+        return bytes;
+    }
+
+private:
+    storage::Source& upstream_;
+    const ProgressSink& progress_;
+    const std::string id_;
+    const std::int64_t size_;
+    std::int64_t done_ = 0;
+    std::chrono::steady_clock::time_point told_{};
+};
+
 class Loader {
 public:
     Loader(storage::Store& store, const Spool& spool, const ProgressSink& progress,
@@ -250,17 +275,13 @@ private:
                        const std::string& diff_id, storage::Lease& lease) {
         const Fd file = TRY(spool_.open(name));
         const auto size = static_cast<std::int64_t>(TRY(spool_.size(name)));
-        const std::string id(oci::short_digest(diff_id));
-        if (!options_.quiet)
-            progress_({.status = "Loading layer", .id = id, .current = 0, .total = size});
-        storage::FdSource packed(file);
+        storage::FdSource bytes(file);
+        LoadingSource packed(bytes, progress_, std::string(oci::short_digest(diff_id)), size);
         const auto inflated = TRY(storage::Decompressor::create(packed));
         LimitedSource tar(*inflated, options_.layer_limits.bytes);
         auto pending = TRY(store_.layers().unpack(tar, {.limits = options_.layer_limits}));
         TRY(store_.images().commit_layer(std::move(pending), parent, diff_id, lease));
-        if (!options_.quiet)
-            progress_({.status = "Loading layer", .id = id, .current = size, .total = size});
-        return TRY(Records::open(store_.db())).set_tar_size(diff_id, tar.count());
+        return {};
     }
 
     Result<void> tag(const Reference& reference, const std::string& id, const std::string& index,

@@ -124,15 +124,17 @@ Result<PullResult> PullJob::pull() {
         const bool updated = TRY(record_references(resolved, resolved.image.config.digest));
         return finish(resolved, updated);
     }
+    records_.emplace(TRY(Records::open(store_.db())));
     auto lease = TRY(store_.images().lease("pull of " + request_.reference.canonical()));
     const Plan work = TRY(plan(resolved, lease));
     auto chain = fetch_layers(resolved, work, lease);
     if (!chain) {
         // What is finished serves the next try, unless the disk is what failed.
+        // What cannot be done about it is no reason to hide what went wrong.
         if (chain.error().kind() == ErrorKind::no_space)
-            TRY(store_.blobs().remove_partials());
+            store_.blobs().remove_partials().ignore();
         else
-            TRY(lease.keep_for(keep_after_failure));
+            lease.keep_for(keep_after_failure).ignore();
         return std::move(chain).error();
     }
     const bool updated = TRY(record(resolved, work, *chain));
@@ -205,7 +207,7 @@ Result<FetchedLayer> PullJob::unpack(const std::vector<Session*>& sessions,
     // the better message. Otherwise what follows the compressed stream still belongs to the digest.
     if (unpacked || unpacked.error().kind() == ErrorKind::corrupt) TRY(drain(*download));
     auto pending = TRY(std::move(unpacked).context("layer " + layer.digest));
-    return FetchedLayer{std::move(pending), tar.count(), {}};
+    return FetchedLayer{std::move(pending), {}};
 }
 
 Result<FetchedLayer> PullJob::try_layer(const std::vector<Session*>& sessions,
@@ -273,7 +275,7 @@ Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
                 fetched.download->discard();
             if (!placed) return std::move(placed).error().context("layer " + layers[i].digest);
             parent = plan.chain_ids[i];
-            TRY(record_layer(layers[i], plan.diff_ids[i], fetched.tar_size));
+            TRY(record_origin(layers[i], plan.diff_ids[i]));
             say("Pull complete", id);
         }
         return parent;
@@ -284,14 +286,11 @@ Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
     return chain;
 }
 
-Result<void> PullJob::record_layer(const oci::Descriptor& layer, const std::string& diff_id,
-                                   std::uint64_t tar_size) {
-    auto records = TRY(Records::open(store_.db()));
-    TRY(records.set_tar_size(diff_id, tar_size));
-    return records.add_origin(diff_id, {.repository = request_.reference.name(),
-                                        .digest = layer.digest,
-                                        .size = layer.size,
-                                        .media_type = layer.media_type});
+Result<void> PullJob::record_origin(const oci::Descriptor& layer, const std::string& diff_id) {
+    return records_->add_origin(diff_id, {.repository = request_.reference.name(),
+                                          .digest = layer.digest,
+                                          .size = layer.size,
+                                          .media_type = layer.media_type});
 }
 
 Result<bool> PullJob::record(const Resolved& resolved, const Plan& plan,

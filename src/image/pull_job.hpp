@@ -19,7 +19,6 @@ struct Shares {
 
 struct FetchedLayer {
     storage::PendingLayer pending;
-    std::uint64_t tar_size = 0;
     /// The download, given up once the layer has its place.
     std::optional<storage::PartialBlob> download;
 };
@@ -47,8 +46,7 @@ private:
                                 storage::PartialBlob* kept);
     std::optional<storage::PartialBlob> kept_download(const oci::Descriptor& layer);
     Result<bool> record(const Resolved& resolved, const Plan& plan, const std::string& chain_id);
-    Result<void> record_layer(const oci::Descriptor& layer, const std::string& diff_id,
-                              std::uint64_t tar_size);
+    Result<void> record_origin(const oci::Descriptor& layer, const std::string& diff_id);
     Result<bool> record_references(const Resolved& resolved, const std::string& id);
     PullResult finish(const Resolved& resolved, bool updated);
     void tell_warnings(const Resolved& resolved);
@@ -65,3 +63,4 @@ private:
 };
 
 }  // namespace corten::image
+    std::optional<Records> records_;  // once there is something to record

@@ -84,8 +84,7 @@ public:
         const auto image = TRY(image_for(store_, found_of(named), reference.familiar(), platform));
         const auto pushed = TRY(push_image(image, reference.tag));
         // Else another platform's image would get a name of its own here.
-        if (image.id == named.id)
-            TRY(store_.images().tag(reference.name() + "@" + pushed.digest, image.id));
+        if (image.id == named.id) TRY(remember_digest(reference, pushed.digest, image.id));
         tell_pushed(reference, pushed);
         if (index && !platform)
             reporter_.tell({.instead = Progress::PushedInstead{descriptor_of(*index), pushed}});
@@ -123,12 +122,27 @@ private:
         pushed.digest = storage::sha256_digest(pushed.content);
         TRY(session_.put_manifest(reference.tag, pushed.media_type, pushed.content)
                 .context("index " + reference.familiar()));
-        auto change = TRY(store_.db().begin());
-        TRY(store_.indexes().put(pushed));
-        TRY(store_.images().tag(reference.name() + "@" + pushed.digest, named.id, pushed.digest));
-        TRY(change.commit());
+        TRY(remember_index(reference, pushed, named.id));
         tell_pushed(reference, descriptor_of(pushed));
         return {};
+    }
+
+    /// Unless the image was removed while it was pushed.
+    Result<void> remember_digest(const Reference& reference, const std::string& digest,
+                                 const std::string& id, const std::string& index = {}) {
+        const auto tagged = store_.images().tag(reference.name() + "@" + digest, id, index);
+        if (!tagged && tagged.error().kind() != ErrorKind::not_found) return tagged.error();
+        return {};
+    }
+
+    Result<void> remember_index(const Reference& reference, const storage::ImageIndex& pushed,
+                                const std::string& id) {
+        auto change = TRY(store_.db().begin());
+        for (const auto& image : pushed.images)
+            if (!store_.images().get(image.image_id)) return {};  // removed meanwhile
+        TRY(store_.indexes().put(pushed));
+        TRY(remember_digest(reference, pushed.digest, id, pushed.digest));
+        return change.commit();
     }
 
     /// Its layers, its configuration and its manifest, under `tag` or, when that is empty, under
@@ -182,7 +196,8 @@ private:
         std::string chain;
         for (const auto& diff_id : document.rootfs.diff_ids) {
             chain = storage::chain_id(chain, diff_id);
-            layers.push_back({chain, diff_id, TRY(records_.tar_size(diff_id)).value_or(0)});
+            const auto layer = TRY(store_.layers().get(chain));
+            layers.push_back({chain, diff_id, layer.tar_size.value_or(0)});
         }
         const auto parsed = oci::parse_manifest(image.manifest, image.manifest_media_type);
         const auto* manifest = parsed ? std::get_if<oci::Manifest>(&*parsed) : nullptr;
@@ -329,19 +344,33 @@ private:
     Reporter& reporter_;
 };
 
+/// What the name stands for. Whoever removes it meanwhile does not take its layers.
+Result<std::vector<NamedImage>> hold_images(storage::Store& store, const Reference& target,
+                                            const PushRequest& request, storage::Lease& lease) {
+    auto change = TRY(store.db().begin());
+    auto images = find_images(store, request.name);
+    if (!images && images.error().kind() != ErrorKind::not_found) return images;
+    if (!images || images->empty() || images->front().references.empty())
+        return fail(ErrorKind::not_found, "An image does not exist locally with the tag: {}",
+                    target.familiar_name());
+    for (const auto& named : *images) {
+        TRY(image_for(store, found_of(named), named.references.front().familiar(),
+                      request.platform));
+        for (const auto& image : TRY(platform_images(store, found_of(named))))
+            TRY(lease.add_layer(image.chain_id));
+    }
+    TRY(change.commit());
+    return images;
+}
+
 }  // namespace
 
 Result<void> push(storage::Store& store, const PushRequest& request, const PullOptions& options,
                   const ProgressSink& progress, FdView cancel) {
     const auto target = TRY(Reference::parse(request.name));
     if (!target.digest.empty()) return fail(ErrorKind::invalid, "cannot push a digest reference");
-    auto images = find_images(store, request.name);
-    if (!images || images->empty() || images->front().references.empty())
-        return fail(ErrorKind::not_found, "An image does not exist locally with the tag: {}",
-                    target.familiar_name());
-    for (const auto& image : *images)
-        TRY(image_for(store, found_of(image), image.references.front().familiar(),
-                      request.platform));
+    auto lease = TRY(store.images().lease("images being pushed"));
+    const auto images = TRY(hold_images(store, target, request, lease));
     Transport transport(transport_options(options, cancel));
     RegistryConfig config = options.registry;
     config.mirrors.clear();  // they are for reading
@@ -350,7 +379,7 @@ Result<void> push(storage::Store& store, const PushRequest& request, const PullO
     reporter.tell({.status = fmt::format("The push refers to repository [{}]", target.name())});
     TRY(with_first_reachable<void>(sessions, [](Session& session) { return session.ping(); }));
     PushJob job(store, TRY(Records::open(store.db())), *sessions.front(), reporter);
-    for (const auto& image : *images)
+    for (const auto& image : images)
         for (const auto& reference : image.references)
             TRY(job.run(image, reference, request.platform));
     return {};

@@ -1,6 +1,6 @@
 #pragma once
-// What is remembered of layers besides what the store keeps: how long their tars are (save must say
-// it first), and which blobs they were in which repository (a push need not send those again).
+// What is remembered of layers besides what the store keeps: which blobs they were in which
+// repository, as a push need not send those again. It goes with the last layer of a diff id.
 #include <base/result.hpp>
 #include <storage/database.hpp>
 
@@ -22,8 +22,7 @@ public:
     /// Makes the tables when they are missing.
     static Result<Records> open(storage::Database& db);
 
-    Result<void> set_tar_size(const std::string& diff_id, std::uint64_t size);
-    Result<std::optional<std::uint64_t>> tar_size(const std::string& diff_id);
+    /// Of a layer that is in the store.
     Result<void> add_origin(const std::string& diff_id, const LayerOrigin& origin);
     Result<std::vector<LayerOrigin>> origins(const std::string& diff_id);
 

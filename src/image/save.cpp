@@ -1,5 +1,4 @@
 #include "names.hpp"
-#include "records.hpp"
 
 #include <image/archive.hpp>
 #include <image/platforms.hpp>
@@ -27,15 +26,6 @@ struct ArchivedImage {
 
 using Repositories = std::map<std::string, std::map<std::string, std::string>>;
 
-class CountingSink final : public storage::Sink {
-public:
-    Result<void> write(std::string_view bytes) override {
-        count += bytes.size();
-        return {};
-    }
-    std::uint64_t count = 0;
-};
-
 std::string blob_name(std::string_view digest) {
     return fmt::format("blobs/sha256/{}", oci::digest_hex(digest));
 }
@@ -49,8 +39,7 @@ struct SavedName {
 
 class Saver {
 public:
-    Saver(storage::Store& store, Records records, storage::Sink& out)
-        : store_(store), records_(records), tar_(out) {}
+    Saver(storage::Store& store, storage::Sink& out) : store_(store), tar_(out) {}
 
     Result<void> run(const std::vector<SavedName>& names) {
         TRY(directory("blobs/"));
@@ -141,21 +130,14 @@ private:
 
     /// Gives the size of its tar.
     Result<std::uint64_t> add_layer(const std::string& chain, const std::string& diff_id) {
-        auto size = TRY(records_.tar_size(diff_id));
-        if (!size) {
-            // Made before sizes were kept: written once for nothing, to be measured.
-            CountingSink counter;
-            TRY(store_.layers().write_tar(chain, counter));
-            size = counter.count;
-            TRY(records_.set_tar_size(diff_id, *size));
-        }
-        if (!written_.insert(diff_id).second) return *size;
-        TRY(tar_.begin({.name = blob_name(diff_id), .mode = 0644, .size = *size}));
+        const auto size = TRY(store_.layers().tar_size(chain));
+        if (!written_.insert(diff_id).second) return size;
+        TRY(tar_.begin({.name = blob_name(diff_id), .mode = 0644, .size = size}));
         storage::FunctionSink sink(
             [this](std::string_view bytes) { return tar_.write_data(bytes); });
         TRY(store_.layers().write_tar(chain, sink).context("layer " + diff_id));
         TRY(tar_.end());
-        return *size;
+        return size;
     }
 
     void name(oci::Descriptor entry, const std::vector<Reference>& references,
@@ -175,7 +157,6 @@ private:
     }
 
     storage::Store& store_;
-    Records records_;
     storage::TarWriter tar_;
     std::set<std::string> written_;
     oci::Index index_{.media_type = std::string(oci::media::oci_index)};
@@ -199,19 +180,33 @@ Result<SavedName> choose_images(storage::Store& store, NamedImage named,
     return saved;
 }
 
-}  // namespace
-
-Result<void> save(storage::Store& store, const std::vector<std::string>& names,
-                  const std::vector<oci::Platform>& platforms, const ByteSink& sink) {
+Result<std::vector<SavedName>> hold_images(storage::Store& store,
+                                           const std::vector<std::string>& names,
+                                           const std::vector<oci::Platform>& platforms,
+                                           storage::Lease& lease) {
+    auto change = TRY(store.db().begin());
     std::vector<NamedImage> images;
     for (const auto& name : names)
         for (auto& found : TRY(find_images(store, name))) merge(images, std::move(found));
     std::vector<SavedName> saved;
     saved.reserve(images.size());
-    for (auto& named : images)
+    for (auto& named : images) {
         saved.push_back(TRY(choose_images(store, std::move(named), platforms)));
+        for (const auto& image : saved.back().images) TRY(lease.add_layer(image.chain_id));
+    }
+    TRY(change.commit());
+    return saved;
+}
+
+}  // namespace
+
+Result<void> save(storage::Store& store, const std::vector<std::string>& names,
+                  const std::vector<oci::Platform>& platforms, const ByteSink& sink) {
+    // Whoever removes an image meanwhile takes its names, but not its layers.
+    auto lease = TRY(store.images().lease("images being saved"));
+    const auto saved = TRY(hold_images(store, names, platforms, lease));
     storage::FunctionSink out(sink);
-    return Saver(store, TRY(Records::open(store.db())), out).run(saved);
+    return Saver(store, out).run(saved);
 }
 
 }  // namespace corten::image

@@ -37,6 +37,14 @@ Result<void> clean_ingest(const std::string& directory) {
     return {};
 }
 
+/// Whether the path still names that very file.
+bool is_named(FdView file, const std::string& path) {
+    struct ::stat opened {
+    }, named{};
+    return ::fstat(file.raw(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
+           opened.st_ino == named.st_ino;
+}
+
 /// Locks the partial file. Between open and lock another writer may have published the file or
 /// removed it; writing to that inode would then change a blob, so the name is compared again.
 Result<Fd> open_locked(const std::string& path, const std::string& digest) {
@@ -44,9 +52,7 @@ Result<Fd> open_locked(const std::string& path, const std::string& digest) {
         Fd file = TRY(sys::open(path, O_RDWR | O_CREAT, 0600));
         if (!TRY(sys::try_lock(file).context(path)))
             return fail(ErrorKind::conflict, "blob {} is being written already", digest);
-        struct ::stat opened{}, named{};
-        if (::fstat(file.raw(), &opened) < 0) return fail_errno("stat {}", path);
-        if (::stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino) return file;
+        if (is_named(file, path)) return file;
     }
 }
 
@@ -220,8 +226,11 @@ Result<std::uint64_t> BlobStore::remove_partials() const {
     for (const std::string& name : TRY(sys::list_directory(directory))) {
         if (!name.ends_with(partial_suffix)) continue;
         const std::string path = fmt::format("{}/{}", directory, name);
-        const Fd file = TRY(sys::open(path, O_RDWR));
+        auto opened = sys::open(path, O_RDWR);
+        if (!opened && opened.error().kind() == ErrorKind::not_found) continue;  // published since
+        const Fd file = TRY(std::move(opened));
         if (!TRY(sys::try_lock(file).context(path))) continue;  // someone writes it right now
+        if (!is_named(file, path)) continue;
         struct ::stat info{};
         if (::fstat(file.raw(), &info) < 0) return fail_errno("stat {}", path);
         TRY(sys::remove_file(path));

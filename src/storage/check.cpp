@@ -1,12 +1,42 @@
 // `store check`: what the database says against what the disk holds, and what can be mended of it.
+#include <base/json.hpp>
 #include <storage/store.hpp>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <set>
 
 namespace corten::storage {
 
 namespace {
+
+/// Whether something is wrong with what is read, and not just with the reading: too few
+/// descriptors, no memory or a disk that does not answer say nothing about a layer.
+bool is_damage(const Error& error) {
+    constexpr std::array found_elsewhere{ENOTDIR, EISDIR, EUCLEAN, EBADMSG};
+    return error.kind() == ErrorKind::corrupt || error.kind() == ErrorKind::not_found ||
+           error.kind() == ErrorKind::invalid ||
+           std::ranges::find(found_elsewhere, error.number()) != found_elsewhere.end();
+}
+
+/// What of an image's configuration (OCI image spec) says which layers it has.
+struct LayerList {
+    std::vector<std::string> diff_ids;
+    static constexpr void fields(auto visit) { visit(field("diff_ids", &LayerList::diff_ids)); }
+};
+struct ImageLayers {
+    LayerList rootfs;
+    static constexpr void fields(auto visit) { visit(field("rootfs", &ImageLayers::rootfs)); }
+};
+
+/// Chain id of the layers that the configuration names.
+Result<std::string> chain_of(const std::string& config) {
+    std::string chain;
+    for (const auto& diff_id : TRY(parse_as<ImageLayers>(config, "configuration")).rootfs.diff_ids)
+        chain = chain_id(chain, diff_id);
+    return chain;
+}
 
 class Check {
 public:
@@ -79,24 +109,53 @@ private:
             const auto fault = TRY(fault_of(layer));
             // One that was removed meanwhile is no fault.
             if (!fault || !TRY(store_.layers().find(layer.chain_id))) continue;
-            const bool mended = options_.repair && TRY(store_.images().drop_above(layer.chain_id));
-            report_.add("layer " + layer.chain_id, *fault, mended);
+            const bool mended = options_.repair && fault->damaged &&
+                                TRY(store_.images().drop_above(layer.chain_id));
+            report_.add("layer " + layer.chain_id, fault->what, mended);
         }
         return {};
     }
 
-    Result<std::optional<std::string>> fault_of(const Layer& layer) {
-        std::optional<std::string> fault;
+    struct Fault {
+        std::string what;
+        bool damaged = true;  ///< false: it could not be read now
+    };
+
+    Result<std::optional<Fault>> fault_of(const Layer& layer) {
+        std::optional<Fault> fault;
         if (chain_id(layer.parent, layer.diff_id) != layer.chain_id)
-            fault = "its name does not follow from its content and the layer below";
+            fault.emplace("its name does not follow from its content and the layer below");
         else if (!on_disk_.contains(layer.cache_id) && !TRY(is_on_disk(layer.cache_id)))
-            fault = "its directory is missing";
+            fault.emplace("its directory is missing");
         if (fault || !options_.digests) return fault;
-        FunctionSink nowhere([](std::string_view) -> Result<void> { return {}; });
-        const auto written = store_.layers().write_tar(layer.chain_id, nowhere);
-        if (!written && written.error().kind() != ErrorKind::unsupported)
-            fault = written.error().message();
-        return fault;
+        return content_fault(layer);
+    }
+
+    Result<std::optional<Fault>> content_fault(const Layer& layer) {
+        std::uint64_t length = 0;
+        FunctionSink counting([&](std::string_view bytes) -> Result<void> {
+            length += bytes.size();
+            return {};
+        });
+        const auto written = store_.layers().write_tar(layer.chain_id, counting);
+        if (written) {
+            TRY(check_length(layer, length));
+        } else if (written.error().kind() != ErrorKind::unsupported) {
+            const bool damaged = is_damage(written.error());
+            return std::optional(Fault{
+                (damaged ? "" : "it cannot be read now: ") + written.error().message(), damaged});
+        }
+        return std::optional<Fault>();
+    }
+
+    /// What `save` announces before it writes the layer.
+    Result<void> check_length(const Layer& layer, std::uint64_t length) {
+        if (!layer.tar_size || *layer.tar_size == length) return {};
+        if (options_.repair) TRY(store_.layers().set_tar_size(layer.diff_id, length));
+        report_.add("layer " + layer.chain_id,
+                    fmt::format("its tar has {} bytes, not {}", length, *layer.tar_size),
+                    options_.repair);
+        return {};
     }
 
     Result<void> check_images() {
@@ -108,6 +167,9 @@ private:
             else if (!image.manifest.empty() &&
                      sha256_digest(image.manifest) != image.manifest_digest)
                 fault = "its manifest does not have the digest " + image.manifest_digest;
+            // What cannot be read as one has come so: its digest is right.
+            else if (const auto chain = chain_of(image.config); chain && *chain != image.chain_id)
+                fault = "its layers are not those that its configuration names";
             if (fault.empty()) continue;
             if (options_.repair) TRY(store_.images().drop(image.id));
             report_.add("image " + image.id, std::move(fault), options_.repair);
@@ -160,11 +222,12 @@ private:
         for (const std::string& digest : kept_blobs_) {
             const auto read = store_.blobs().verify(digest);
             if (read || read.error().kind() == ErrorKind::not_found) continue;
-            if (options_.repair) {
+            const bool mended = options_.repair && is_damage(read.error());
+            if (mended) {
                 TRY(store_.packed_layers().forget(digest));
                 TRY(store_.blobs().remove(digest));
             }
-            report_.add("blob " + digest, read.error().message(), options_.repair);
+            report_.add("blob " + digest, read.error().message(), mended);
         }
         return {};
     }

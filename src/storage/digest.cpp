@@ -2,6 +2,7 @@
 #include <storage/digest.hpp>
 
 #include <openssl/evp.h>
+#include <pthread.h>
 
 #include <array>
 #include <span>
@@ -70,11 +71,42 @@ std::string chain_id(std::string_view parent_chain_id, std::string_view diff_id)
     return sha256_digest(fmt::format("{} {}", parent_chain_id, diff_id));
 }
 
+HashingSource::HashingSource(Source& upstream) : upstream_(upstream), thread_([this] { work(); }) {}
+
+HashingSource::~HashingSource() {
+    settle();
+    at_work_ = {};
+    begin_.release();
+    thread_.join();
+}
+
+void HashingSource::work() {
+    ::pthread_setname_np(::pthread_self(), "storage-hash");
+    for (begin_.acquire(); !at_work_.empty(); begin_.acquire()) {
+        hash_.update(at_work_);
+        done_.release();
+    }
+}
+
+/// Waits until the thread is through: upstream's bytes live until its next call only.
+void HashingSource::settle() {
+    if (std::exchange(busy_, false)) done_.acquire();
+}
+
 Result<std::string_view> HashingSource::next() {
+    settle();
     const std::string_view bytes = TRY(upstream_.next());
-    hash_.update(bytes);
+    if (bytes.empty()) return bytes;
     bytes_ += bytes.size();
+    at_work_ = bytes;
+    busy_ = true;
+    begin_.release();
     return bytes;
+}
+
+std::string HashingSource::digest() {
+    settle();
+    return hash_.digest();
 }
 
 }  // namespace corten::storage

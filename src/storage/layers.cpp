@@ -14,7 +14,7 @@ PendingLayer::PendingLayer(PendingLayer&& other) noexcept
       cache_id_(std::move(other.cache_id_)),
       diff_id_(std::move(other.diff_id_)),
       size_(other.size_),
-      disk_size_(other.disk_size_) {}
+      tar_size_(other.tar_size_) {}
 
 PendingLayer::~PendingLayer() {
     if (!store_) return;
@@ -27,14 +27,11 @@ Result<PendingLayer> LayerStore::unpack(Source& tar, const UnpackOptions& option
     // 12 bytes of randomness keep 128 layers' names within a page of mount options.
     PendingLayer pending(*this, random_hex(6));
     const auto builder = TRY(driver_.begin_layer(pending.cache_id_));
-    HashingSource hashing(tar);
-    {
-        const auto ahead = read_ahead(hashing);
-        const UnpackResult result = TRY(builder->unpack(*ahead, options.limits, options.record));
-        pending.size_ = result.bytes;
-    }
+    const auto ahead = read_ahead(tar);
+    HashingSource hashing(*ahead);
+    pending.size_ = TRY(builder->unpack(hashing, options.limits, options.record)).bytes;
     pending.diff_id_ = hashing.digest();
-    pending.disk_size_ = TRY(builder->finish()).disk_bytes;
+    pending.tar_size_ = hashing.bytes();
     return pending;
 }
 
@@ -47,13 +44,13 @@ Result<Layer> LayerStore::commit(PendingLayer pending, const std::string& parent
     const std::string id = chain_id(parent, pending.diff_id_);
     if (auto present = TRY(find(id))) return std::move(*present);
     if (!parent.empty()) TRY(get(parent));
-    Layer layer{
-        id, pending.diff_id_, parent, pending.cache_id_, pending.size_, pending.disk_size_, now()};
+    Layer layer{id,   pending.diff_id_, parent, pending.cache_id_, pending.size_, pending.tar_size_,
+                now()};
     TRY(
-        db_.execute("INSERT INTO layer(chain_id, diff_id, parent, cache_id, size, disk_size, "
+        db_.execute("INSERT INTO layer(chain_id, diff_id, parent, cache_id, size, tar_size, "
                     "created) VALUES(?, ?, nullif(?, ''), ?, ?, ?, ?)",
                     {layer.chain_id, layer.diff_id, layer.parent, layer.cache_id, layer.size,
-                     layer.disk_size, unix_nanoseconds(layer.created)}));
+                     layer.tar_size, unix_nanoseconds(layer.created)}));
     TRY(change.commit());
     pending_.with([&](auto& ids) { ids.erase(pending.cache_id_); });
     pending.store_ = nullptr;
@@ -62,7 +59,7 @@ Result<Layer> LayerStore::commit(PendingLayer pending, const std::string& parent
 
 namespace {
 
-#define LAYER_COLUMNS "chain_id, diff_id, parent, cache_id, size, disk_size, created"
+#define LAYER_COLUMNS "chain_id, diff_id, parent, cache_id, size, tar_size, created"
 
 Layer layer_of(const Row& row) {
     return {row.text(0),
@@ -70,7 +67,7 @@ Layer layer_of(const Row& row) {
             row.text(2),
             row.text(3),
             static_cast<std::uint64_t>(row.integer(4)),
-            static_cast<std::uint64_t>(row.integer(5)),
+            row.is_null(5) ? std::nullopt : std::optional<std::uint64_t>(row.integer(5)),
             WallTime(std::chrono::nanoseconds(row.integer(6)))};
 }
 
@@ -121,6 +118,24 @@ Result<void> LayerStore::write_tar(const std::string& chain_id, Sink& out) {
         return fail(ErrorKind::corrupt,
                     "layer {}: its files have changed on disk: wanted the diff id {}, found {}",
                     chain_id, layer.diff_id, hash.digest());
+    return {};
+}
+
+Result<std::uint64_t> LayerStore::tar_size(const std::string& chain_id) {
+    const Layer layer = TRY(get(chain_id));
+    if (layer.tar_size) return *layer.tar_size;
+    std::uint64_t size = 0;
+    FunctionSink counting([&](std::string_view bytes) -> Result<void> {
+        size += bytes.size();
+        return {};
+    });
+    TRY(write_tar(chain_id, counting));
+    TRY(set_tar_size(layer.diff_id, size));
+    return size;
+}
+
+Result<void> LayerStore::set_tar_size(const std::string& diff_id, std::uint64_t size) {
+    TRY(db_.execute("UPDATE layer SET tar_size = ? WHERE diff_id = ?", {size, diff_id}));
     return {};
 }
 

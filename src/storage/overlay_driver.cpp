@@ -68,7 +68,6 @@ public:
         if (writer) TRY(writer->finish());
         return result;
     }
-    Result<Usage> finish() override { return tree_usage(directory_); }
 
 private:
     LayerForm& form_;

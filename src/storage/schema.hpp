@@ -86,6 +86,11 @@ CREATE TABLE layer_blob(
     size       INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX layer_blob_diff ON layer_blob(diff_id);
+)",
+    R"(
+ALTER TABLE layer DROP COLUMN disk_size;
+ALTER TABLE layer ADD COLUMN tar_size INTEGER;
+CREATE INDEX layer_diff ON layer(diff_id);
 )"};
 
 }  // namespace corten::storage

@@ -1,4 +1,5 @@
 #include "image_fixture.hpp"
+#include "records.hpp"
 
 #include <image/archive.hpp>
 #include <image/builder.hpp>
@@ -66,6 +67,32 @@ TEST_F(ArchiveTest, SavedAndLoadedIsTheSame) {
     EXPECT_EQ(saved({id}).size() > 70'000, true);
     for (const auto& name : sys::list_directory(store_->root()).value())
         EXPECT_FALSE(name.starts_with("load-")) << name;
+}
+
+TEST_F(ArchiveTest, AnImageThatIsRemovedWhileItIsSavedIsSavedWhole) {
+    const auto id = import("app:1", {{"a", "one"}, {"b", std::string(3 << 20, 'x')}});
+    const auto whole = saved({"app:1"});
+    std::string archive;
+    ASSERT_TRUE(save(*store_, {"app:1"}, {}, [&](std::string_view bytes) -> Result<void> {
+        if (archive.empty()) forget(id);
+        archive += bytes;
+        return {};
+    }));
+    EXPECT_EQ(archive, whole);
+    ASSERT_TRUE(store_->images().collect_garbage());
+    expect_layers(0);
+}
+
+TEST_F(ArchiveTest, WhatIsRememberedOfALayerGoesWithIt) {
+    const auto id = import("app:1", {{"a", "one"}});
+    const auto diff_id = store_->layers().list().value().at(0).diff_id;
+    auto records = Records::open(store_->db()).value();
+    ASSERT_TRUE(records.add_origin(diff_id, {.repository = "r", .digest = "d"}));
+    ASSERT_TRUE(records.add_origin("sha256:gone", {.repository = "r", .digest = "d"}));
+    EXPECT_EQ(records.origins(diff_id).value().size(), 1u);
+    EXPECT_EQ(records.origins("sha256:gone").value().size(), 0u);
+    forget(id);
+    EXPECT_EQ(records.origins(diff_id).value().size(), 0u);
 }
 
 TEST_F(ArchiveTest, SeveralImagesAndNames) {

@@ -2,6 +2,9 @@
 
 #include <storage/blobs.hpp>
 
+#include <atomic>
+#include <thread>
+
 namespace corten::storage {
 namespace {
 
@@ -77,6 +80,22 @@ TEST_F(Blobs, APartialBlobOutlivesItsStore) {
     partial.discard();
     EXPECT_EQ(ingested(), 0u);
     EXPECT_EQ(store.partial(digest).value().size(), 0u);
+}
+
+TEST_F(Blobs, RemovingPartialsStandsBesideWhoPublishes) {
+    const BlobStore store = open();
+    std::atomic<bool> ended = false;
+    std::thread publisher([&] {
+        for (int i = 0; i < 300; ++i) {
+            const std::string digest = sha256_digest(fmt::format("{}", i));
+            auto partial = store.partial(digest);
+            if (!partial || !partial->append("x")) continue;
+            EXPECT_OK(store.publish(*std::move(partial), digest));
+        }
+        ended = true;
+    });
+    while (!ended) EXPECT_OK(store.remove_partials());
+    publisher.join();
 }
 
 TEST_F(Blobs, StartRemovesWhatCannotGoOn) {

@@ -45,7 +45,6 @@ protected:
         auto builder = driver_->begin_layer(id);
         ASSERT_OK(builder);
         ASSERT_OK((*builder)->unpack(source, {}, true));
-        ASSERT_OK((*builder)->finish());
     }
     Fd mount(const MountPlan& plan) {
         auto fd = driver_->mount(plan);

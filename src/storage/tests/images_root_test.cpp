@@ -2,6 +2,7 @@
 #include "schema.hpp"
 #include "support.hpp"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -303,6 +304,60 @@ TEST_F(Images, RepairDropsABrokenLayerWithItsImages) {
     EXPECT_EQ(problems({}), Lines{});
     EXPECT_TRUE(store_->images().list()->empty());
     EXPECT_TRUE(store_->layers().list()->empty());
+}
+
+TEST_F(Images, CheckComparesAnImagesLayersWithItsConfiguration) {
+    const std::string low = layer("", "low"), other = layer("", "other");
+    const std::string config = R"({"rootfs":{"diff_ids":[")" + low + R"("]}})";
+    const std::string id = image(config, low);
+    EXPECT_EQ(problems({}), Lines{"layer " + other});
+    ASSERT_OK(store_->db().execute("UPDATE image SET chain_id = ?", {other}));
+    EXPECT_EQ(problems({}), (Lines{"image " + id, "layer " + low}));
+    EXPECT_EQ(problems({.repair = true}).size(), 3u) << "the image, and its layers with it";
+    EXPECT_EQ(problems({}), Lines{});
+    EXPECT_TRUE(store_->layers().list()->empty());
+}
+
+TEST_F(Images, CheckMendsTheLengthOfATar) {
+    const std::string chain = layer("", "low");
+    image("1", chain);
+    const auto length = store_->layers().get(chain)->tar_size;
+    ASSERT_TRUE(length);
+    ASSERT_OK(store_->layers().set_tar_size(chain, 7));
+    EXPECT_EQ(problems({}), Lines{"layer " + chain});
+    EXPECT_EQ(problems({.repair = true}), Lines{"layer " + chain + ", mended"});
+    EXPECT_EQ(store_->layers().get(chain)->tar_size, length);
+    ASSERT_OK(store_->db().execute("UPDATE layer SET tar_size = NULL"));
+    EXPECT_EQ(problems({}), Lines{}) << "an older store does not know it";
+    EXPECT_EQ(store_->layers().tar_size(chain).value(), *length);
+    EXPECT_EQ(store_->layers().get(chain)->tar_size, length);
+}
+
+/// Lets the process open no more than `more` further descriptors.
+class FewDescriptors {
+public:
+    explicit FewDescriptors(rlim_t more) {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        const Fd next(::dup(0));
+        rlimit few = before_;
+        few.rlim_cur = static_cast<rlim_t>(next.raw()) + more;
+        ::setrlimit(RLIMIT_NOFILE, &few);
+    }
+    ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_{};
+};
+
+TEST_F(Images, RepairDropsNoLayerThatCannotBeReadNow) {
+    const std::string chain = layer("", "low");
+    const std::string id = image("1", chain);
+    {
+        const FewDescriptors few(2);  // enough to list what is there
+        EXPECT_EQ(problems({.repair = true}), Lines{"layer " + chain});
+    }
+    EXPECT_EQ(problems({}), Lines{});
+    EXPECT_OK(images().get(id));
 }
 
 TEST_F(Images, RepairDropsWhatHasAnotherDigest) {

@@ -20,7 +20,6 @@ Result<void> save(storage::Store& store, const std::vector<std::string>& names,
 
 struct LoadOptions {
     storage::UnpackLimits layer_limits = storage::usual_layer_limits;
-    bool quiet = true;                                           ///< no "Loading layer" events
     std::vector<oci::Platform> platforms{};  ///< only these; empty: all there are
 };
 

@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <semaphore>
 #include <string>
 #include <string_view>
+#include <thread>
 
 namespace corten::storage {
 
@@ -37,18 +39,29 @@ std::string_view digest_hex(std::string_view digest);
 /// Chain id of a layer over `parent_chain_id` ("" for the lowest): OCI image spec, "Layer ChainID".
 std::string chain_id(std::string_view parent_chain_id, std::string_view diff_id);
 
-/// Passes `upstream` (borrowed) on, hashing and counting what goes through.
+/// Passes `upstream` (borrowed) on and counts what goes through, which is hashed by a thread of its
+/// own while the reader works on it.
 class HashingSource final : public Source {
 public:
-    explicit HashingSource(Source& upstream) : upstream_(upstream) {}
+    explicit HashingSource(Source& upstream);
+    ~HashingSource() override;
     Result<std::string_view> next() override;
-    std::string digest() const { return hash_.digest(); }
+    /// Of what next() has given so far.
+    std::string digest();
     std::uint64_t bytes() const { return bytes_; }
 
 private:
+    void work();
+    void settle();
+
     Source& upstream_;
     Sha256 hash_;
     std::uint64_t bytes_ = 0;
+    std::string_view at_work_;  ///< upstream's bytes; empty: the thread is to end
+    bool busy_ = false;         ///< with what next() gave last
+    std::binary_semaphore begin_{0};
+    std::binary_semaphore done_{0};
+    std::thread thread_;  // last: it starts with everything else in place
 };
 
 }  // namespace corten::storage

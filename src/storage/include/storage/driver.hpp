@@ -65,7 +65,6 @@ public:
     virtual ~LayerBuilder() = default;
     /// Unpacks a whole tar with whiteouts. With `record` also keeps what write_tar() needs.
     virtual Result<UnpackResult> unpack(Source& tar, const UnpackLimits& limits, bool record) = 0;
-    virtual Result<Usage> finish() = 0;
 };
 
 class Driver {

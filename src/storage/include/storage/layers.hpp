@@ -25,7 +25,8 @@ struct Layer {
     std::string parent;           ///< chain id below, "" for the lowest
     std::string cache_id;         ///< name of its directory in the driver's root
     std::uint64_t size = 0;       ///< bytes of its regular files
-    std::uint64_t disk_size = 0;  ///< bytes its directory takes on the disk when it was made
+    /// Length of the tar; not known of layers from before it was kept.
+    std::optional<std::uint64_t> tar_size{};
     WallTime created{};
 };
 
@@ -48,7 +49,7 @@ private:
     std::string cache_id_;
     std::string diff_id_;
     std::uint64_t size_ = 0;
-    std::uint64_t disk_size_ = 0;
+    std::uint64_t tar_size_ = 0;
 };
 
 struct UnpackOptions {
@@ -61,9 +62,9 @@ class LayerStore {
 public:
     LayerStore(Database& db, Driver& driver) : db_(db), driver_(driver) {}
 
-    /// Unpacks an uncompressed tar stream into a directory of its own. Pulling `tar` and hashing
-    /// run in a second thread beside the file creation; at most 2 MiB are buffered. No layer below
-    /// is needed. Thread-safe.
+    /// Unpacks an uncompressed tar stream into a directory of its own. Pulling `tar` and hashing it
+    /// run in threads of their own beside the file creation; at most 2 MiB are buffered. No layer
+    /// below is needed. Thread-safe.
     Result<PendingLayer> unpack(Source& tar, const UnpackOptions& options = {});
 
     /// Gives the layer its place over `parent` (a chain id in the store, or ""). `corrupt` when its
@@ -85,6 +86,10 @@ public:
     /// The layer's tar, byte for byte as it was applied; the digest is verified at the end
     /// (`corrupt`). `unsupported` when it was unpacked without a record.
     Result<void> write_tar(const std::string& chain_id, Sink& out);
+    /// How many bytes that gives. One whose length is not known is written once for nothing.
+    Result<std::uint64_t> tar_size(const std::string& chain_id);
+    /// Of every layer with that content.
+    Result<void> set_tar_size(const std::string& diff_id, std::uint64_t size);
 
 private:
     friend class PendingLayer;
