@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <isa-l/igzip_lib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <array>
 #include <cstring>
@@ -13,6 +14,7 @@ namespace corten::storage {
 namespace {
 
 constexpr std::size_t output_size = 256 << 10;
+constexpr int largest_window_log = 25;
 constexpr std::size_t magic_size = 6;
 
 Error corrupt(std::string_view what) {
@@ -183,7 +185,7 @@ public:
         : Stage(std::move(input)),
           context_(ZSTD_createDCtx(), &ZSTD_freeDCtx),
           output_(output_size) {
-        ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, 27);
+        ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, largest_window_log);
     }
 
     Result<std::string_view> next() override {
@@ -203,6 +205,11 @@ private:
     Result<std::size_t> step() {
         ZSTD_outBuffer out{output_.data(), output_.size(), 0};
         const std::size_t code = ZSTD_decompressStream(context_.get(), &out, &in_);
+        if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
+            return fail(ErrorKind::unsupported,
+                        "zstd data that looks back on more than {} MiB is not taken: pack it with "
+                        "a level up to 20, or --long={} at most",
+                        (1 << largest_window_log) >> 20, largest_window_log);
         if (ZSTD_isError(code)) return corrupt(fmt::format("zstd: {}", ZSTD_getErrorName(code)));
         frame_done_ = code == 0;
         // A full buffer may hide more output that needs no more input.

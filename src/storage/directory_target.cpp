@@ -46,7 +46,11 @@ Result<void> set_opaque(FdView parent, const std::string& name) {
 }  // namespace
 
 DirectoryTarget::DirectoryTarget(FdView root, const UnpackPolicy& policy)
-    : root_(root), policy_(policy), directories_(root), parent_(root) {
+    : root_(root),
+      policy_(policy),
+      directories_(root),
+      directory_times_(policy.record_directory),
+      parent_(root) {
     directories_.replace = [this](FdView parent, const std::string& name) {
         return replace_by_directory(parent, name);
     };
@@ -191,7 +195,7 @@ Result<void> DirectoryTarget::set_directory(const std::string& name, const TarEn
     Fd fd = TRY(sys::open_at(parent_, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     TRY(set_metadata(fd, fd_path(fd), entry));
     const std::string path = entered_.empty() ? name : fmt::format("{}/{}", entered_, name);
-    directory_times_.push_back({path, entry.mtime});
+    TRY(directory_times_.add(path, entry.mtime));
     // It may push the one that was entered out of the cache: the next entry enters its own.
     directories_.add(path, std::move(fd));
     return {};
@@ -200,8 +204,7 @@ Result<void> DirectoryTarget::set_directory(const std::string& name, const TarEn
 Result<void> DirectoryTarget::set_root(const TarEntry& entry) {
     const Fd fd = TRY(sys::open_at(root_, ".", O_RDONLY | O_DIRECTORY));
     TRY(set_metadata(fd, fd_path(fd), entry));
-    directory_times_.push_back({"", entry.mtime});
-    return {};
+    return directory_times_.add("", entry.mtime);
 }
 
 Result<bool> DirectoryTarget::make_symlink(const std::string& name, const TarEntry& entry) {
@@ -257,15 +260,19 @@ Result<bool> DirectoryTarget::make_hard_link(const std::string& name, std::strin
 
 /// Times of directories last, because everything made in one changes them.
 Result<void> DirectoryTarget::finish() {
-    for (const DirectoryTime& item : directory_times_) {
-        auto fd = directories_.open(item.path, DirectoryCache::Missing::fail);
-        // A later entry took the directory away.
-        if (!fd && (fd.error().number() == ENOENT || fd.error().number() == ENOTDIR)) continue;
-        const FdView directory = TRY(std::move(fd));
-        const std::array<timespec, 2> times{timespec{0, UTIME_OMIT}, item.mtime};
-        if (::utimensat(AT_FDCWD, fd_path(directory).c_str(), times.data(), 0) < 0)
-            return fail_errno("set times of {}", item.path);
-    }
+    return directory_times_.for_each([this](const std::string& path, timespec mtime) {
+        return set_directory_time(path, mtime);
+    });
+}
+
+Result<void> DirectoryTarget::set_directory_time(const std::string& path, timespec mtime) {
+    auto fd = directories_.open(path, DirectoryCache::Missing::fail);
+    // A later entry took the directory away.
+    if (!fd && (fd.error().number() == ENOENT || fd.error().number() == ENOTDIR)) return {};
+    const FdView directory = TRY(std::move(fd));
+    const std::array<timespec, 2> times{timespec{0, UTIME_OMIT}, mtime};
+    if (::utimensat(AT_FDCWD, fd_path(directory).c_str(), times.data(), 0) < 0)
+        return fail_errno("set times of {}", path);
     return {};
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // Unpacking into a directory of the host: layers in overlayfs' form, and what is copied into
 // containers.
+#include "directory_times.hpp"
 #include "tree.hpp"
 #include "unpack.hpp"
 #include "unpack_target.hpp"
@@ -34,22 +35,19 @@ public:
     Result<void> finish() override;
 
 private:
-    struct DirectoryTime {
-        std::string path;
-        timespec mtime;
-    };
     Result<void> replace_by_directory(FdView parent, const std::string& name);
     Result<void> forget_paths(Found what);
     Owner owner_of(const TarEntry& entry) const;
     Result<void> set_metadata(FdView fd, const std::string& path, const TarEntry& entry);
     Result<void> set_file_metadata(FdView fd, const TarEntry& entry);
     Result<void> set_times(const std::string& name, const TarEntry& entry);
+    Result<void> set_directory_time(const std::string& path, timespec mtime);
 
     FdView root_;
     const UnpackPolicy& policy_;
     DirectoryCache directories_;
     Fd replaced_directory_;
-    std::vector<DirectoryTime> directory_times_;
+    DirectoryTimes directory_times_;
     std::string entered_;  ///< path of the directory that parent_ is
     FdView parent_;
     Fd file_;

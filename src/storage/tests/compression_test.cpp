@@ -110,6 +110,14 @@ TEST(Compression, SkippableZstdFrames) {
     EXPECT_EQ(decompress(frame + compress("x", Compression::zstd) + frame).value_or("error"), "x");
 }
 
+TEST(Compression, HowFarZstdLooksBackIsLimited) {
+    const std::string text = sample();
+    for (const char* good : {"zstd -q --ultra -20", "zstd -q --long=25"})
+        EXPECT_EQ(decompress(run(good, text)).value_or("error"), text) << good;
+    for (const char* bad : {"zstd -q --ultra -22", "zstd -q --long=26"})
+        EXPECT_ERROR(decompress(run(bad, text)), ErrorKind::unsupported);
+}
+
 TEST(Compression, OnlyThoseAreWritten) {
     std::string out;
     StringSink sink(out);

@@ -69,6 +69,24 @@ TEST_P(Layers, WrongDiffIdLeavesNothing) {
     EXPECT_EQ(directories(), 0u);
 }
 
+TEST_P(Layers, ManyDirectoriesKeepTheirTimes) {
+    TarText tar;
+    const std::string top(80, 't');
+    for (int i = 0; i < 12'000; ++i) {  // the paths alone take more than a MiB
+        TarEntry item = entry(EntryType::directory, fmt::format("{}/{}", top, i), 0755);
+        item.mtime = {1'600'000'000 + i, static_cast<long>(i)};
+        tar.add(item);
+    }
+    const auto made = apply("", tar.finish());
+    ASSERT_OK(made);
+    const auto [path, mount] = files(*made);
+    for (const int i : {0, 1, 5'999, 11'999}) {
+        const auto mtime = lstat_of(fmt::format("{}/{}/{}", path, top, i)).st_mtim;
+        EXPECT_EQ(mtime.tv_sec, 1'600'000'000 + i);
+        EXPECT_EQ(mtime.tv_nsec, i);
+    }
+}
+
 TEST_P(Layers, TheSameLayerTwiceIsOne) {
     const std::string tar = TarText().file("a", "1").finish();
     ASSERT_OK(apply("", tar));

@@ -17,7 +17,7 @@ Compression detect_compression(std::string_view start);
 /// zstd frames in a row are one stream (zstd:chunked's skippable frames are skipped). A stream that
 /// stops early, or that is followed by bytes that are no member, is `corrupt`; zero padding after a
 /// gzip stream is accepted as gzip(1) does. Memory: one output buffer of 256 KiB, plus the window
-/// (gzip 32 KiB; zstd at most 128 MiB, larger windows are refused).
+/// (gzip 32 KiB; zstd 8 MiB up to level 19 and at most 32 MiB, larger windows are `unsupported`).
 class Decompressor final : public Source {
 public:
     /// Reads the first bytes of `compressed`.
