@@ -253,7 +253,7 @@ Result<apitypes::Info> Engine::info() const {
     info.containers_paused = counts.paused;
     info.containers_stopped = counts.stopped;
     info.containers = counts.running + counts.paused + counts.stopped;
-    info.images = static_cast<int>(TRY(context_->store->images().list()).size());
+    info.images = static_cast<int>(TRY(context_->store->images().count()));
     info.driver = context_->store->driver().name();
     info.driver_status = {{"Backing Filesystem", file_system_name(context_->config.data_root)},
                           {"Supports d_type", "true"},

@@ -127,13 +127,13 @@ std::int64_t ManifestLister::users(const std::vector<storage::Image>& images) co
     return count;
 }
 
-Result<std::uint64_t> size_of_layers(storage::Store& store,
-                                     const std::vector<storage::Image>& images) {
+Result<std::uint64_t> ManifestLister::size_of_layers(
+    const std::vector<storage::Image>& images) const {
     std::uint64_t size = 0;
     std::set<std::string> counted;
     for (const auto& image : images) {
         if (image.chain_id.empty()) continue;
-        for (const auto& layer : TRY(store.layers().chain(image.chain_id)))
+        for (const auto& layer : TRY(context_.store->layers().chain(image.chain_id)))
             if (counted.insert(layer.chain_id).second) size += layer.size;
     }
     return size;

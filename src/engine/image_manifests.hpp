@@ -19,6 +19,8 @@ public:
     Result<std::vector<storage::Image>> platforms(const storage::Image& image) const;
     /// How many containers are made from any of them.
     std::int64_t users(const std::vector<storage::Image>& images) const;
+    /// Bytes of all their layers, each layer once.
+    Result<std::uint64_t> size_of_layers(const std::vector<storage::Image>& images) const;
 
 private:
     Result<apitypes::ManifestSummary> entry_summary(const oci::Descriptor& entry,
@@ -30,9 +32,5 @@ private:
     const Context& context_;
     std::map<std::string, apitypes::Strings> containers_;  // ids, by image
 };
-
-/// Bytes of all layers of these images, each layer once.
-Result<std::uint64_t> size_of_layers(storage::Store& store,
-                                     const std::vector<storage::Image>& images);
 
 }  // namespace corten::engine

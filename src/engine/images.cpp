@@ -170,6 +170,43 @@ apitypes::ImageSummary summary(const storage::Image& image, const oci::Image& do
     return out;
 }
 
+/// With what all platforms of its name have together.
+Result<apitypes::ImageSummary> full_summary(const ManifestLister& lister,
+                                            const storage::Image& image, const oci::Image& document,
+                                            bool manifests) {
+    auto entry = summary(image, document);
+    const auto platforms = TRY(lister.platforms(image));
+    if (platforms.size() > 1)
+        entry.size = static_cast<std::int64_t>(TRY(lister.size_of_layers(platforms)));
+    entry.containers = lister.users(platforms);
+    entry.descriptor = TRY(lister.descriptor(image));
+    if (manifests) entry.manifests = TRY(lister.manifests(image));
+    return entry;
+}
+
+/// What the store has of layers, to be compared with what it has later.
+class LayerSizes {
+public:
+    static Result<LayerSizes> of(storage::Store& store) {
+        LayerSizes sizes;
+        for (const auto& layer : TRY(store.layers().list()))
+            sizes.bytes_.emplace(layer.chain_id, layer.size);
+        for (const auto& blob : TRY(store.packed_layers().list()))
+            sizes.bytes_.emplace(blob.digest, blob.size);
+        return sizes;
+    }
+    /// Bytes of what `later` has no more, whatever came since.
+    std::uint64_t gone_in(const LayerSizes& later) const {
+        std::uint64_t gone = 0;
+        for (const auto& [id, bytes] : bytes_)
+            if (!later.bytes_.contains(id)) gone += bytes;
+        return gone;
+    }
+
+private:
+    std::map<std::string, std::uint64_t> bytes_;  ///< by chain id, or a blob's digest
+};
+
 }  // namespace
 
 void publish_image_event(Context& context, std::string action, const std::string& id,
@@ -191,20 +228,16 @@ Result<std::vector<apitypes::ImageSummary>> Images::list(const ListImages& reque
         for (const auto& usage : TRY(context_.store->images().usage()))
             shared[usage.id] = usage.shared;
     std::vector<apitypes::ImageSummary> out;
-    const auto unchanged = TRY(context_.store->db().begin());  // what is listed stays until the end
     for (auto& image : TRY(context_.store->images().list())) {
         if (image.in_index && image.tags.empty() && image.digests.empty()) continue;
         const auto document = TRY(oci::parse_image(image.config).context(image.id));
         filter.narrow(image);
         if (!filter.matches(image, document)) continue;
-        auto entry = summary(image, document);
-        const auto platforms = TRY(lister.platforms(image));
-        entry.size = static_cast<std::int64_t>(TRY(size_of_layers(*context_.store, platforms)));
-        entry.containers = lister.users(platforms);
-        entry.descriptor = TRY(lister.descriptor(image));
-        if (request.manifests) entry.manifests = TRY(lister.manifests(image));
-        if (request.shared_size) entry.shared_size = static_cast<std::int64_t>(shared[image.id]);
-        out.push_back(std::move(entry));
+        auto entry = full_summary(lister, image, document, request.manifests);
+        if (!entry && entry.error().kind() == ErrorKind::not_found) continue;  // removed meanwhile
+        if (!entry) return std::move(entry).error();
+        if (request.shared_size) entry->shared_size = static_cast<std::int64_t>(shared[image.id]);
+        out.push_back(*std::move(entry));
     }
     std::ranges::sort(out, std::ranges::greater(), &apitypes::ImageSummary::created);
     return out;
@@ -225,7 +258,6 @@ storage::Places top_apart(storage::Places image) {
 Result<apitypes::ImageInspect> Images::inspect(std::string_view ref,
                                                const InspectImage& request) const {
     const ManifestLister lister(context_);
-    const auto unchanged = TRY(context_.store->db().begin());
     const auto found = TRY(resolve(context_, ref));
     auto image = TRY(image::image_for(*context_.store, found, ref, request.platform));
     // Another platform's image has the names of its index.
@@ -346,7 +378,7 @@ Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
         only_dangling = std::ranges::any_of(dangling->second, is_true);
     chosen.erase("dangling");
     if (only_dangling) chosen["dangling"] = {"true"};
-    const auto before = TRY(context_.store->images().layers_size());
+    const auto before = TRY(LayerSizes::of(*context_.store));
     apitypes::ImagesPruned pruned;
     for (const auto& image : TRY(list({.all = true, .filters = chosen}))) {
         if (image.containers > 0) continue;
@@ -357,9 +389,9 @@ Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
     }
     TRY(context_.store->images().end_kept_leases());
     context_.collect_garbage();
-    const auto after = TRY(context_.store->images().layers_size());
+    const auto after = TRY(LayerSizes::of(*context_.store));
     const auto partials = TRY(context_.store->blobs().remove_partials());
-    pruned.space_reclaimed = static_cast<std::int64_t>(before - after + partials);
+    pruned.space_reclaimed = static_cast<std::int64_t>(before.gone_in(after) + partials);
     publish_prune_event(context_, "image", pruned.space_reclaimed);
     return pruned;
 }

@@ -37,16 +37,27 @@ Image image_of_row(const Row& row) {
     return image;
 }
 
+void add_name(Image& image, std::string name, std::string index) {
+    if (!index.empty() && std::ranges::find(image.indexes, index) == image.indexes.end())
+        image.indexes.push_back(std::move(index));
+    auto& list = is_digest_reference(name) ? image.digests : image.tags;
+    list.push_back(std::move(name));
+}
+
+/// Of all their layers.
+void add_sizes(std::vector<Image>& images, const std::vector<Layer>& layers) {
+    std::map<std::string_view, const Layer*> by_id;
+    for (const Layer& layer : layers) by_id.emplace(layer.chain_id, &layer);
+    for (Image& image : images)
+        for (auto at = by_id.find(image.chain_id); at != by_id.end();
+             at = by_id.find(at->second->parent))
+            image.size += at->second->size;
+}
+
 Result<void> add_details(Database& db, Image& image) {
     TRY(db.each("SELECT name, image_index FROM reference WHERE image = ? ORDER BY name", {image.id},
                 [&](const Row& row) -> Result<void> {
-                    std::string name = row.text(0);
-                    std::string index = row.text(1);
-                    if (!index.empty() &&
-                        std::ranges::find(image.indexes, index) == image.indexes.end())
-                        image.indexes.push_back(std::move(index));
-                    auto& list = is_digest_reference(name) ? image.digests : image.tags;
-                    list.push_back(std::move(name));
+                    add_name(image, row.text(0), row.text(1));
                     return {};
                 }));
     image.in_index = TRY(db.integer("SELECT EXISTS(SELECT 1 FROM index_image WHERE image = ?)",
@@ -114,10 +125,28 @@ Result<FoundImage> ImageStore::resolve(const ImageName& name) {
 }
 
 Result<std::vector<Image>> ImageStore::list() {
+    Transaction unchanged = TRY(db_.begin());
     auto images = TRY(db_.all<Image>(
         "SELECT " IMAGE_COLUMNS " FROM image ORDER BY created DESC, id", {}, image_of_row));
-    for (Image& image : images) TRY(add_details(db_, image));
+    std::map<std::string, Image*, std::less<>> by_id;
+    for (Image& image : images) by_id.emplace(image.id, &image);
+    TRY(db_.each("SELECT image, name, image_index FROM reference ORDER BY name", {},
+                 [&](const Row& row) -> Result<void> {
+                     add_name(*by_id.at(row.text(0)), row.text(1), row.text(2));
+                     return {};
+                 }));
+    TRY(db_.each("SELECT DISTINCT image FROM index_image", {}, [&](const Row& row) -> Result<void> {
+        by_id.at(row.text(0))->in_index = true;
+        return {};
+    }));
+    const auto layers = TRY(layers_.list());
+    TRY(unchanged.commit());
+    add_sizes(images, layers);
     return images;
+}
+
+Result<std::size_t> ImageStore::count() {
+    return static_cast<std::size_t>(TRY(db_.integer("SELECT count(*) FROM image")));
 }
 
 Result<std::vector<std::string>> ImageStore::children(const std::string& id) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <thread>
 
 namespace corten::storage {
@@ -64,8 +65,11 @@ Result<Fd> open_context() {
 /// Before Linux 6.5 the options of overlay are only collected until the mount, which then fails
 /// for what it does not know: it takes any name.
 Result<bool> judges_options() {
+    static std::atomic<bool> known = false;  // a kernel that does goes on doing so
+    if (known) return true;
     const Fd context = TRY(open_context());
-    return !set(context, "corten_no_such_option", "1");
+    known = !set(context, "corten_no_such_option", "1");
+    return known.load();
 }
 
 }  // namespace

@@ -43,6 +43,15 @@ Result<std::vector<PackedLayer>> PackedLayers::list() {
 }
 
 Result<void> PackedLayers::sweep() {
+    const auto gone = TRY(db_.all<std::string>(
+        "DELETE FROM layer_blob WHERE diff_id NOT IN (SELECT diff_id FROM layer) "
+        "RETURNING digest",
+        {}, [](const Row& row) { return row.text(0); }));
+    for (const std::string& digest : gone) TRY(remove_unnamed(digest));
+    return {};
+}
+
+Result<void> PackedLayers::sweep_all() {
     Transaction change = TRY(db_.begin());
     TRY(db_.execute("DELETE FROM layer_blob WHERE diff_id NOT IN (SELECT diff_id FROM layer)"));
     std::set<std::string> named;

@@ -116,7 +116,7 @@ Result<void> Store::recover(const StoreOptions& options) {
     for (const std::string& id : TRY(driver_->list()))
         if (!named.contains(id)) TRY(driver_->remove(id));
     if (!options.keep_blobs) TRY(packed_layers_.forget());
-    return packed_layers_.sweep();
+    return packed_layers_.sweep_all();
 }
 
 }  // namespace corten::storage

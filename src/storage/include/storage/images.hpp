@@ -118,6 +118,7 @@ public:
     /// not_found "No such image: …"; `invalid` for an ambiguous prefix.
     Result<FoundImage> resolve(const ImageName& name);
     Result<std::vector<Image>> list();
+    Result<std::size_t> count();
     /// Images whose parent is `id`.
     Result<std::vector<std::string>> children(const std::string& id);
 

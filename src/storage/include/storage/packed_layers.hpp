@@ -28,9 +28,11 @@ public:
     /// What is kept of a layer, in no order.
     Result<std::vector<PackedLayer>> of(const std::string& diff_id);
     Result<std::vector<PackedLayer>> list();
-    /// Removes the blobs of layers that are gone, and those that nothing names.
+    /// Removes the blobs of layers that are gone.
     Result<void> sweep();
-    /// Gives up all of them; sweep() removes the files.
+    /// The same, and those that nothing names: what a crash can leave.
+    Result<void> sweep_all();
+    /// Gives up all of them; sweep_all() removes the files.
     Result<void> forget();
     Result<void> forget(const std::string& digest);
 
