@@ -1,12 +1,8 @@
 #pragma once
-#include <base/result.hpp>
-
-#include <string>
-#include <string_view>
+#include <base/signals.hpp>
 
 namespace corten::engine {
 
-/// "KILL", "sigterm", "RTMIN+3" or "9"; error invalid with docker's text "invalid signal: X".
-Result<int> parse_signal(std::string_view text);
+using corten::parse_signal;
 
 }  // namespace corten::engine

@@ -1,7 +1,10 @@
+#include <base/signals.hpp>
 #include <base/text.hpp>
+#include <base/units.hpp>
 #include <image/changes.hpp>
 
 #include <array>
+#include <limits>
 
 namespace corten::image {
 
@@ -99,15 +102,24 @@ Result<void> set_labels(oci::ImageConfig& config, std::string_view text) {
     return {};
 }
 
+/// "80" or "80-90".
+std::optional<std::pair<std::int64_t, std::int64_t>> port_range(std::string_view text) {
+    const auto [from, to] = split_once(text, '-');
+    const auto first = parse_integer(from, "port");
+    const auto last = text.contains('-') ? parse_integer(to, "port") : first;
+    if (!first || !last || *first < 1 || *last > 65535 || *first > *last) return {};
+    return std::pair{*first, *last};
+}
+
 Result<void> expose(oci::ImageConfig& config, std::string_view text) {
     for (const auto& word : TRY(shell_words(text))) {
-        const auto [port, protocol] = split_once(word, '/');
-        const auto number = parse_integer(port, "port");
-        const bool known =
-            protocol.empty() || protocol == "tcp" || protocol == "udp" || protocol == "sctp";
-        if (!number || *number < 1 || *number > 65535 || !known)
-            return fail(ErrorKind::invalid, "invalid containerPort: {}", word);
-        config.exposed_ports[fmt::format("{}/{}", port, protocol.empty() ? "tcp" : protocol)] = {};
+        const auto [ports, name] = split_once(word, '/');
+        const std::string protocol = name.empty() ? "tcp" : to_lower(name);
+        const auto range = port_range(ports);
+        const bool known = protocol == "tcp" || protocol == "udp" || protocol == "sctp";
+        if (!range || !known) return fail(ErrorKind::invalid, "invalid containerPort: {}", word);
+        for (auto port = range->first; port <= range->second; ++port)
+            config.exposed_ports[fmt::format("{}/{}", port, protocol)] = {};
     }
     return {};
 }
@@ -121,23 +133,81 @@ Result<void> add_volumes(oci::ImageConfig& config, std::string_view text) {
     return {};
 }
 
+/// What a path means that has no links, without a slash at its end: "/a/../b/./c/" is "/b/c".
+std::string clean_absolute(std::string_view path) {
+    Words parts;
+    for (auto& part : split(path, '/')) {
+        if (part == ".." && !parts.empty()) parts.pop_back();
+        if (!part.empty() && part != "." && part != "..") parts.push_back(std::move(part));
+    }
+    return "/" + join(parts, "/");
+}
+
+/// One that is absolute stays as it was written.
 void change_directory(oci::ImageConfig& config, std::string_view text) {
-    const std::string old = config.working_dir.empty() ? "/" : config.working_dir;
-    if (text.starts_with('/'))
-        config.working_dir = text;
-    else
-        config.working_dir = fmt::format("{}{}{}", old, old.ends_with('/') ? "" : "/", text);
+    const bool absolute = text.starts_with('/');
+    config.working_dir = absolute ? std::string(text)
+                                  : clean_absolute(fmt::format("{}/{}", config.working_dir, text));
+}
+
+Result<void> set_stop_signal(oci::ImageConfig& config, std::string_view text) {
+    TRY(parse_signal(text));
+    config.stop_signal = text;
+    return {};
+}
+
+constexpr std::int64_t shortest_interval = 1'000'000;  // nanoseconds
+
+Result<std::int64_t> check_interval(std::string_view flag, std::string_view text) {
+    const auto interval = TRY(parse_duration(text, flag)).count();
+    if (interval != 0 && interval < shortest_interval)
+        return fail(ErrorKind::invalid, "Interval \"{}\" cannot be less than 1ms", flag);
+    return interval;
+}
+
+Result<std::int64_t> check_retries(std::string_view text) {
+    const auto retries = TRY(parse_integer(text, "--retries"));
+    if (retries < 0) return fail(ErrorKind::invalid, "--retries cannot be negative ({})", retries);
+    if (retries > std::numeric_limits<std::int32_t>::max())
+        return fail(ErrorKind::invalid, "--retries {} is too large", retries);
+    return retries;
+}
+
+/// "--interval=5s" of a HEALTHCHECK.
+Result<void> set_health_flag(oci::HealthConfig& check, std::string_view word) {
+    const auto [flag, value] = split_once(word, '=');
+    constexpr std::pair<std::string_view, std::int64_t oci::HealthConfig::*> intervals[] = {
+        {"--interval", &oci::HealthConfig::interval},
+        {"--timeout", &oci::HealthConfig::timeout},
+        {"--start-period", &oci::HealthConfig::start_period},
+        {"--start-interval", &oci::HealthConfig::start_interval}};
+    if (value.empty()) return fail(ErrorKind::invalid, "Missing a value on flag: {}", flag);
+    for (const auto& [name, member] : intervals)
+        if (flag == name) {
+            check.*member = TRY(check_interval(flag, value));
+            return {};
+        }
+    if (flag != "--retries") return fail(ErrorKind::invalid, "Unknown flag: {}", flag);
+    check.retries = TRY(check_retries(value));
+    return {};
 }
 
 Result<void> set_healthcheck(oci::ImageConfig& config, std::string_view text) {
-    if (to_lower(text) == "none") {
+    oci::HealthConfig check;
+    while (text.starts_with("--")) {
+        const auto [word, rest] = split_once(text, ' ');
+        TRY(set_health_flag(check, word));
+        text = trim(rest);
+    }
+    const auto [kind, command] = split_once(text, ' ');
+    if (to_lower(kind) == "none" && trim(command).empty()) {
         config.healthcheck = oci::HealthConfig{.test = {"NONE"}};
         return {};
     }
-    const auto [kind, command] = split_once(text, ' ');
     if (to_lower(kind) != "cmd")
         return fail(ErrorKind::invalid, "Unknown type \"{}\" in HEALTHCHECK (try CMD)", kind);
-    oci::HealthConfig check;
+    if (trim(command).empty())
+        return fail(ErrorKind::invalid, "Missing command after HEALTHCHECK CMD");
     if (auto words = exec_form(trim(command))) {
         check.test = *words;
         check.test.insert(check.test.begin(), "CMD");
@@ -164,7 +234,7 @@ Result<void> apply_change(oci::ImageConfig& config, std::string_view instruction
     else if (name == "workdir")
         change_directory(config, text);
     else if (name == "stopsignal")
-        config.stop_signal = text;
+        return set_stop_signal(config, text);
     else if (name == "onbuild")
         config.on_build.emplace_back(text);
     else if (name == "env")

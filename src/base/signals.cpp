@@ -1,11 +1,10 @@
-#include "signals.hpp"
-
+#include <base/signals.hpp>
 #include <base/text.hpp>
 
 #include <array>
 #include <csignal>
 
-namespace corten::engine {
+namespace corten {
 
 namespace {
 
@@ -55,4 +54,4 @@ Result<int> parse_signal(std::string_view text) {
     return fail(ErrorKind::invalid, "invalid signal: {}", text);
 }
 
-}  // namespace corten::engine
+}  // namespace corten
