@@ -156,10 +156,18 @@ Result<PullJob::Plan> PullJob::plan(const Resolved& resolved, storage::Lease& le
             plan.chain_ids.empty() ? std::string() : plan.chain_ids.back(), diff_id));
     // A layer in the store has all those below it, so the first that is found from above is enough.
     for (plan.present = plan.chain_ids.size(); plan.present > 0; --plan.present) {
-        const auto& chain_id = plan.chain_ids[plan.present - 1];
-        if (TRY(store_.layers().find(chain_id)) && lease.add_layer(chain_id)) break;
+        if (TRY(hold_present(plan.chain_ids[plan.present - 1], lease))) break;
     }
     return plan;
+}
+
+/// Whether the layer is in the store; then it stays there.
+Result<bool> PullJob::hold_present(const std::string& chain_id, storage::Lease& lease) {
+    auto change = TRY(store_.db().begin());
+    if (!TRY(store_.layers().find(chain_id))) return false;
+    TRY(lease.add_layer(chain_id));
+    TRY(change.commit());
+    return true;
 }
 
 BlobOptions PullJob::options_for(const oci::Descriptor& layer, storage::PartialBlob* kept) {
@@ -222,6 +230,19 @@ Result<FetchedLayer> PullJob::try_layer(const std::vector<Session*>& sessions,
     return fetched;
 }
 
+/// Of one repository only: a slow one must not hold up what others have.
+Result<FetchedLayer> PullJob::claim_layer(const std::vector<Session*>& sessions,
+                                          const oci::Descriptor& layer, const std::string& chain_id,
+                                          storage::Lease& lease) {
+    auto claim = shares_.claims.take(
+        fmt::format("{} {} {}", request_.reference.name(), chain_id, layer.digest), cancel_);
+    if (!claim) return fail(ErrorKind::cancelled, "context canceled");
+    if (claim->waited() && TRY(hold_present(chain_id, lease))) return FetchedLayer{};
+    auto fetched = TRY(fetch_layer(sessions, layer));
+    fetched.claim.emplace(*std::move(claim));
+    return fetched;
+}
+
 Result<FetchedLayer> PullJob::fetch_layer(const std::vector<Session*>& sessions,
                                           const oci::Descriptor& layer) {
     const SlotGuard slot(shares_.layers);
@@ -248,9 +269,11 @@ Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
     LayerResults results(missing);
     const auto sessions = resolved.session_list();
     const auto work = [&] {
-        while (const auto index = results.claim())
-            if (results.put(*index, fetch_layer(sessions, layers[plan.present + *index])))
+        while (const auto index = results.claim()) {
+            const std::size_t at = plan.present + *index;
+            if (results.put(*index, claim_layer(sessions, layers[at], plan.chain_ids[at], lease)))
                 cancel_.set();
+        }
     };
     std::vector<std::thread> threads;
     threads.reserve(workers);
@@ -260,11 +283,16 @@ Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
         for (std::size_t i = plan.present; i < layers.size(); ++i) {
             const std::string id(oci::short_digest(layers[i].digest));
             auto fetched = TRY(results.take(i - plan.present));
+            if (!fetched.pending) {
+                parent = plan.chain_ids[i];
+                say("Already exists", id);
+                continue;
+            }
             feed_.publish({.status = "Extracting",
                            .id = id,
                            .current = layers[i].size,
                            .total = layers[i].size});
-            auto placed = store_.images().commit_layer(std::move(fetched.pending), parent,
+            auto placed = store_.images().commit_layer(*std::move(fetched.pending), parent,
                                                        plan.diff_ids[i], lease);
             const bool whole = fetched.download && fetched.download->size() ==
                                                        static_cast<std::uint64_t>(layers[i].size);

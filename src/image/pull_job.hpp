@@ -3,6 +3,7 @@
 // clients as asked for it.
 #include "blob_source.hpp"
 #include "feed.hpp"
+#include "layer_claims.hpp"
 #include "records.hpp"
 #include "resolve.hpp"
 
@@ -15,12 +16,15 @@ namespace corten::image {
 struct Shares {
     Slots layers;  ///< in work
     Slots chunks;  ///< that came before their turn and wait in memory
+    LayerClaims claims{};
 };
 
 struct FetchedLayer {
-    storage::PendingLayer pending;
+    /// nullopt: another pull has given it its place.
+    std::optional<storage::PendingLayer> pending;
     /// The download, given up once the layer has its place.
     std::optional<storage::PartialBlob> download;
+    std::optional<LayerClaims::Claim> claim{};  ///< until it has its place
 };
 
 class PullJob {
@@ -37,6 +41,10 @@ private:
     Result<PullResult> pull();
     Result<Plan> plan(const Resolved& resolved, storage::Lease& lease);
     Result<std::string> fetch_layers(Resolved& resolved, const Plan& plan, storage::Lease& lease);
+    Result<FetchedLayer> claim_layer(const std::vector<Session*>& sessions,
+                                     const oci::Descriptor& layer, const std::string& chain_id,
+                                     storage::Lease& lease);
+    Result<bool> hold_present(const std::string& chain_id, storage::Lease& lease);
     Result<FetchedLayer> fetch_layer(const std::vector<Session*>& sessions,
                                      const oci::Descriptor& layer);
     Result<FetchedLayer> try_layer(const std::vector<Session*>& sessions,
@@ -59,8 +67,8 @@ private:
     const PullRequest request_;
     sys::Event cancel_;
     Transport transport_;
+    std::optional<Records> records_;  // once there is something to record
     ProgressFeed feed_;
 };
 
 }  // namespace corten::image
-    std::optional<Records> records_;  // once there is something to record

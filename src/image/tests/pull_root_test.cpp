@@ -173,6 +173,35 @@ TEST_F(PullTest, SeveralClientsShareOnePull) {
     EXPECT_EQ(registry.count("/blobs/"), 3u);
 }
 
+TEST_F(PullTest, TwoNamesOfAnImageShareItsLayers) {
+    const TestImage image = two_layers();
+    std::atomic<bool> open = false;
+    FakeRegistry registry([&](const FakeRequest& r) {
+        if (std::ranges::any_of(image.manifest.layers,
+                                [&](const auto& l) { return r.target.contains(l.digest); }))
+            open.wait(false);
+        return image.serve(r);
+    });
+    auto options = fast();
+    options.stall_timeout = std::chrono::seconds(10);
+    Puller puller(*store_, options);
+    std::vector<std::thread> clients;
+    std::atomic<int> succeeded = 0;
+    for (const char* tag : {"1", "2", "3"})
+        clients.emplace_back([&, tag] {
+            if (pull(puller, fmt::format("{}/app:{}", registry.host(), tag)).result) ++succeeded;
+        });
+    while (registry.count("/blobs/" + image.manifest.config.digest) < 3)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    open = true;
+    open.notify_all();
+    for (auto& client : clients) client.join();
+    EXPECT_EQ(succeeded, 3);
+    for (const auto& layer : image.manifest.layers) EXPECT_EQ(registry.count(layer.digest), 1u);
+    expect_layers(2);
+}
+
 TEST_F(PullTest, TheLastClientToLeaveEndsThePull) {
     const TestImage image = two_layers();
     const auto& slow = image.manifest.layers[0].digest;
