@@ -357,3 +357,55 @@ def test_distribution_of_an_image_and_of_an_index(engine, registry, box_tar):
         assert found["Platforms"] == platforms
     assert engine.api.get(f"/distribution/{registry.address}/nosuch/json").status == 404
     assert engine.api.get("/distribution/UPPER/json").status == 400
+
+
+# --- progress ------------------------------------------------------------------------------------
+
+def lines_of(reply) -> list:
+    assert reply.status == 200, reply
+    return [json.loads(line) for line in reply.body.splitlines()]
+
+
+def test_load_tells_how_far_it_is_unless_it_is_to_be_quiet(engine, box_tar):
+    archives = []
+    for unique in ("loud", "quiet"):
+        tars = [box_tar, images.tar([images.text(unique, str(time.monotonic_ns()))])]
+        archives.append(images.docker_archive(f"{unique}:1", images.image(tars), tars))
+    loud = lines_of(engine.api.post("/images/load?quiet=0", archives[0]))
+    told = [line for line in loud if line.get("status") == "Loading layer"]
+    assert told and all(line["progressDetail"]["current"] <= line["progressDetail"]["total"] and len(line["id"]) == 12 for line in told)
+    assert loud[-1] == {"stream": "Loaded image: loud:1\n"}
+    assert lines_of(engine.api.post("/images/load?quiet=1", archives[1])) == [{"stream": "Loaded image: quiet:1\n"}]
+
+
+def test_import_tells_the_id_once(engine):
+    lines = lines_of(engine.api.post("/images/create?fromSrc=-&repo=imported&tag=1", images.tar([images.text("a", "b")])))
+    assert lines == [{"status": engine.api.get("/images/imported:1/json").json()["Id"]}]
+
+
+def test_import_changes_as_a_dockerfile_would(docker, engine):
+    changes = ["HEALTHCHECK --interval=5s --retries=2 CMD true", "EXPOSE 80-81", "WORKDIR /a", "WORKDIR ../b", "STOPSIGNAL SIGINT"]
+    from urllib.parse import quote
+    query = "".join(f"&changes={quote(change)}" for change in changes)
+    lines_of(engine.api.post(f"/images/create?fromSrc=-&repo=changed&tag=1{query}", images.tar([images.text("a", "b")])))
+    config = engine.api.get("/images/changed:1/json").json()["Config"]
+    assert config["Healthcheck"] == {"Test": ["CMD-SHELL", "true"], "Interval": 5_000_000_000, "Retries": 2}
+    assert config["ExposedPorts"] == {"80/tcp": {}, "81/tcp": {}} and config["WorkingDir"] == "/b" and config["StopSignal"] == "SIGINT"
+    refused = engine.api.post("/images/create?fromSrc=-&repo=no&tag=1&changes=STOPSIGNAL%20NONE", images.tar([]))
+    assert refused.status == 400 and "invalid signal: NONE" in refused.message
+
+
+@pytest.mark.corten_only
+def test_import_from_a_url(engine, faulty):
+    """With docker's word before the id; a redirect is followed."""
+    faulty.content["/moved/root.tar.gz"] = (images.compress(images.tar([images.text("a", "from afar")]), "gzip"), "application/gzip")
+    from support.registry import reply
+    faulty.faults["^/root"] = lambda handler, _body, _kind: reply(handler, b"", "text/plain", 302, headers={"Location": "/moved/root.tar.gz"})
+    lines = lines_of(engine.api.post(f"/images/create?fromSrc=http://{faulty.address}/root.tar.gz&repo=afar&tag=1"))
+    picture = engine.api.get("/images/afar:1/json").json()
+    assert [line["status"] for line in lines] == ["Importing", picture["Id"]]
+    assert picture["Comment"] == f"Imported from http://{faulty.address}/root.tar.gz"
+    missing = engine.api.post(f"/images/create?fromSrc={faulty.address}/nothing&repo=no")
+    assert missing.status >= 400 and "with status 404" in missing.message
+    for other in ("file:///etc/passwd", "ftp://127.0.0.1/root.tar"):
+        assert engine.api.post(f"/images/create?fromSrc={other}&repo=no").status == 400

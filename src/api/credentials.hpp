@@ -1,10 +1,14 @@
 #pragma once
 #include "call.hpp"
 
+#include <apitypes/system.hpp>
+
 namespace corten::api {
 
-/// X-Registry-Auth: base64url of {username,password,serveraddress} or {identitytoken}. What cannot
-/// be read counts as none, as it always did.
+/// A password may come as `auth`, as docker's config.json keeps it.
+engine::RegistryCredentials credentials_from(const apitypes::AuthConfig& auth);
+/// X-Registry-Auth: base64url of an AuthConfig. What cannot be read counts as none, as it always
+/// did.
 engine::RegistryCredentials registry_credentials(const Call& call);
 
 }  // namespace corten::api

@@ -5,10 +5,10 @@
 #include "router.hpp"
 #include "tar_body.hpp"
 
-#include <apitypes/system.hpp>
 #include <base/text.hpp>
 
 #include <array>
+#include <tuple>
 
 namespace corten::api {
 
@@ -41,20 +41,21 @@ Result<void> pull(Call& call) {
 
 Result<void> import(Call& call) {
     const auto source = call.text("fromSrc");
-    if (source != "-")
-        return fail(ErrorKind::not_built,
-                    "importing from a URL ({}) is not built: fetch it and import it from "
-                    "standard input",
-                    source);
+    if (source.empty())
+        return fail(ErrorKind::invalid,
+                    "nothing to make an image of: give fromImage=NAME, or fromSrc=URL or -");
     ProgressStream progress(call.answer);
+    const bool has_body = source == "-";
+    // A body that is still to be read looks like a client that goes on talking.
+    const FdView gone = has_body ? FdView() : TRY(call.gone());
     const engine::Images::Import request{.repository = call.text("repo"),
                                          .tag = call.text("tag"),
                                          .message = call.text("message"),
                                          .changes = call.request.query.all("changes"),
-                                         .platform = call.text("platform")};
-    auto id = call.engine.images().import(request, call.request.body(), progress.sink());
+                                         .platform = call.text("platform"),
+                                         .url = has_body ? std::string() : source};
+    auto id = call.engine.images().import(request, call.request.body(), progress.sink(), gone);
     if (!id.has_value()) return progress.finish(std::move(id).error());
-    progress.write({.status = *id});
     return progress.finish({});
 }
 
@@ -146,15 +147,25 @@ constexpr std::array routes{
 
 }  // namespace
 
+engine::RegistryCredentials credentials_from(const apitypes::AuthConfig& auth) {
+    engine::RegistryCredentials credentials{.username = auth.username,
+                                            .password = auth.password,
+                                            .identity_token = auth.identity_token,
+                                            .registry_token = auth.registry_token,
+                                            .server_address = auth.server_address};
+    if (!auth.username.empty()) return credentials;
+    // base64 of "user:password"
+    if (const auto packed = base64_decode(auth.auth))
+        std::tie(credentials.username, credentials.password) = split_once(*packed, ':');
+    return credentials;
+}
+
 engine::RegistryCredentials registry_credentials(const Call& call) {
     const auto decoded = base64_decode(call.request.headers.get_or("X-Registry-Auth", ""));
     if (!decoded.has_value() || decoded->empty() || !check_depth(*decoded).has_value()) return {};
     const auto auth = parse_as<apitypes::AuthConfig>(*decoded, "X-Registry-Auth");
     if (!auth.has_value()) return {};
-    return {.username = auth->username,
-            .password = auth->password,
-            .identity_token = auth->identity_token,
-            .server_address = auth->server_address};
+    return credentials_from(*auth);
 }
 
 std::span<const Route> image_stream_routes() {

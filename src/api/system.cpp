@@ -1,4 +1,5 @@
 // The daemon about itself.
+#include "credentials.hpp"
 #include "router.hpp"
 #include "shapes.hpp"
 
@@ -55,11 +56,8 @@ Result<void> disk_usage(Call& call) {
 
 Result<void> login(Call& call) {
     const auto auth = TRY(call.body_as<apitypes::AuthConfig>());
-    const engine::RegistryCredentials credentials{.username = auth.username,
-                                                  .password = auth.password,
-                                                  .identity_token = auth.identity_token,
-                                                  .server_address = auth.server_address};
-    return call.reply(200, TRY(call.engine.images().login(credentials, TRY(call.gone()))));
+    return call.reply(200,
+                      TRY(call.engine.images().login(credentials_from(auth), TRY(call.gone()))));
 }
 
 /// There is no build cache, so there is never anything to remove from it.

@@ -10,6 +10,7 @@
 #include <image/bootstrap.hpp>
 #include <image/builder.hpp>
 #include <image/distribution.hpp>
+#include <image/download.hpp>
 #include <image/login.hpp>
 #include <image/pusher.hpp>
 #include <image/search.hpp>
@@ -47,7 +48,7 @@ image::Credentials credentials_of(const RegistryCredentials& c) {
     return {.username = c.username,
             .password = c.password,
             .identity_token = c.identity_token,
-            .registry_token = {},
+            .registry_token = c.registry_token,
             .server_address = c.server_address};
 }
 
@@ -141,12 +142,19 @@ Result<void> Images::load(const ByteSource& source, const Platforms& platforms,
 }
 
 Result<std::string> Images::import(const Import& request, const ByteSource& source,
-                                   const ProgressSink& progress) {
+                                   const ProgressSink& progress, FdView cancel) {
     image::ImportRequest import{.message = request.message, .changes = request.changes};
+    if (import.message.empty() && !request.url.empty())
+        import.message = "Imported from " + request.url;
     if (!request.repository.empty())
         import.reference = TRY(canonical_tag(request.repository, request.tag));
     if (!request.platform.empty()) import.platform = TRY(oci::parse_platform(request.platform));
-    auto id = image::import_image(*context_.store, source, import,
+    std::unique_ptr<image::Download> download;
+    if (!request.url.empty()) {
+        download = TRY(image::Download::open(request.url, context_.puller->options(), cancel));
+        progress({.status = "Importing"});
+    }
+    auto id = image::import_image(*context_.store, download ? download->source() : source, import,
                                   {.layer_limits = context_.config.layer_limits});
     if (!id) return given_up(context_, std::move(id).error());
     sink_of(progress)({.status = *id});

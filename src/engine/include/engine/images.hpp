@@ -22,6 +22,7 @@ struct RegistryCredentials {
     std::string username;
     std::string password;
     std::string identity_token;
+    std::string registry_token;  ///< a bearer token to be used as it is
     std::string server_address;
 };
 
@@ -83,9 +84,11 @@ public:
         std::string message;
         std::vector<std::string> changes;
         std::string platform;
+        std::string url;  ///< where the archive is; empty: it comes with the request
     };
+    /// From `source`, or from the request's URL.
     Result<std::string> import(const Import& request, const ByteSource& source,
-                               const ProgressSink& progress);
+                               const ProgressSink& progress, FdView cancel);
     struct Commit {
         std::string repository;  ///< empty: an image without a name
         std::string tag;

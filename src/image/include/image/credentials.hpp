@@ -19,10 +19,6 @@ struct Credentials {
     }
 };
 
-/// The X-Registry-Auth header: base64url of a JSON object. Docker ignores a value that cannot be
-/// read on pull and push, and so does this: it gives anonymous credentials.
-Credentials parse_registry_auth(std::string_view header);
-
 /// "user:password" as an Authorization value.
 std::string basic_authorization(std::string_view username, std::string_view password);
 
