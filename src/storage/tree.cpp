@@ -120,7 +120,7 @@ bool is_dot(std::string_view name) {
     return name == "." || name == "..";
 }
 
-/// One step of the removal: unlinks what is no directory, and finds one that is.
+/// One step of the removal: unlinks all but directories with something in them, and finds one.
 Result<std::optional<std::string>> unlink_files(FdView directory) {
     const Directory items = TRY(list(directory));
     for (;;) {
@@ -133,6 +133,11 @@ Result<std::optional<std::string>> unlink_files(FdView directory) {
             if (::unlinkat(directory.raw(), item->d_name, 0) == 0 || errno == ENOENT) continue;
             if (errno != EISDIR && errno != EPERM) return fail_errno("remove {}", item->d_name);
         }
+        // Back from one that has something in it the listing begins anew: in a directory of
+        // thousands that is worth to be spared for each that has nothing.
+        if (::unlinkat(directory.raw(), item->d_name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+            continue;
+        if (errno != ENOTEMPTY && errno != EEXIST) return fail_errno("remove {}", item->d_name);
         return std::optional<std::string>(item->d_name);
     }
 }
