@@ -2,6 +2,7 @@
 // Small operations on trees by descriptor, shared by unpacking, packing and the drivers.
 #include <base/fd.hpp>
 #include <base/result.hpp>
+#include <sys/remove.hpp>
 #include <sys/stat.h>
 
 #include <functional>
@@ -37,8 +38,7 @@ std::string fd_path(FdView fd, std::string_view leaf = {});
 /// Where an open object lies below an open directory, now: "/a/b", "/" for the directory itself.
 Result<std::string> path_in_root(FdView root, FdView object);
 
-/// rm -rf of one name below an open directory, of any depth, following nothing.
-Result<void> remove_at(FdView directory, const std::string& name);
+using sys::remove_at;
 
 struct DirectoryItem {
     std::string name;

@@ -139,52 +139,6 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
     return {};
 }
 
-namespace {
-
-/// Removes everything below `directory`, which stays. `device` fences off other file systems.
-Result<void> empty_directory(Fd directory, dev_t device, const std::string& path) {
-    DIR* stream = ::fdopendir(directory.raw());
-    if (!stream) return fail_errno("open directory {}", path);
-    const int raw = directory.release();  // owned by the stream from here on
-    Rollback close_stream;
-    close_stream.add([stream] { ::closedir(stream); });
-    while (const dirent* entry = ::readdir(stream)) {
-        const std::string name = entry->d_name;
-        if (name == "." || name == "..") continue;
-        struct ::stat status{};
-        if (::fstatat(raw, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) {
-            if (errno == ENOENT) continue;
-            return fail_errno("stat {}/{}", path, name);
-        }
-        const bool is_directory = S_ISDIR(status.st_mode);
-        if (is_directory) {
-            if (status.st_dev != device)
-                return fail(ErrorKind::conflict, "remove {}/{}: something is mounted there", path,
-                            name);
-            Fd child = TRY(open_at(FdView(raw), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-            TRY(empty_directory(std::move(child), device, path + "/" + name));
-        }
-        if (::unlinkat(raw, name.c_str(), is_directory ? AT_REMOVEDIR : 0) < 0 && errno != ENOENT)
-            return fail_errno("remove {}/{}", path, name);
-    }
-    return {};
-}
-
-}  // namespace
-
-Result<void> remove_tree(const std::string& path) {
-    struct ::stat status{};
-    if (::lstat(path.c_str(), &status) < 0) {
-        if (errno == ENOENT) return {};
-        return fail_errno("stat {}", path);
-    }
-    if (!S_ISDIR(status.st_mode)) return remove_file(path);
-    Fd directory = TRY(open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    TRY(empty_directory(std::move(directory), status.st_dev, path));
-    if (::rmdir(path.c_str()) < 0 && errno != ENOENT) return fail_errno("rmdir {}", path);
-    return {};
-}
-
 Result<void> remove_file(const std::string& path) {
     if (::unlink(path.c_str()) < 0 && errno != ENOENT) return fail_errno("unlink {}", path);
     return {};

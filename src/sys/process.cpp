@@ -164,7 +164,11 @@ Result<OwnedChild> spawn(const SpawnRequest& request) {
                       pointers(arguments).data(), pointers(request.environment).data());
     if (number != 0) return Error::from_errno(number, "start " + request.program);
     // The child is ours and unreaped, so its number cannot have been taken over.
-    return OwnedChild(TRY(PidRef::open(pid)));
+    auto child = PidRef::open(pid);
+    if (child) return OwnedChild(std::move(*child));
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return child.error();
 }
 
 void reset_signals() {

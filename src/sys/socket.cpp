@@ -160,8 +160,11 @@ Result<Message> receive_message(FdView socket, std::size_t limit) {
         length = ::recv(socket.raw(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
     } while (length < 0 && errno == EINTR);
     if (length < 0) return fail_errno("receive message");
-    if (static_cast<std::size_t>(length) > limit)
+    if (static_cast<std::size_t>(length) > limit) {
+        // Taken off the queue, descriptors included, or it would be found here again and again.
+        (void)::recv(socket.raw(), nullptr, 0, 0);
         return fail(ErrorKind::invalid, "message of {} bytes, at most {} are taken", length, limit);
+    }
 
     Message message;
     message.bytes.resize(static_cast<std::size_t>(length));

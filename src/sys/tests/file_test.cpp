@@ -1,4 +1,5 @@
 #include <sys/file.hpp>
+#include <sys/resource.h>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -37,6 +38,31 @@ TEST_F(FileTest, RemoveTreeDoesNotFollowSymlinks) {
     ASSERT_TRUE(remove_tree(root + "/gone").has_value());
     EXPECT_FALSE(exists(root + "/gone"));
     EXPECT_TRUE(exists(root + "/keep/me"));
+}
+
+TEST_F(FileTest, RemoveTreeOfADepthTakesFewDescriptors) {
+    constexpr int depth = 1'500;
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit few{64, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    ASSERT_TRUE(make_directories(root + "/deep").has_value());
+    Fd at = open(root + "/deep", O_RDONLY | O_DIRECTORY).value();
+    for (int level = 0; level < depth; ++level) {
+        ASSERT_EQ(::mkdirat(at.raw(), "d", 0700), 0);
+        at = open_at(at, "d", O_RDONLY | O_DIRECTORY).value();
+    }
+    ASSERT_EQ(::mkdirat(at.raw(), "leaf", 0700), 0);
+    const auto removed = remove_tree(root + "/deep");
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    ASSERT_TRUE(removed.has_value()) << removed.error().message();
+    EXPECT_FALSE(exists(root + "/deep"));
+}
+
+TEST_F(FileTest, RemoveTreeOfNothing) {
+    EXPECT_TRUE(remove_tree(root + "/nothing").has_value());
+    EXPECT_TRUE(remove_tree(root + "/no/such/parent").has_value());
+    EXPECT_FALSE(remove_tree("/proc/self/task").has_value());
 }
 
 TEST_F(FileTest, AtomicWriteReplacesAndLeavesNoTemporary) {
