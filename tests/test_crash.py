@@ -1,10 +1,12 @@
 """kill -9 of the daemon, at chosen moments and at random ones: nothing is lost, nothing is left over."""
+import contextlib
 import json
 import os
 import random
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -169,6 +171,89 @@ def test_paused_stays_paused(daemon, docker):
     assert docker.inspect("frozen", "State.Status") == "paused"
     docker.ok("unpause", "frozen")
     assert docker.ok("exec", "frozen", "echo", "warm") == "warm"
+
+
+def test_frozen_but_not_yet_recorded(daemon, docker):
+    """The daemon died between the freezer and the record: the freezer is right."""
+    run(docker, "ice", "sleep 600")
+    folders = cgroups.paths(docker.inspect("ice", "State.Pid"))
+    daemon.kill()
+    if cgroups.is_v2():
+        (folders[""] / "cgroup.freeze").write_text("1")
+    else:
+        (folders["freezer"] / "freezer.state").write_text("FROZEN")
+    daemon.start()
+    assert docker.inspect("ice", "State.Status") == "paused"
+    docker.ok("unpause", "ice")
+    assert docker.ok("exec", "ice", "echo", "warm") == "warm"
+    docker.ok("pause", "ice")
+    docker.ok("rm", "-f", "ice")
+
+
+def change_state(daemon, name, **changes):
+    """Rewrites a record while no daemon runs: what a crash in the middle of something leaves."""
+    with contextlib.closing(sqlite3.connect(daemon.data / "corten.db")) as db, db:
+        for key, value in changes.items():
+            db.execute("UPDATE container SET state = json_set(state, ?, json(?)) WHERE name = ?", (f"$.{key}", json.dumps(value), name))
+
+
+@pytest.mark.parametrize("with_volumes", [False, True])
+def test_removal_is_finished_as_it_was_asked_for(daemon, docker, with_volumes):
+    docker.ok("run", "--name", "half", "-v", "/data", BOX, "touch", "/data/kept")
+    volume = docker.inspect("half", "Mounts")[0]["Name"]
+    daemon.kill()
+    change_state(daemon, "half", status="removing", removesVolumes=with_volumes)
+    daemon.start()
+    docker.fails("inspect", "half", code=1)
+    assert (volume in docker.ok("volume", "ls", "-q").split()) is not with_volumes
+
+
+def test_what_cannot_be_read_or_removed_does_not_stop_the_daemon(daemon, docker):
+    run(docker, "good", "sleep 600")
+    number = docker.ok("run", "-d", "--name", "bad", BOX, "sleep", "600")
+    stuck = daemon.data / "containers" / ("f" * 64) / "mnt"
+    daemon.kill()
+    with contextlib.closing(sqlite3.connect(daemon.data / "corten.db")) as db, db:
+        before, = db.execute("SELECT state FROM container WHERE name = 'bad'").fetchone()
+        db.execute("UPDATE container SET state = '{' WHERE name = 'bad'")
+    stuck.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "stuck", str(stuck)], check=True)
+    try:
+        daemon.start()
+        assert docker.ok("exec", "good", "echo", "well") == "well"
+        assert docker.run("inspect", "bad").code == 1 and stuck.exists()
+        docker.fails("create", "--name", "bad", BOX, says="already in use")
+    finally:
+        subprocess.run(["umount", str(stuck)], check=True)
+    daemon.kill()
+    with contextlib.closing(sqlite3.connect(daemon.data / "corten.db")) as db, db:
+        db.execute("UPDATE container SET state = ? WHERE name = 'bad'", (before,))
+    daemon.start()
+    assert docker.ok("exec", number, "echo", "back") == "back" and not stuck.exists()
+
+
+def test_exit_code_that_could_not_be_recorded(daemon, docker):
+    """Somebody holds the database while a container ends: the next daemon learns the code from the exit file."""
+    run(docker, "held", "while [ ! -e /go ]; do sleep 0.05; done; exit 7")
+    pid = docker.inspect("held", "State.Pid")
+    with contextlib.closing(sqlite3.connect(daemon.data / "corten.db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        Path(f"/proc/{pid}/root/go").touch()
+        eventually(lambda: "database" in daemon.logs(), "the failure in the log", 40)
+        eventually(lambda: docker.inspect("held", "State.Status") == "exited", "the end")
+        daemon.kill()
+        db.execute("ROLLBACK")
+    daemon.start()
+    assert docker.inspect("held", "State.ExitCode") == 7
+
+
+def test_restart_policies_after_a_stop_by_hand(daemon, docker):
+    for policy in ("always", "unless-stopped"):
+        run(docker, policy, "sleep 600", "--restart", policy)
+    docker.ok("stop", "-t", "0", "always", "unless-stopped")
+    daemon.restart("terminate")
+    eventually(lambda: docker.inspect("always", "State.Running"), "the start of what always runs")
+    assert docker.inspect("unless-stopped", "State.Status") == "exited"
 
 
 def test_restart_policies_after_a_crash(daemon, docker):

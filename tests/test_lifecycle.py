@@ -81,6 +81,25 @@ def test_pause_and_unpause(cli):
     cli.fails("unpause", "paused", code=1, says="is not paused")
 
 
+@pytest.mark.parametrize("verb", [["stop", "-t", "60"], ["kill", "-s", "TERM"]])
+def test_a_paused_container_can_be_ended_politely(cli, verb):
+    run(cli, "thawed", "sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done")
+    eventually(lambda: "ready" in cli.ok("logs", "thawed"), "the trap")
+    cli.ok("pause", "thawed")
+    cli.ok(*verb, "thawed")
+    assert cli.ok("wait", "thawed") == "5"
+
+
+def test_restart_keeps_what_rm_would_remove(cli):
+    number = run(cli, "kept", "sh", "-c", "echo x >> /count; sleep 600", flags=["--rm"])
+    before = state(cli, "kept")["Pid"]
+    cli.ok("restart", "-t", "0", "kept")
+    assert cli.inspect("kept", "Id") == number and state(cli, "kept")["Pid"] not in (0, before)
+    eventually(lambda: cli.ok("exec", "kept", "cat", "/count") == "x\nx", "the second run")
+    cli.ok("stop", "-t", "0", "kept")
+    eventually(lambda: cli.run("inspect", "kept").code == 1, "the removal at the end")
+
+
 def test_wait(cli):
     run(cli, "w1", "sh", "-c", "sleep 0.5; exit 3")
     run(cli, "w2", "sh", "-c", "exit 4")
@@ -137,6 +156,15 @@ def test_restart_on_failure_gives_up(cli):
     run(cli, "fails", "false", flags=["--restart", "on-failure:2"])
     eventually(lambda: cli.inspect("fails", "RestartCount") == 2 and state(cli, "fails")["Status"] == "exited", "the last attempt")
     assert state(cli, "fails")["ExitCode"] == 1
+
+
+def test_restarts_are_counted_anew_after_a_start_by_hand(cli):
+    run(cli, "anew", "sh", "-c", "echo up; exit 1", flags=["--restart", "on-failure:2"])
+    eventually(lambda: cli.inspect("anew", "RestartCount") == 2 and state(cli, "anew")["Status"] == "exited", "the last attempt")
+    cli.ok("start", "anew")
+    eventually(lambda: cli.ok("logs", "anew").count("up") == 6, "three more runs")
+    eventually(lambda: state(cli, "anew")["Status"] == "exited", "the end")
+    assert cli.inspect("anew", "RestartCount") == 2
 
 
 def test_restart_on_failure_leaves_success_alone(cli):

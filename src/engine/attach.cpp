@@ -52,6 +52,7 @@ public:
         if (request_.logs) TRY(write_past_output(client.socket));
         if (!request_.stream) return {};
         if (!operation_.owns_lock()) operation_ = std::unique_lock(container_->operation());
+        TRY(check_present(*container_, spec->name));
         const auto supervisor = TRY(lifecycle::ensure_supervisor(context_, container_));
         proto::AttachRequest request;
         request.terminal = spec->config.tty;

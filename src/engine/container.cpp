@@ -131,6 +131,11 @@ bool Container::is_removed() const {
     return inner_.with([](const Inner& inner) { return inner.removed; });
 }
 
+Result<void> check_present(const Container& container, std::string_view ref) {
+    if (!container.is_removed()) return {};
+    return fail(ErrorKind::not_found, "No such container: {}", ref);
+}
+
 void Container::add_exec(const std::string& id) {
     inner_.with([&](Inner& inner) { inner.execs.insert(id); });
 }

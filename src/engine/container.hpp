@@ -53,6 +53,11 @@ public:
     /// Takes the supervisor's process for reaping; the client is forgotten.
     sys::PidRef take_supervisor_process();
 
+    /// While a restart is under way the end of a run is not the end of a --rm container.
+    void begin_restart() { ++restarts_; }
+    void end_restart() { --restarts_; }
+    bool is_being_restarted() const { return restarts_ != 0; }
+
     /// Registers a wait; one whose condition holds already is done at once.
     Result<std::shared_ptr<WaitSlot>> begin_wait(WaitCondition condition);
     void end_wait(const std::shared_ptr<WaitSlot>& slot);
@@ -77,8 +82,12 @@ private:
     const std::string id_;
     std::mutex operation_;
     std::atomic<std::uint64_t> run_ = 0;
+    std::atomic<int> restarts_ = 0;
     Sync<Inner> inner_;
 };
+
+/// not_found for one that was removed while its operation() was waited for.
+Result<void> check_present(const Container& container, std::string_view ref);
 
 /// All containers by id and name.
 class ContainerTable {

@@ -108,6 +108,7 @@ struct ContainerState {
     bool oom_killed = false;
     int restart_count = 0;
     bool stopped_by_user = false;
+    bool removes_volumes = false;  ///< while it is removed: its anonymous volumes go too
     std::int64_t restart_delay_ms = 0;
     std::string sandbox_id;
     std::vector<network::Endpoint> endpoints;  ///< while it runs
@@ -121,6 +122,7 @@ struct ContainerState {
               field("error", &C::error), field("startedAt", &C::started_at),
               field("finishedAt", &C::finished_at), field("oomKilled", &C::oom_killed),
               field("restartCount", &C::restart_count), field("stoppedByUser", &C::stopped_by_user),
+              omit_empty("removesVolumes", &C::removes_volumes),
               field("restartDelayMs", &C::restart_delay_ms), field("sandboxId", &C::sandbox_id),
               field("endpoints", &C::endpoints), field("health", &C::health),
               field("cgroupPath", &C::cgroup_path), field("timingsMs", &C::timings_ms));

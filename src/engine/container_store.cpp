@@ -44,16 +44,29 @@ Result<void> ContainerStore::remove(const std::string& id) {
     return {};
 }
 
-Result<std::vector<std::pair<ContainerSpec, ContainerState>>> ContainerStore::load() {
-    std::vector<std::pair<ContainerSpec, ContainerState>> list;
-    TRY(db_->each(
-        "SELECT spec, state FROM container", {}, [&](const storage::Row& row) -> Result<void> {
-            auto spec = TRY(parse_as<ContainerSpec>(row.text_view(0), "container record"));
-            auto state = TRY(parse_as<ContainerState>(row.text_view(1), "container state"));
-            list.emplace_back(std::move(spec), std::move(state));
-            return {};
-        }));
-    return list;
+namespace {
+
+Result<std::pair<ContainerSpec, ContainerState>> record_of(std::string_view spec,
+                                                           std::string_view state) {
+    return std::pair(TRY(parse_as<ContainerSpec>(spec, "container record")),
+                     TRY(parse_as<ContainerState>(state, "container state")));
+}
+
+}  // namespace
+
+Result<ContainerStore::Loaded> ContainerStore::load() {
+    Loaded loaded;
+    TRY(db_->each("SELECT id, name, spec, state FROM container", {},
+                  [&](const storage::Row& row) -> Result<void> {
+                      auto record = record_of(row.text_view(2), row.text_view(3));
+                      if (record)
+                          loaded.records.push_back(std::move(*record));
+                      else
+                          loaded.unreadable.push_back(
+                              {row.text(0), row.text(1), std::move(record).error()});
+                      return {};
+                  }));
+    return loaded;
 }
 
 }  // namespace corten::engine

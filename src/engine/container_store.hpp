@@ -18,7 +18,17 @@ public:
     Result<void> update_spec(const ContainerSpec& spec);
     Result<void> update_state(const std::string& id, const ContainerState& state);
     Result<void> remove(const std::string& id);
-    Result<std::vector<std::pair<ContainerSpec, ContainerState>>> load();
+    /// A record that cannot be read is told by its id and name, and does not hide the others.
+    struct Unreadable {
+        std::string id;
+        std::string name;
+        Error error;
+    };
+    struct Loaded {
+        std::vector<std::pair<ContainerSpec, ContainerState>> records;
+        std::vector<Unreadable> unreadable;
+    };
+    Result<Loaded> load();
 
 private:
     explicit ContainerStore(storage::Database& db) : db_(&db) {}

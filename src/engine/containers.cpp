@@ -44,7 +44,8 @@ Result<ContainerBrief> Containers::find(std::string_view ref) const {
 }
 
 Result<void> Containers::start(std::string_view ref) {
-    return lifecycle::start(context_, TRY(context_.containers.find(ref)));
+    return lifecycle::start(context_, TRY(context_.containers.find(ref)),
+                            lifecycle::StartReason::asked);
 }
 Result<void> Containers::stop(std::string_view ref, const StopContainer& request) {
     return lifecycle::stop(context_, TRY(context_.containers.find(ref)), request);
@@ -71,6 +72,7 @@ Result<void> Containers::rename(std::string_view ref, std::string_view name) {
     const auto container = TRY(context_.containers.find(ref));
     const auto wanted = TRY(check_container_name(name));
     std::lock_guard operation(container->operation());
+    TRY(check_present(*container, ref));
     ContainerSpec spec = *container->spec();
     const std::string old = spec.name;
     if (old == wanted)
@@ -129,6 +131,7 @@ Result<apitypes::UpdateReply> Containers::update(std::string_view ref,
                                                  const apitypes::UpdateRequest& request) {
     const auto container = TRY(context_.containers.find(ref));
     std::lock_guard operation(container->operation());
+    TRY(check_present(*container, ref));
     ContainerSpec spec = *container->spec();
     if (request.memory > 0 && request.memory_swap == 0 && spec.host.memory_swap > 0 &&
         request.memory > spec.host.memory_swap)

@@ -3,9 +3,11 @@
 #include "mount_sources.hpp"
 #include "network_attach.hpp"
 #include "restart_policy.hpp"
+#include "state_change.hpp"
 
 #include <base/ids.hpp>
 #include <base/log.hpp>
+#include <base/rollback.hpp>
 #include <sys/file.hpp>
 
 #include <algorithm>
@@ -14,11 +16,6 @@
 namespace corten::engine::lifecycle {
 
 namespace {
-
-void keep_state(Context& context, Container& container) {
-    const auto kept = context.container_store.update_state(container.id(), container.state());
-    if (!kept) log::error("container {}: {}", short_id(container.id()), kept.error().message());
-}
 
 /// Networks and volumes first, then `die`, as docker's clients see it.
 void publish_exit(Context& context, const ContainerSpec& spec, const ContainerState& before,
@@ -43,7 +40,7 @@ bool wants_restart(const Context& context, const ContainerSpec& spec, const Cont
 
 void start_again(Context& context, const std::shared_ptr<Container>& container) {
     if (container->state().status != "restarting") return;
-    const auto started = start(context, container);
+    const auto started = start(context, container, StartReason::policy);
     if (!started) log::warning("restart of {}: {}", container->name(), started.error().message());
 }
 
@@ -54,12 +51,21 @@ void schedule_restart(Context& context, const std::shared_ptr<Container>& contai
     });
 }
 
-/// The new state; true when a restart is due.
-bool record_exit(Context& context, Container& container, const proto::ExitRecord& record) {
+/// What follows the end of a run.
+enum class After { nothing, restart, removal };
+
+After what_follows(const Context& context, const Container& container, int code) {
     const auto spec = container.spec();
-    bool again = false;
-    container.change_state([&](ContainerState& state) {
-        again = wants_restart(context, *spec, state, record.code);
+    if (wants_restart(context, *spec, container.state(), code)) return After::restart;
+    const bool goes = spec->host.auto_remove && !container.is_being_restarted();
+    return goes ? After::removal : After::nothing;
+}
+
+/// False when the exit file has to tell it to the next daemon.
+bool record_exit(Context& context, Container& container, const proto::ExitRecord& record,
+                 After after) {
+    const bool again = after == After::restart;
+    const auto change = [&](ContainerState& state) {
         const std::chrono::nanoseconds ran(record.finished_at - state.started_at);
         const std::chrono::milliseconds previous(state.restart_delay_ms);
         state.restart_delay_ms = again ? next_restart_delay(previous, ran).count() : 0;
@@ -72,10 +78,11 @@ bool record_exit(Context& context, Container& container, const proto::ExitRecord
         state.endpoints.clear();
         state.sandbox_id.clear();
         if (!state.health.status.empty()) state.health.status = "unhealthy";
-    });
-    // With --rm the row goes in a moment; for a daemon that dies before, the exit file tells.
-    if (again || !spec->host.auto_remove) keep_state(context, container);
-    return again;
+    };
+    if (after != After::removal) return note_change(context, container, change);
+    // The row goes in a moment; for a daemon that dies before, the exit file tells.
+    container.change_state(change);
+    return true;
 }
 
 }  // namespace
@@ -89,18 +96,15 @@ void handle_exit(Context& context, const std::shared_ptr<Container>& container, 
     const auto spec = container->spec();
     leave_networks(context, before.endpoints);
     context.volume_mounts.release(spec->id);
-    const bool again = record_exit(context, *container, record);
+    const After after = what_follows(context, *container, record.code);
+    const bool kept = record_exit(context, *container, record, after);
     publish_exit(context, *spec, before, record);
     container->notify_exit({.exit_code = record.code, .error = {}});
     context.execs.erase_of(spec->id);
-    if (again) {
-        release_supervisor(context, *container);
+    if (after != After::removal) {
+        release_supervisor(context, *container, kept ? ExitFile::remove : ExitFile::keep);
         drop_shared_memory(context, spec->id);
-        return schedule_restart(context, container);
-    }
-    if (!spec->host.auto_remove) {
-        release_supervisor(context, *container);
-        drop_shared_memory(context, spec->id);
+        if (after == After::restart) schedule_restart(context, container);
         return;
     }
     operation.unlock();
@@ -140,6 +144,8 @@ Error running_refusal(const ContainerSpec& spec, const ContainerState& state) {
 Result<void> end_for_removal(Context& context, const std::shared_ptr<Container>& container) {
     for (;;) {
         const auto slot = TRY(container->begin_wait(WaitCondition::not_running));
+        Rollback leave;
+        leave.add([&] { container->end_wait(slot); });
         if (!container->state().counts_as_running()) return {};
         const auto killed = kill(context, container, SIGKILL);
         if (!killed && killed.error().kind() != ErrorKind::conflict) return killed.error();
@@ -155,8 +161,10 @@ Result<void> end_for_removal(Context& context, const std::shared_ptr<Container>&
 /// client can name is left; the rest is only of this machine.
 Result<void> destroy_locked(Context& context, Container& container, bool volumes) {
     const auto spec = container.spec();
-    container.change_state([](ContainerState& state) { state.status = "removing"; });
-    TRY(context.container_store.update_state(spec->id, container.state()));
+    TRY(change_and_keep(context.container_store, container, [&](ContainerState& state) {
+        state.status = "removing";
+        state.removes_volumes = volumes;
+    }));
     TRY(context.store->snapshots().remove(spec->id));
     if (volumes) TRY(remove_anonymous_volumes(context, *spec));
     context.containers.erase(spec->id);

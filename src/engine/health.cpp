@@ -1,8 +1,7 @@
 #include "health.hpp"
 
 #include "exec_runner.hpp"
-
-#include <base/log.hpp>
+#include "state_change.hpp"
 
 namespace corten::engine {
 
@@ -61,17 +60,15 @@ void record_probe(const Checks& checks, HealthProbe probe) {
     const auto config = checks.container->spec()->config;
     const int retries = config.healthcheck->retries > 0 ? config.healthcheck->retries : 3;
     const bool starting = in_start_period(checks, *config.healthcheck);
+    std::lock_guard operation(checks.container->operation());
+    if (!still_running(checks)) return;
     bool changed = false;
-    checks.container->change_state([&](ContainerState& state) {
-        if (state.started_at == checks.run)
-            changed = apply_probe(state.health, std::move(probe), retries, starting);
+    note_change(checks.context, *checks.container, [&](ContainerState& state) {
+        changed = apply_probe(state.health, std::move(probe), retries, starting);
     });
-    const auto state = checks.container->state();
-    const auto kept = checks.context.container_store.update_state(checks.container->id(), state);
-    if (!kept) log::error("health of {}: {}", checks.container->name(), kept.error().message());
     if (changed)
         publish_container_event(checks.context, *checks.container->spec(),
-                                "health_status: " + state.health.status);
+                                "health_status: " + checks.container->state().health.status);
 }
 
 void probe(const Checks& checks) {
@@ -92,9 +89,8 @@ void probe(const Checks& checks) {
         result.exit_code = outcome->exit_code;
         result.output = std::move(outcome->output);
     }
-    if (!still_running(checks)) return;
     record_probe(checks, std::move(result));
-    schedule(checks);
+    if (still_running(checks)) schedule(checks);
 }
 
 void schedule(const Checks& checks) {

@@ -1,11 +1,15 @@
 #pragma once
-// What happens to a container between create and remove. Functions that take a Container lock its
-// operation() themselves unless their name ends in _locked.
+// What happens to a container between create and remove. What a client asks for, from start() to
+// remove(), and handle_exit() take the container's operation() themselves; what concerns its
+// supervisor is called by whoever holds it.
 #include "context.hpp"
 
 namespace corten::engine::lifecycle {
 
-Result<void> start(Context& context, const std::shared_ptr<Container>& container);
+/// A start that was asked for begins to count restarts anew.
+enum class StartReason { asked, policy };
+Result<void> start(Context& context, const std::shared_ptr<Container>& container,
+                   StartReason reason);
 Result<void> stop(Context& context, const std::shared_ptr<Container>& container,
                   const StopContainer& request);
 Result<void> restart(Context& context, const std::shared_ptr<Container>& container,
@@ -36,9 +40,12 @@ proto::ShimHandlers supervisor_handlers(Context& context,
                                         const std::shared_ptr<Container>& container);
 /// Lets go of a supervisor that was released or has ended (or kills it); its end is reaped later.
 enum class ForgetMode { released, kill };
-void forget_supervisor(Context& context, Container& container, ForgetMode mode);
-/// Ends the supervisor of a container that does not run.
-void release_supervisor(Context& context, Container& container);
+/// Whether the database knows what the exit file tells; otherwise the next daemon reads it.
+enum class ExitFile { remove, keep };
+void forget_supervisor(Context& context, Container& container, ForgetMode mode, ExitFile file);
+/// Ends the supervisor of a container that does not run; one that runs nevertheless goes with it.
+void release_supervisor(Context& context, Container& container,
+                        ExitFile file = ExitFile::remove);
 
 /// Brings the database, the supervisors that still run and the host into agreement.
 Result<void> recover(Context& context);

@@ -3,6 +3,7 @@
 #include "mount_sources.hpp"
 #include "network_files.hpp"
 #include "spec_builder.hpp"
+#include "state_change.hpp"
 
 #include <base/ids.hpp>
 #include <base/rollback.hpp>
@@ -236,14 +237,14 @@ void publish_network_events(Context& context, const std::string& action, const C
 
 Result<void> rename_endpoints(Context& context, Container& container) {
     const auto spec = container.spec();
-    container.change_state([&](ContainerState& state) {
+    TRY(change_and_keep(context.container_store, container, [&](ContainerState& state) {
         for (auto& endpoint : state.endpoints)
             if (has_name_server(endpoint))
                 endpoint.names = dns_names(*spec, settings_on(*spec, endpoint.network_name));
-    });
+    }));
     for (const auto& endpoint : container.state().endpoints)
         if (has_name_server(endpoint)) context.networks->set_names(endpoint.id, endpoint.names);
-    return context.container_store.update_state(spec->id, container.state());
+    return {};
 }
 
 Result<void> check_endpoint(const std::string& network, const apitypes::EndpointSettings& wanted) {

@@ -4,6 +4,7 @@
 #include "network_attach.hpp"
 #include "network_files.hpp"
 #include "spec_builder.hpp"
+#include "state_change.hpp"
 
 #include <base/rollback.hpp>
 #include <engine/networks.hpp>
@@ -47,8 +48,9 @@ std::string next_interface(const Endpoints& endpoints) {
 }
 
 Result<void> record(Context& context, Container& container, Endpoints endpoints) {
-    container.change_state([&](ContainerState& state) { state.endpoints = std::move(endpoints); });
-    return context.container_store.update_state(container.id(), container.state());
+    return change_and_keep(context.container_store, container, [&](ContainerState& state) {
+        state.endpoints = std::move(endpoints);
+    });
 }
 
 /// Plugs a running container in; undone when it cannot be recorded.

@@ -3,10 +3,13 @@
 #include "lifecycle.hpp"
 #include "mount_sources.hpp"
 #include "network_attach.hpp"
+#include "state_change.hpp"
 
 #include <base/ids.hpp>
 #include <base/log.hpp>
 #include <sys/file.hpp>
+
+#include <cgroup/group.hpp>
 
 #include <csignal>
 #include <set>
@@ -60,7 +63,8 @@ Found look_at(Context& context, const std::shared_ptr<Container>& container) {
         return found;
     }
     found.state = settled_state(**client, *state);
-    if (!found.state) forget_supervisor(context, *container, ForgetMode::released);
+    if (!found.state)
+        forget_supervisor(context, *container, ForgetMode::released, ExitFile::remove);
     return found;
 }
 
@@ -78,28 +82,34 @@ void adopt_execs(Context& context, Container& container, const proto::StateReply
     }
 }
 
-/// The container runs on: its addresses and ports stay its own.
-Result<void> adopt(Context& context, const Found& found) {
+/// The freezer knows better than the record: the daemon may have died between the two.
+std::string status_of(Context& context, const std::string& cgroup_path) {
+    const auto group = cgroup::Group::open(context.facts.cgroups, cgroup_path);
+    const auto freezer = group ? group->freezer_state() : group.error();
+    if (!freezer) log::error("group {}: {}", cgroup_path, freezer.error().message());
+    return freezer && *freezer != cgroup::FreezerState::thawed ? "paused" : "running";
+}
+
+/// The container runs on: its addresses and ports stay its own. Of what fails the rest is no less
+/// needed.
+void adopt(Context& context, const Found& found) {
     auto& container = *found.container;
-    container.change_state([&](ContainerState& state) {
-        if (!state.is_running())
-            state.status = "running";  // the daemon died between start and record
+    const auto tell = [&](const Result<void>& step) {
+        if (!step) log::error("adopt {}: {}", container.name(), step.error().message());
+    };
+    note_change(context, container, [&](ContainerState& state) {
+        state.status = status_of(context, state.cgroup_path);
         state.pid = static_cast<int>(found.state->pid);
         state.started_at = found.state->started_at;
     });
-    TRY(context.container_store.update_state(container.id(), container.state()));
-    for (const auto& endpoint : container.state().endpoints) {
-        auto network_namespace = open_namespace(container, "net");
-        TRY(context.networks->adopt(endpoint,
-                                    network_namespace ? std::move(*network_namespace) : Fd()));
-    }
-    if (const auto network_namespace = open_namespace(container, "net"))
-        TRY(serve_names(context, *container.spec(), container.state().endpoints,
-                        *network_namespace));
-    for (const auto& mount : container.spec()->mounts)
-        if (mount.type == "volume") TRY(context.volume_mounts.acquire(mount.name, container.id()));
     adopt_execs(context, container, *found.state);
-    return {};
+    const auto endpoints = container.state().endpoints;
+    for (const auto& endpoint : endpoints)
+        tell(context.networks->adopt(endpoint, open_namespace(container, "net").value_or(Fd())));
+    if (const auto network_namespace = open_namespace(container, "net"))
+        tell(serve_names(context, *container.spec(), endpoints, *network_namespace));
+    for (const auto& mount : container.spec()->mounts)
+        if (mount.type == "volume") tell(context.volume_mounts.acquire(mount.name, container.id()));
 }
 
 /// It ended, or its supervisor did; the exit file or the supervisor knows the code.
@@ -115,8 +125,8 @@ void note_exit(Context& context, const Found& found) {
     handle_exit(context, found.container, found.container->current_run(), record);
 }
 
-void finish_removal(Context& context, const std::shared_ptr<Container>& container) {
-    const auto removed = remove(context, container, {.force = true, .volumes = true});
+void finish_removal(Context& context, const std::shared_ptr<Container>& container, bool volumes) {
+    const auto removed = remove(context, container, {.force = true, .volumes = volumes});
     if (!removed)
         log::error("finish the removal of {}: {}", container->name(), removed.error().message());
 }
@@ -124,12 +134,9 @@ void finish_removal(Context& context, const std::shared_ptr<Container>& containe
 void settle(Context& context, const Found& found) {
     const auto state = found.container->state();
     const bool lives = found.state && found.state->status == "running";
-    if (state.status == "removing") return finish_removal(context, found.container);
-    if (lives) {
-        if (const auto adopted = adopt(context, found); !adopted)
-            log::error("adopt {}: {}", found.container->name(), adopted.error().message());
-        return;
-    }
+    if (state.status == "removing")
+        return finish_removal(context, found.container, state.removes_volumes);
+    if (lives) return adopt(context, found);
     if (state.is_running()) {
         if (!found.state) end_cgroup(context, state.cgroup_path);
         return note_exit(context, found);
@@ -137,24 +144,32 @@ void settle(Context& context, const Found& found) {
     // A supervisor of a start that never happened, or of a container that ended.
     if (found.state) release_supervisor(context, *found.container);
     if (found.container->spec()->host.auto_remove && state.started_at != 0)
-        finish_removal(context, found.container);
+        finish_removal(context, found.container, true);
+}
+
+/// What cannot be removed stays for the next start: it is no reason not to serve the others.
+void tell_left(const Result<void>& removed) {
+    if (!removed) log::error("remove what a crash left: {}", removed.error().message());
+}
+
+std::vector<std::string> names_in(const std::string& directory) {
+    auto names = sys::list_directory(directory);
+    if (!names) log::error("{}", names.error().message());
+    return std::move(names).value_or({});
 }
 
 /// Supervisors, files and snapshots of containers that no row names: a create that was cut short.
-Result<void> remove_orphans(Context& context) {
-    std::set<std::string> known;
-    for (const auto& container : context.containers.all()) known.insert(container->id());
+Result<void> remove_orphans(Context& context, const std::set<std::string>& known) {
     for (const auto& key : TRY(context.store->snapshots().list()))
-        if (!known.contains(key)) TRY(context.store->snapshots().remove(key));
-    for (const auto& name : TRY(sys::list_directory(context.config.data_root + "/containers")))
-        if (!known.contains(name)) TRY(sys::remove_tree(context.files_of(name)));
-    for (const auto& name : TRY(sys::list_directory(context.config.exec_root + "/containers"))) {
+        if (!known.contains(key)) tell_left(context.store->snapshots().remove(key));
+    for (const auto& name : names_in(context.config.data_root + "/containers"))
+        if (!known.contains(name)) tell_left(sys::remove_tree(context.files_of(name)));
+    for (const auto& name : names_in(context.config.exec_root + "/containers")) {
         if (known.contains(name)) continue;
         end_cgroup(context, context.config.cgroup_parent + "/" + name);
-        TRY(sys::remove_tree(context.runtime_directory(name)));
+        tell_left(sys::remove_tree(context.runtime_directory(name)));
     }
-    TRY(context.volumes.remove_orphans());
-    return {};
+    return context.volumes.remove_orphans();
 }
 
 /// always: even when it was stopped by hand; unless-stopped: only when it was not. What the policy
@@ -167,26 +182,39 @@ void start_by_policy(Context& context, const std::shared_ptr<Container>& contain
                         (policy == "unless-stopped" && !state.stopped_by_user);
     if (!wanted || state.is_running() || state.started_at == 0) return;
     context.workers.post([&context, container] {
-        if (const auto started = start(context, container);
+        if (const auto started = start(context, container, StartReason::policy);
             !started && started.error().kind() != ErrorKind::not_modified)
             log::warning("start {}: {}", container->name(), started.error().message());
     });
 }
 
+/// Fills the table. The ids of all containers that there are, those with an unreadable record
+/// included, which keep their name and all that is theirs.
+Result<std::set<std::string>> load_containers(Context& context) {
+    auto loaded = TRY(context.container_store.load());
+    std::set<std::string> known;
+    for (auto& [spec, state] : loaded.records) {
+        known.insert(spec.id);
+        TRY(context.containers.reserve_name(spec.name, spec.id));
+        context.containers.insert(std::make_shared<Container>(std::move(spec), std::move(state)));
+    }
+    for (const auto& [id, name, error] : loaded.unreadable) {
+        log::error("container {} ({}) is left alone: {}", name, id, error.message());
+        known.insert(id);
+        TRY(context.containers.reserve_name(name, id));
+    }
+    return known;
+}
+
 }  // namespace
 
 Result<void> recover(Context& context) {
-    for (auto& [spec, state] : TRY(context.container_store.load())) {
-        const std::string name = spec.name;
-        auto container = std::make_shared<Container>(std::move(spec), std::move(state));
-        TRY(context.containers.reserve_name(name, container->id()));
-        context.containers.insert(std::move(container));
-    }
+    const auto known = TRY(load_containers(context));
     for (const auto& container : context.containers.all())
         settle(context, look_at(context, container));
     TRY(context.networks->start());
     TRY(context.volume_mounts.unmount_unused());
-    TRY(remove_orphans(context));
+    TRY(remove_orphans(context, known));
     for (const auto& container : context.containers.all()) {
         if (container->state().is_running()) begin_health_checks(context, container);
         start_by_policy(context, container);

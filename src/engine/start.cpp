@@ -7,9 +7,9 @@
 #include "network_files.hpp"
 #include "security.hpp"
 #include "spec_builder.hpp"
+#include "state_change.hpp"
 
 #include <base/ids.hpp>
-#include <base/log.hpp>
 #include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <base/units.hpp>
@@ -52,8 +52,11 @@ struct StartFds {
 
 class Start {
 public:
-    Start(Context& context, std::shared_ptr<Container> container)
-        : context_(context), container_(std::move(container)), spec_(container_->spec()) {}
+    Start(Context& context, std::shared_ptr<Container> container, StartReason reason)
+        : context_(context),
+          container_(std::move(container)),
+          spec_(container_->spec()),
+          reason_(reason) {}
 
     Result<void> run() {
         Rollback undo;
@@ -76,6 +79,8 @@ public:
         TRY(record_endpoints());
         phases_.note("record");
         const auto reply = TRY(client->call(request(spec), fds_.roles));
+        // Now it runs: its end comes before that of what it uses.
+        undo.add([this] { release_supervisor(context_, *container_); });
         phases_.note("supervisor-start");
         for (const auto& phase : reply.phases)
             phases_.times_["runtime/" + phase.name] =
@@ -179,32 +184,34 @@ private:
 
     /// A daemon that dies during the start must know what to give back.
     Result<void> record_endpoints() {
-        container_->change_state([&](ContainerState& state) {
-            state.endpoints = endpoints_;
-            state.cgroup_path = cgroup_path_of(context_, *spec_);
-            state.sandbox_id = endpoints_.empty() ? "" : random_id();
-        });
-        return context_.container_store.update_state(spec_->id, container_->state());
+        return change_and_keep(
+            context_.container_store, *container_, [&](ContainerState& state) {
+                state.endpoints = endpoints_;
+                state.cgroup_path = cgroup_path_of(context_, *spec_);
+                state.sandbox_id = endpoints_.empty() ? "" : random_id();
+            });
     }
 
     Result<void> record_running(const proto::StartReply& reply) {
-        container_->change_state([&](ContainerState& state) {
-            state.status = "running";
-            state.pid = static_cast<int>(reply.pid);
-            state.started_at = reply.started_at;
-            state.exit_code = 0;
-            state.error.clear();
-            state.oom_killed = false;
-            state.stopped_by_user = false;
-            state.timings_ms = phases_.times_;
-            state.health = initial_health(spec_->config);
-        });
-        return context_.container_store.update_state(spec_->id, container_->state());
+        return change_and_keep(
+            context_.container_store, *container_, [&](ContainerState& state) {
+                state.status = "running";
+                state.pid = static_cast<int>(reply.pid);
+                state.started_at = reply.started_at;
+                state.exit_code = 0;
+                state.error.clear();
+                state.oom_killed = false;
+                state.stopped_by_user = false;
+                state.timings_ms = phases_.times_;
+                state.health = initial_health(spec_->config);
+                if (reason_ == StartReason::asked) state.restart_count = state.restart_delay_ms = 0;
+            });
     }
 
     Context& context_;
     std::shared_ptr<Container> container_;
     std::shared_ptr<const ContainerSpec> spec_;
+    StartReason reason_;
     Phases phases_;
     StartFds fds_;
     std::set<std::string> joined_;
@@ -231,24 +238,23 @@ Result<void> check_startable(const Container& container) {
 /// Nobody who waits for an exit is told, because there was none: the starter gets the error.
 void record_failure(Context& context, Container& container, const Error& error, int code) {
     const bool was_restarting = container.state().status == "restarting";
-    container.change_state([&](ContainerState& state) {
+    note_change(context, container, [&](ContainerState& state) {
         state.exit_code = code;
         state.error = error.message();
         state.endpoints.clear();
         if (state.status == "restarting") state.status = "exited";
     });
-    const auto kept = context.container_store.update_state(container.id(), container.state());
-    if (!kept) log::error("container {}: {}", short_id(container.id()), kept.error().message());
     if (was_restarting) container.notify_exit({.exit_code = code, .error = error.message()});
 }
 
 }  // namespace
 
-Result<void> start(Context& context, const std::shared_ptr<Container>& container) {
+Result<void> start(Context& context, const std::shared_ptr<Container>& container,
+                   StartReason reason) {
     std::unique_lock operation(container->operation());
     TRY(check_startable(*container));
     const auto spec = container->spec();
-    auto started = Start(context, container).run();
+    auto started = Start(context, container, reason).run();
     if (!started) {
         const int code = failure_code(started.error(), failed_to_start);
         record_failure(context, *container, started.error(), code);

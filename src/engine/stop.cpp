@@ -1,13 +1,14 @@
 // Ending and holding a running container.
 #include "lifecycle.hpp"
 #include "signals.hpp"
+#include "state_change.hpp"
 
-#include <base/ids.hpp>
-#include <base/log.hpp>
+#include <base/rollback.hpp>
 #include <sys/process.hpp>
 
 #include <cgroup/group.hpp>
 
+#include <cerrno>
 #include <csignal>
 
 namespace corten::engine::lifecycle {
@@ -26,24 +27,45 @@ Error not_running(const Container& container) {
     return fail(ErrorKind::conflict, "container {} is not running", container.id());
 }
 
-/// Sends a signal to the container's first process.
-Result<void> send_signal(Context& context, Container& container, int signal) {
-    const auto state = container.state();
-    if (!state.is_running()) return not_running(container);
-    const auto process = TRY(sys::PidRef::open(state.pid));
-    // A frozen process takes no signal but must be able to die from one.
-    if (state.status == "paused" && signal == SIGKILL) {
-        TRY(TRY(group_of(context, state)).thaw());
-        container.change_state([](ContainerState& s) { s.status = "running"; });
-    }
-    return process.signal(signal);
+Result<void> thaw_locked(Context& context, Container& container) {
+    TRY(TRY(group_of(context, container.state())).thaw());
+    note_change(context, container, [](ContainerState& state) { state.status = "running"; });
+    publish_container_event(context, *container.spec(), "unpause");
+    return {};
 }
 
-/// Restarts are off from now on.
-void mark_stopped_by_user(Context& context, Container& container) {
-    container.change_state([](ContainerState& state) { state.stopped_by_user = true; });
-    const auto kept = context.container_store.update_state(container.id(), container.state());
-    if (!kept) log::error("container {}: {}", short_id(container.id()), kept.error().message());
+/// To the container's first process. One that is to end is thawed, so that the signal arrives.
+enum class Thaw { no, yes };
+Result<void> send_signal_locked(Context& context, Container& container, int signal, Thaw thaw) {
+    const auto state = container.state();
+    if (!state.is_running()) return not_running(container);
+    TRY(TRY(sys::PidRef::open(state.pid)).signal(signal));
+    if (thaw == Thaw::yes && state.status == "paused") TRY(thaw_locked(context, container));
+    return {};
+}
+
+Result<void> send_signal_to_end(Context& context, Container& container, int signal) {
+    std::lock_guard operation(container.operation());
+    return send_signal_locked(context, container, signal, Thaw::yes);
+}
+
+/// Restarts are off from now on: a container that waits for its next one has ended. The status
+/// that it was found with.
+std::string begin_stop_locked(Context& context, Container& container) {
+    std::string found = container.state().status;
+    if (found != "restarting" && !container.state().is_running()) return found;
+    note_change(context, container, [&](ContainerState& state) {
+        state.stopped_by_user = true;
+        if (found == "restarting") state.status = "exited";
+    });
+    if (found == "restarting")
+        container.notify_exit({.exit_code = container.state().exit_code, .error = {}});
+    return found;
+}
+
+std::string begin_stop(Context& context, Container& container) {
+    std::lock_guard operation(container.operation());
+    return begin_stop_locked(context, container);
 }
 
 void publish_kill(Context& context, Container& container, int signal) {
@@ -54,10 +76,10 @@ void publish_kill(Context& context, Container& container, int signal) {
 /// False after `timeout`; no timeout waits for ever.
 Result<bool> wait_for_exit(Container& container, std::optional<sys::Milliseconds> timeout) {
     const auto slot = TRY(container.begin_wait(WaitCondition::not_running));
+    Rollback leave;
+    leave.add([&] { container.end_wait(slot); });
     const FdView fds[] = {slot->done.fd()};
-    const bool over = TRY(sys::wait_readable(fds, timeout)).has_value();
-    if (!over) container.end_wait(slot);
-    return over;
+    return TRY(sys::wait_readable(fds, timeout)).has_value();
 }
 
 struct StopPlan {
@@ -75,27 +97,19 @@ Result<StopPlan> plan_stop(const ContainerSpec& spec, const StopContainer& reque
     return plan;
 }
 
-/// A container that waits for its next restart is stopped by not restarting it.
-bool cancel_restart(Context& context, Container& container) {
-    std::lock_guard operation(container.operation());
-    if (container.state().status != "restarting") return false;
-    container.change_state([](ContainerState& state) {
-        state.status = "exited";
-        state.stopped_by_user = true;
-    });
-    const auto kept = context.container_store.update_state(container.id(), container.state());
-    if (!kept) log::error("container {}: {}", short_id(container.id()), kept.error().message());
-    container.notify_exit({.exit_code = container.state().exit_code, .error = {}});
-    return true;
+/// Whether a signal could not be sent because the process has ended: we are about to be told.
+bool has_ended(const Result<void>& sent) {
+    if (sent) return false;
+    return sent.error().kind() == ErrorKind::conflict || sent.error().number() == ESRCH;
 }
 
 Result<void> stop_running(Context& context, Container& container, const StopPlan& plan) {
     publish_kill(context, container, plan.signal);
-    const auto sent = send_signal(context, container, plan.signal);
-    if (!sent && sent.error().kind() == ErrorKind::io) return sent.error();
-    if (TRY(wait_for_exit(container, plan.timeout))) return {};
+    const auto sent = send_signal_to_end(context, container, plan.signal);
+    if (!sent && !has_ended(sent)) return sent.error();
+    if (TRY(wait_for_exit(container, sent ? plan.timeout : kill_patience))) return {};
     publish_kill(context, container, SIGKILL);
-    send_signal(context, container, SIGKILL).ignore();  // it may have ended meanwhile
+    send_signal_to_end(context, container, SIGKILL).ignore();  // it may have ended meanwhile
     if (TRY(wait_for_exit(container, kill_patience))) return {};
     return fail(
         ErrorKind::io,
@@ -108,10 +122,10 @@ Result<void> stop_running(Context& context, Container& container, const StopPlan
 Result<void> stop(Context& context, const std::shared_ptr<Container>& container,
                   const StopContainer& request) {
     const auto plan = TRY(plan_stop(*container->spec(), request));
-    if (cancel_restart(context, *container)) return {};
-    if (!container->state().is_running())
+    const std::string found = begin_stop(context, *container);
+    if (found == "restarting") return {};
+    if (found != "running" && found != "paused")
         return fail(ErrorKind::not_modified, "container is not running");
-    mark_stopped_by_user(context, *container);
     TRY(stop_running(context, *container, plan));
     publish_container_event(context, *container->spec(), "stop");
     return {};
@@ -120,12 +134,13 @@ Result<void> stop(Context& context, const std::shared_ptr<Container>& container,
 Result<void> restart(Context& context, const std::shared_ptr<Container>& container,
                      const StopContainer& request) {
     const auto plan = TRY(plan_stop(*container->spec(), request));
-    if (!cancel_restart(context, *container) && container->state().is_running()) {
-        mark_stopped_by_user(context, *container);
-        TRY(stop_running(context, *container, plan));
-    }
+    container->begin_restart();
+    Rollback end;
+    end.add([&] { container->end_restart(); });
+    const std::string found = begin_stop(context, *container);
+    if (found == "running" || found == "paused") TRY(stop_running(context, *container, plan));
     // The exit's own clean-up may still hold the container; start() waits for it.
-    TRY(start(context, container));
+    TRY(start(context, container, StartReason::asked));
     publish_container_event(context, *container->spec(), "restart");
     return {};
 }
@@ -134,19 +149,14 @@ Result<void> kill(Context& context, const std::shared_ptr<Container>& container,
     const auto spec = container->spec();
     const bool stops = signal == SIGKILL || spec->config.stop_signal.empty() ||
                        parse_signal(spec->config.stop_signal).value_or(SIGTERM) == signal;
-    if (stops && cancel_restart(context, *container)) return {};
-    if (!container->state().is_running())
-        return fail(ErrorKind::conflict, "cannot kill container: {}: container {} is not running",
-                    spec->name, container->id());
-    const bool was_stopped = container->state().stopped_by_user;
-    if (stops) mark_stopped_by_user(context, *container);
-    const auto sent = send_signal(context, *container, signal);
-    if (!sent) {
-        container->change_state(
-            [&](ContainerState& state) { state.stopped_by_user = was_stopped; });
+    std::lock_guard operation(container->operation());
+    // That it was meant to end stays true when it has ended by itself this moment.
+    if (stops && begin_stop_locked(context, *container) == "restarting") return {};
+    const auto sent =
+        send_signal_locked(context, *container, signal, stops ? Thaw::yes : Thaw::no);
+    if (!sent)
         return fail(ErrorKind::conflict, "cannot kill container: {}: {}", spec->name,
                     sent.error().message());
-    }
     publish_kill(context, *container, signal);
     return {};
 }
@@ -157,9 +167,13 @@ Result<void> pause(Context& context, const std::shared_ptr<Container>& container
     if (state.status == "paused")
         return fail(ErrorKind::conflict, "container {} is already paused", container->id());
     if (!state.is_running()) return not_running(*container);
-    TRY(TRY(group_of(context, state)).freeze());
-    container->change_state([](ContainerState& s) { s.status = "paused"; });
-    TRY(context.container_store.update_state(container->id(), container->state()));
+    const auto group = TRY(group_of(context, state));
+    Rollback undo;
+    undo.add([&] { group.thaw().ignore(); });
+    TRY(group.freeze());
+    TRY(change_and_keep(context.container_store, *container,
+                        [](ContainerState& changed) { changed.status = "paused"; }));
+    undo.commit();
     publish_container_event(context, *container->spec(), "pause");
     return {};
 }
@@ -169,11 +183,7 @@ Result<void> unpause(Context& context, const std::shared_ptr<Container>& contain
     const auto state = container->state();
     if (state.status != "paused")
         return fail(ErrorKind::internal, "container {} is not paused", container->id());
-    TRY(TRY(group_of(context, state)).thaw());
-    container->change_state([](ContainerState& s) { s.status = "running"; });
-    TRY(context.container_store.update_state(container->id(), container->state()));
-    publish_container_event(context, *container->spec(), "unpause");
-    return {};
+    return thaw_locked(context, *container);
 }
 
 }  // namespace corten::engine::lifecycle

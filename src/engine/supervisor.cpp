@@ -52,13 +52,20 @@ void on_event(Context& context, const std::shared_ptr<Container>& container, std
     }
 }
 
+/// Of the run as it was started, be it by a daemon with another parent group.
+std::string recorded_cgroup(const Context& context, const Container& container) {
+    const std::string recorded = container.state().cgroup_path;
+    return recorded.empty() ? cgroup_path_of(context, *container.spec()) : recorded;
+}
+
 /// The supervisor went away by itself: its exit file tells how the container ended, if it got
 /// there.
 void on_closed(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run) {
-    if (context.closing || container->current_run() != run) return;
-    // Of the run as it was started, be it by a daemon with another parent group.
-    const std::string recorded = container->state().cgroup_path;
-    end_cgroup(context, recorded.empty() ? cgroup_path_of(context, *container->spec()) : recorded);
+    {
+        std::lock_guard operation(container->operation());
+        if (context.closing || container->current_run() != run) return;
+        end_cgroup(context, recorded_cgroup(context, *container));
+    }
     proto::ExitRecord record{
         .code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
     const auto text = sys::read_file(context.runtime_directory(container->id()) + "/exit.json");
@@ -135,7 +142,7 @@ bool supervisor_lives(const Context& context, const std::string& id) {
     return free && !*free;
 }
 
-void forget_supervisor(Context& context, Container& container, ForgetMode mode) {
+void forget_supervisor(Context& context, Container& container, ForgetMode mode, ExitFile file) {
     const auto client = container.supervisor();
     if (!client) return;
     context.pump->remove(*client);
@@ -143,11 +150,15 @@ void forget_supervisor(Context& context, Container& container, ForgetMode mode) 
     auto process = std::make_shared<sys::PidRef>(container.take_supervisor_process());
     if (mode == ForgetMode::kill && process->valid()) process->signal(SIGKILL).ignore();
     context.workers.post([process] { reap(*process); });
-    sys::remove_tree(context.runtime_directory(container.id()))
-        .ignore();  // recovery removes the rest
+    // Recovery removes the rest. The lock on shim.log is that supervisor's, not the next one's.
+    const std::string directory = context.runtime_directory(container.id());
+    if (file == ExitFile::remove)
+        sys::remove_tree(directory).ignore();
+    else
+        sys::remove_file(directory + "/shim.log").ignore();
 }
 
-void release_supervisor(Context& context, Container& container) {
+void release_supervisor(Context& context, Container& container, ExitFile file) {
     const auto client = container.supervisor();
     if (!client) return;
     const auto released = client->call(proto::ReleaseRequest{});
@@ -156,7 +167,8 @@ void release_supervisor(Context& context, Container& container) {
         log::warning("container {}: release its supervisor: {}", short_id(container.id()),
                      released.error().message());
     // Never wait for one that will not go; the container goes with it.
-    forget_supervisor(context, container, stays ? ForgetMode::kill : ForgetMode::released);
+    forget_supervisor(context, container, stays ? ForgetMode::kill : ForgetMode::released, file);
+    if (stays) end_cgroup(context, recorded_cgroup(context, container));
 }
 
 }  // namespace corten::engine::lifecycle

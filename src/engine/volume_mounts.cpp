@@ -37,6 +37,10 @@ Result<void> mount_device(const VolumeDevice& device, const std::string& path) {
     return {};
 }
 
+void tell_mounted(const std::string& volume, const Result<void>& unmounted) {
+    if (!unmounted) log::warning("volume {}: {}", volume, unmounted.error().message());
+}
+
 }  // namespace
 
 Result<void> unmount_volume(const std::string& mountpoint) {
@@ -85,8 +89,7 @@ void VolumeMounts::release(const std::string& user) {
             ++entry;
             continue;
         }
-        if (const auto done = unmount_volume(volumes_.mountpoint(volume)); !done)
-            log::warning("volume {}: {}", volume, done.error().message());
+        tell_mounted(volume, unmount_volume(volumes_.mountpoint(volume)));
         entry = users_.erase(entry);
     }
 }
@@ -95,7 +98,7 @@ Result<void> VolumeMounts::unmount_unused() {
     for (const auto& record : TRY(volumes_.list())) {
         std::lock_guard lock(mutex_);
         if (!record.options.empty() && !users_.contains(record.name))
-            TRY(unmount_volume(volumes_.mountpoint(record.name)));
+            tell_mounted(record.name, unmount_volume(volumes_.mountpoint(record.name)));
     }
     return {};
 }

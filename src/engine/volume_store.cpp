@@ -6,6 +6,7 @@
 #include <base/clock.hpp>
 #include <base/ids.hpp>
 #include <base/json.hpp>
+#include <base/log.hpp>
 #include <base/rollback.hpp>
 #include <storage/quota.hpp>
 #include <sys/file.hpp>
@@ -57,10 +58,13 @@ Result<std::optional<VolumeRecord>> VolumeStore::find(const std::string& name) c
 
 Result<std::vector<VolumeRecord>> VolumeStore::list() const {
     std::vector<VolumeRecord> list;
-    TRY(db_->each("SELECT record FROM volume ORDER BY name", {},
+    TRY(db_->each("SELECT name, record FROM volume ORDER BY name", {},
                   [&](const storage::Row& row) -> Result<void> {
-                      list.push_back(
-                          TRY(parse_as<VolumeRecord>(row.text_view(0), "volume record")));
+                      auto record = parse_as<VolumeRecord>(row.text_view(1), "volume record");
+                      if (record)
+                          list.push_back(std::move(*record));
+                      else
+                          log::error("volume {}: {}", row.text(0), record.error().message());
                       return {};
                   }));
     return list;
@@ -106,8 +110,12 @@ Result<void> VolumeStore::remove(const std::string& name) {
 }
 
 Result<void> VolumeStore::remove_orphans() {
-    for (const auto& name : TRY(sys::list_directory(directory_)))
-        if (!TRY(find(name))) TRY(remove_files(name));
+    for (const auto& name : TRY(sys::list_directory(directory_))) {
+        const auto row = find(name);
+        if (!row || *row) continue;  // an unreadable one is one too
+        if (const auto removed = remove_files(name); !removed)
+            log::error("remove what is left of volume {}: {}", name, removed.error().message());
+    }
     return {};
 }
 

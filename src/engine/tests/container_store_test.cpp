@@ -1,5 +1,7 @@
 #include "container_store.hpp"
 
+#include "state_change.hpp"
+
 #include <gtest/gtest.h>
 
 namespace corten::engine {
@@ -32,7 +34,7 @@ TEST(ContainerStore, OlderRecordsGetTheNetworkOfTheirMode) {
     const auto names = [&](std::string_view id) {
         auto store = ContainerStore::open(*db);
         std::vector<std::string> found;
-        for (const auto& [spec, state] : store->load().value())
+        for (const auto& [spec, state] : store->load().value().records)
             for (const auto& [name, settings] : spec.networking.endpoints)
                 if (spec.id == id)
                     found.push_back(settings && !settings->mac_address.empty() ? name + "+" : name);
@@ -42,6 +44,36 @@ TEST(ContainerStore, OlderRecordsGetTheNetworkOfTheirMode) {
     EXPECT_EQ(names("none"), std::vector<std::string>{"none"});
     EXPECT_EQ(names("both"), (std::vector<std::string>{"my.net+", "other+"}));
     EXPECT_TRUE(names("shares").empty());
+}
+
+TEST(ContainerStore, AnUnreadableRecordDoesNotHideTheOthers) {
+    auto db = storage::Database::open(":memory:").value();
+    auto store = ContainerStore::open(*db).value();
+    for (const auto* id : {"good", "bad"})
+        ASSERT_TRUE(store.insert(spec_of(id, "bridge"), ContainerState{}));
+    ASSERT_TRUE(db->execute("UPDATE container SET state = '{' WHERE id = 'bad'", {}));
+    const auto loaded = store.load().value();
+    ASSERT_EQ(loaded.records.size(), 1U);
+    EXPECT_EQ(loaded.records[0].first.id, "good");
+    ASSERT_EQ(loaded.unreadable.size(), 1U);
+    EXPECT_EQ(loaded.unreadable[0].id, "bad");
+    EXPECT_EQ(loaded.unreadable[0].name, "bad");
+}
+
+TEST(StateChange, WhatCouldNotBeKeptDidNotHappen) {
+    auto db = storage::Database::open(":memory:").value();
+    auto store = ContainerStore::open(*db).value();
+    const auto spec = spec_of("one", "bridge");
+    ASSERT_TRUE(store.insert(spec, ContainerState{}));
+    Container container(spec, ContainerState{});
+    const auto run = [](ContainerState& state) { state.status = "running"; };
+    ASSERT_TRUE(db->execute("PRAGMA query_only = 1", {}));
+    EXPECT_FALSE(change_and_keep(store, container, run));
+    EXPECT_EQ(container.state().status, "created");
+    ASSERT_TRUE(db->execute("PRAGMA query_only = 0", {}));
+    EXPECT_TRUE(change_and_keep(store, container, run));
+    EXPECT_EQ(container.state().status, "running");
+    EXPECT_EQ(store.load().value().records[0].second.status, "running");
 }
 
 }  // namespace
