@@ -1,10 +1,11 @@
 """Volumes: made, listed, inspected, mounted, removed, carried elsewhere."""
+import os
 import re
 from pathlib import Path
 
 import pytest
-from support import images, trees
-from support.engines import BOX
+from support import disks, images, trees
+from support.engines import BOX, Daemon
 
 
 def test_life_of_a_volume(cli):
@@ -68,6 +69,27 @@ def test_relative_and_duplicate_targets(cli):
     cli.fails("run", "--rm", "-v", "vol:relative", BOX, "true", code=125, says="(?i)invalid|absolute")
     cli.fails("run", "--rm", "-v", "v1:/same", "-v", "v2:/same", BOX, "true", code=125, says="(?i)duplicate mount point")
     cli.fails("run", "--rm", "-v", "vol:/", BOX, "true", code=125, says="(?i)invalid|can't be '/'|destination")
+
+
+@pytest.mark.corten_only
+def test_a_volume_is_filled_whole_or_not_at_all(tmp_path, registry, box_tar):
+    content = images.tar([images.Entry(f"content/f{n:02}", data=os.urandom(1 << 20)) for n in range(24)])
+    reference = registry.push("filling", "1", images.image([box_tar, content], compression="none"))
+    with disks.mounted(tmp_path, 128) as disk:
+        daemon = Daemon("filling")
+        daemon.data = disk / "data"
+        daemon.start()
+        try:
+            docker, ballast = daemon.client("docker"), disk / "ballast"
+            docker.ok("pull", reference)
+            with open(ballast, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - (12 << 20))
+            docker.fails("run", "--rm", "-v", "vol:/content", reference, "true", says="(?i)no space left")
+            ballast.unlink()
+            assert docker.ok("run", "--rm", "-v", "vol:/content", reference, "sh", "-c", "cat /content/* | wc -c") == str(24 << 20)
+            assert os.listdir(daemon.data / "volumes") == ["vol"]
+        finally:
+            daemon.stop()
 
 
 # --- export and import -----------------------------------------------------------------------------

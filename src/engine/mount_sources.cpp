@@ -1,5 +1,7 @@
 #include "mount_sources.hpp"
 
+#include "volume_options.hpp"
+
 #include <base/log.hpp>
 #include <base/rollback.hpp>
 #include <storage/archive.hpp>
@@ -50,23 +52,37 @@ Result<Fd> open_live_root(const Container& container) {
 
 namespace {
 
-/// A new volume starts with what the image has at its place, owner and mode included.
-Result<void> fill_volume(Context& context, const PlannedMount& mount, FdView root) {
-    const auto image_directory = sys::open_in_root(root, mount.target, O_RDONLY | O_DIRECTORY);
-    if (!image_directory) return {};  // the image has nothing there
+/// What is in `from`, with the owner and mode of the directory itself.
+Result<void> copy_directory(const Fd& from, const std::string& to) {
     struct ::stat status{};
-    if (::fstat(image_directory->raw(), &status) < 0) return fail_errno("stat {}", mount.target);
-    const Fd volume =
-        TRY(sys::open(context.volumes.mountpoint(mount.name), O_RDONLY | O_DIRECTORY));
-    auto content = storage::produce([&image_directory](storage::Sink& sink) {
-        return storage::tar_tree(*image_directory, sink, {.nanoseconds = true});
+    if (::fstat(from.raw(), &status) < 0) return fail_errno("stat a directory of the image");
+    const Fd directory = TRY(sys::open(to, O_RDONLY | O_DIRECTORY));
+    auto content = storage::produce([&from](storage::Sink& sink) {
+        return storage::tar_tree(from, sink, {.nanoseconds = true});
     });
-    TRY(storage::untar_into(volume, "/", *content));
-    if (::fchown(volume.raw(), status.st_uid, status.st_gid) < 0)
-        return fail_errno("chown volume {}", mount.name);
-    if (::fchmod(volume.raw(), status.st_mode & 07777) < 0)
-        return fail_errno("chmod volume {}", mount.name);
+    TRY(storage::untar_into(directory, "/", *content));
+    if (::fchown(directory.raw(), status.st_uid, status.st_gid) < 0) return fail_errno("chown");
+    if (::fchmod(directory.raw(), status.st_mode & 07777) < 0) return fail_errno("chmod");
     return {};
+}
+
+/// A new volume starts with what the image has at its place: all of it, or the start fails and the
+/// next one begins anew.
+Result<void> fill_volume(Context& context, const PlannedMount& mount, const VolumeRecord& volume,
+                         FdView root) {
+    const auto image_directory = sys::open_in_root(root, mount.target, O_RDONLY | O_DIRECTORY);
+    if (!image_directory) return context.volumes.mark_filled(mount.name);  // nothing is there
+    const auto options = TRY(parse_volume_options(volume.options));
+    if (options.device) {
+        // What is mounted cannot be replaced.
+        TRY(copy_directory(*image_directory, context.volumes.mountpoint(mount.name)));
+        return context.volumes.mark_filled(mount.name);
+    }
+    const std::string prepared = TRY(context.volumes.prepare(options.size));
+    Rollback end;
+    end.add([&] { context.volumes.discard(prepared); });
+    TRY(copy_directory(*image_directory, prepared + "/_data"));
+    return context.volumes.fill(mount.name, prepared);
 }
 
 Result<VolumeStore::Made> ensure_volume(Context& context, const PlannedMount& mount) {
@@ -84,11 +100,12 @@ Result<std::string> volume_source(Context& context, const ContainerSpec& spec,
     const auto made = TRY(ensure_volume(context, mount));
     TRY(context.volume_mounts.acquire(made.volume, spec.id));
     std::string mountpoint = context.volumes.mountpoint(mount.name);
-    if (!made.volume.filled && !mount.no_copy) {
-        const bool empty = TRY(sys::list_directory(mountpoint)).empty();
-        if (empty) TRY(fill_volume(context, mount, root).context("fill volume " + mount.name));
+    if (!made.volume.filled) {
+        const bool wanted = !mount.no_copy && TRY(sys::list_directory(mountpoint)).empty();
+        auto used = wanted ? fill_volume(context, mount, made.volume, root)
+                           : context.volumes.mark_filled(mount.name);
+        TRY(std::move(used).context("fill volume " + mount.name));
     }
-    if (!made.volume.filled) TRY(context.volumes.mark_filled(mount.name));
     context.events.publish(make_event("volume", "mount", mount.name,
                                       {{"container", spec.id},
                                        {"destination", mount.target},

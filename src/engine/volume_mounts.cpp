@@ -13,6 +13,8 @@
 
 #include <fcntl.h>
 
+#include <vector>
+
 namespace corten::engine {
 
 namespace {
@@ -60,7 +62,8 @@ Result<void> VolumeMounts::acquire(const VolumeRecord& volume, const std::string
     const VolumeOptions options = TRY(parse_volume_options(volume.options));
     if (!options.device) return {};
     const std::string path = volumes_.mountpoint(volume.name);
-    std::lock_guard lock(mutex_);
+    const auto mutex = mutex_of(volume.name);
+    std::lock_guard lock(*mutex);
     if (!TRY(is_mounted(path))) {
         if (auto mounted = mount_device(*options.device, path); !mounted) {
             unmount_volume(path).ignore();  // half of it; the first error counts
@@ -69,7 +72,7 @@ Result<void> VolumeMounts::acquire(const VolumeRecord& volume, const std::string
                             options.device->device, path));
         }
     }
-    users_[volume.name].insert(user);
+    uses_.with([&](Uses& uses) { uses.users[volume.name].insert(user); });
     return {};
 }
 
@@ -81,25 +84,34 @@ Result<Fd> VolumeMounts::open(const std::string& volume) {
     return sys::open(volumes_.mountpoint(volume), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
+std::shared_ptr<std::mutex> VolumeMounts::mutex_of(const std::string& volume) {
+    return uses_.with([&](Uses& uses) {
+        auto& mutex = uses.mutexes[volume];
+        if (!mutex) mutex = std::make_shared<std::mutex>();
+        return mutex;
+    });
+}
+
+Result<void> VolumeMounts::unmount_unless_used(const std::string& volume) {
+    const auto mutex = mutex_of(volume);
+    std::lock_guard lock(*mutex);
+    const bool used = uses_.with([&](Uses& uses) { return uses.users.contains(volume); });
+    return used ? Result<void>() : unmount_volume(volumes_.mountpoint(volume));
+}
+
 void VolumeMounts::release(const std::string& user) {
-    std::lock_guard lock(mutex_);
-    for (auto entry = users_.begin(); entry != users_.end();) {
-        auto& [volume, users] = *entry;
-        if (users.erase(user) == 0 || !users.empty()) {
-            ++entry;
-            continue;
-        }
-        tell_mounted(volume, unmount_volume(volumes_.mountpoint(volume)));
-        entry = users_.erase(entry);
-    }
+    std::vector<std::string> left;
+    uses_.with([&](Uses& uses) {
+        for (auto& [volume, users] : uses.users)
+            if (users.erase(user) != 0 && users.empty()) left.push_back(volume);
+        for (const auto& volume : left) uses.users.erase(volume);
+    });
+    for (const auto& volume : left) tell_mounted(volume, unmount_unless_used(volume));
 }
 
 Result<void> VolumeMounts::unmount_unused() {
-    for (const auto& record : TRY(volumes_.list())) {
-        std::lock_guard lock(mutex_);
-        if (!record.options.empty() && !users_.contains(record.name))
-            tell_mounted(record.name, unmount_volume(volumes_.mountpoint(record.name)));
-    }
+    for (const auto& record : TRY(volumes_.list()))
+        if (!record.options.empty()) tell_mounted(record.name, unmount_unless_used(record.name));
     return {};
 }
 

@@ -4,8 +4,10 @@
 // looks into a stopped one.
 #include <base/fd.hpp>
 #include <base/result.hpp>
+#include <base/sync.hpp>
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -34,9 +36,16 @@ public:
     Result<void> unmount_unused();
 
 private:
+    /// Held while a volume is mounted or taken down, which a dead server can make long: only for
+    /// that volume.
+    std::shared_ptr<std::mutex> mutex_of(const std::string& volume);
+    Result<void> unmount_unless_used(const std::string& volume);
+    struct Uses {
+        std::map<std::string, std::set<std::string>> users;  ///< of each mounted volume
+        std::map<std::string, std::shared_ptr<std::mutex>> mutexes;
+    };
     const VolumeStore& volumes_;
-    std::mutex mutex_;
-    std::map<std::string, std::set<std::string>> users_;  ///< of each mounted volume
+    Sync<Uses> uses_;
 };
 
 }  // namespace corten::engine

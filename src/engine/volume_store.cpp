@@ -36,11 +36,7 @@ Result<VolumeStore::Made> VolumeStore::create(VolumeRecord wanted) {
     const std::uint64_t size = TRY(parse_volume_options(wanted.options)).size;
     Rollback undo;
     undo.add([&] { remove_files(wanted.name).ignore(); });  // an orphan at worst
-    TRY(sys::make_directories(mountpoint(wanted.name)));
-    if (size != 0) {
-        const Fd directory = TRY(sys::open(mountpoint(wanted.name), O_RDONLY | O_DIRECTORY));
-        TRY(storage::limit_space(directory, size).context("volume " + wanted.name));
-    }
+    TRY(make_files(wanted.name, size));
     TRY(db_->execute("INSERT INTO volume(name, record) VALUES(?, ?)",
                      {wanted.name, dump_json(to_json(wanted))}));
     TRY(transaction.commit());
@@ -70,21 +66,44 @@ Result<std::vector<VolumeRecord>> VolumeStore::list() const {
     return list;
 }
 
+Result<void> VolumeStore::mark_filled(VolumeRecord record) {
+    record.filled = true;
+    TRY(db_->execute("UPDATE volume SET record = ? WHERE name = ?",
+                     {dump_json(to_json(record)), record.name}));
+    return {};
+}
+
 Result<void> VolumeStore::mark_filled(const std::string& name) {
     auto transaction = TRY(db_->begin());
     auto record = TRY(find(name));
     if (!record) return fail(ErrorKind::not_found, "get {}: no such volume", name);
-    record->filled = true;
-    TRY(db_->execute("UPDATE volume SET record = ? WHERE name = ?",
-                     {dump_json(to_json(*record)), name}));
+    TRY(mark_filled(std::move(*record)));
     return transaction.commit();
 }
 
-Result<std::string> VolumeStore::prepare() {
+Result<std::string> VolumeStore::prepare(std::uint64_t most_bytes) {
     // No volume's name begins with a dot.
-    std::string prepared = directory_ + "/.new-" + random_hex(12);
-    TRY(sys::make_directories(prepared + "/_data"));
-    return prepared;
+    const std::string name = ".new-" + random_hex(12);
+    TRY(make_files(name, most_bytes));
+    return directory_ + "/" + name;
+}
+
+void VolumeStore::discard(const std::string& prepared) {
+    remove_files(prepared.substr(directory_.size() + 1)).ignore();  // an orphan at worst
+}
+
+Result<void> VolumeStore::fill(const std::string& name, const std::string& prepared) {
+    // Who uses a volume has marked it before: nobody has the directory that is replaced.
+    auto transaction = TRY(db_->begin());
+    auto record = TRY(find(name));
+    if (!record) return fail(ErrorKind::not_found, "get {}: no such volume", name);
+    if (record->filled) return {};
+    const Fd empty = TRY(sys::open(mountpoint(name), O_RDONLY | O_DIRECTORY));
+    const auto placed = sys::rename(prepared + "/_data", mountpoint(name));
+    if (!placed && placed.error().kind() != ErrorKind::conflict) return placed.error();
+    if (placed) TRY(storage::lift_limit(empty));
+    TRY(mark_filled(std::move(*record)));
+    return transaction.commit();
 }
 
 Result<VolumeRecord> VolumeStore::adopt(const std::string& prepared, VolumeRecord wanted) {
@@ -117,6 +136,13 @@ Result<void> VolumeStore::remove_orphans() {
             log::error("remove what is left of volume {}: {}", name, removed.error().message());
     }
     return {};
+}
+
+Result<void> VolumeStore::make_files(const std::string& name, std::uint64_t most_bytes) {
+    TRY(sys::make_directories(mountpoint(name)));
+    if (most_bytes == 0) return {};
+    const Fd directory = TRY(sys::open(mountpoint(name), O_RDONLY | O_DIRECTORY));
+    return storage::limit_space(directory, most_bytes).context("volume " + name);
 }
 
 Result<void> VolumeStore::remove_files(const std::string& name) {

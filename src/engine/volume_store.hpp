@@ -43,9 +43,14 @@ public:
     Result<std::optional<VolumeRecord>> find(const std::string& name) const;
     Result<std::vector<VolumeRecord>> list() const;
     Result<void> mark_filled(const std::string& name);
-    /// A new directory for the files of a volume that is yet to be; whoever asks removes it, or
-    /// hands it to adopt(). After a crash remove_orphans() does.
-    Result<std::string> prepare();
+    /// A new directory, with its files below _data, for a volume that is yet to be or to be filled.
+    /// Whoever asks ends it with discard(), whatever became of it; after a crash remove_orphans()
+    /// does. `most_bytes` as a volume's size, 0 is no limit.
+    Result<std::string> prepare(std::uint64_t most_bytes = 0);
+    void discard(const std::string& prepared);
+    /// Puts prepared files into an empty volume that nobody has used yet, all at once; one that was
+    /// filled or used meanwhile keeps what it has.
+    Result<void> fill(const std::string& name, const std::string& prepared);
     /// Makes a volume of a prepared directory. conflict when there is one of that name.
     Result<VolumeRecord> adopt(const std::string& prepared, VolumeRecord wanted);
     Result<void> remove(const std::string& name);
@@ -59,7 +64,9 @@ public:
 private:
     VolumeStore(storage::Database& db, std::string directory)
         : db_(&db), directory_(std::move(directory)) {}
+    Result<void> make_files(const std::string& name, std::uint64_t most_bytes);
     Result<void> remove_files(const std::string& name);
+    Result<void> mark_filled(VolumeRecord record);
     storage::Database* db_;
     std::string directory_;
 };

@@ -183,15 +183,14 @@ Result<apitypes::Volume> Volumes::import_archive(std::string_view name, const By
     if (TRY(context_.volumes.find(wanted)))
         return fail(ErrorKind::conflict, "there is a volume {} already: remove it first", name);
     const std::string prepared = TRY(context_.volumes.prepare());
-    Rollback undo;
-    undo.add([&] { sys::remove_tree(prepared).ignore(); });
+    Rollback end;
+    end.add([&] { context_.volumes.discard(prepared); });
     const Fd top = TRY(sys::open(prepared + "/_data", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     BodySource body(source);
     const auto plain = TRY(storage::Decompressor::create(body));
     TRY(storage::untar_into(top, "/", *plain, {.limits = context_.config.layer_limits}));
     const auto made = TRY(context_.volumes.adopt(
         prepared, VolumeRecord{.name = wanted, .labels = {}, .options = {}, .filled = true}));
-    undo.commit();
     context_.events.publish(make_event("volume", "create", wanted, {{"driver", "local"}}));
     return render(context_, made);
 }
