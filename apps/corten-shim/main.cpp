@@ -1,6 +1,7 @@
 // corten-shim RUNTIME_DIRECTORY [CGROUP_PATH]: the supervisor of one container. Started by cortend
 // with its control socket as descriptor 3.
 #include <base/log.hpp>
+#include <proto/shim_files.hpp>
 #include <shim/supervisor.hpp>
 
 #include <fcntl.h>
@@ -10,7 +11,7 @@ namespace {
 
 /// Invalid when it was started by hand: it can then be reached by its socket only.
 corten::Fd inherited_control() {
-    const int fd = corten::shim::control_descriptor;
+    const int fd = corten::proto::control_descriptor;
     if (::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) return corten::Fd();
     return corten::Fd(fd);
 }

@@ -21,6 +21,7 @@
 #include <network/networks.hpp>
 #include <proto/shim_pump.hpp>
 #include <storage/store.hpp>
+#include <sys/poll.hpp>
 
 #include <atomic>
 #include <memory>
@@ -48,16 +49,24 @@ public:
     ExecTable execs;
     ProbeTable probes;
     std::atomic<bool> closing = false;
-    std::mutex prune;  ///< one prune at a time
+    sys::Event ending;  ///< set with `closing`: for who waits by descriptor
+    std::mutex prune;   ///< one prune at a time
 
     io::Timers timers;
     io::WorkerPool workers{"engine-work", 16};
+    /// Exits and restarts, which must not wait for slow health probes or deletions.
+    io::WorkerPool exits{"engine-exit", 16};
     std::unique_ptr<proto::ShimPump> pump;
 
     /// Deletes what removals have put aside; a failure is logged, the next sweep tries again.
     void sweep();
+    /// One sweep takes what several removals have left.
     void sweep_soon() {
-        workers.post([this] { sweep(); });
+        if (sweep_awaits_.exchange(true)) return;
+        workers.post([this] {
+            sweep_awaits_ = false;
+            sweep();
+        });
     }
     /// The same, with the layers that nothing needs any more.
     void collect_garbage();
@@ -74,6 +83,8 @@ public:
     std::string log_of(const std::string& id_) const {
         return files_of(id_) + "/" + id_ + "-json.log";
     }
+
+    std::atomic<bool> sweep_awaits_ = false;
 };
 
 /// An event about a container, with the attributes that all of them have.

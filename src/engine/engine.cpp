@@ -20,7 +20,7 @@ namespace corten::engine {
 
 namespace {
 
-/// Everybody may pass through to what is mounted from it; nobody else may look into it.
+/// Root's group may pass through to what lies in it; nobody but root may look into it.
 constexpr mode_t data_root_mode = 0710;
 
 Result<std::string> daemon_id(const std::string& data_root) {
@@ -86,7 +86,9 @@ void Context::collect_garbage() {
 
 Engine::~Engine() {
     context_->closing = true;
+    context_->ending.set();
     context_->pump.reset();  // no more events; supervisors and containers run on
+    context_->timers.close();  // before the workers, which timers give work to
 }
 
 namespace {
@@ -128,7 +130,8 @@ Result<std::unique_ptr<Engine>> Engine::open(Config config) {
                                                         .volumes = volumes,
                                                         .network_store = network_store,
                                                         .networks = std::move(networks),
-                                                        .puller = std::move(puller)});
+                                                        .puller = std::move(puller),
+                                                        .ending = TRY(sys::Event::create())});
     prepare_apparmor(*context);
     context->pump = TRY(proto::ShimPump::start());
     TRY(record_networks(*context, recorded));

@@ -15,6 +15,9 @@ Result<ExecRecord> ExecTable::find(std::string_view id) const {
         const auto first = id.empty() ? execs.by_id.end() : execs.by_id.lower_bound(id);
         if (first == execs.by_id.end() || !first->first.starts_with(id))
             return fail(ErrorKind::not_found, "No such exec instance: {}", id);
+        const auto second = std::next(first);
+        if (first->first != id && second != execs.by_id.end() && second->first.starts_with(id))
+            return fail(ErrorKind::invalid, "Multiple IDs found with provided prefix: {}", id);
         return first->second;
     });
 }

@@ -47,7 +47,7 @@ void start_again(Context& context, const std::shared_ptr<Container>& container) 
 void schedule_restart(Context& context, const std::shared_ptr<Container>& container) {
     const std::chrono::milliseconds delay(container->state().restart_delay_ms);
     context.timers.after(delay, [&context, container] {
-        context.workers.post([&context, container] { start_again(context, container); });
+        context.exits.post([&context, container] { start_again(context, container); });
     });
 }
 

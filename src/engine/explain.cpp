@@ -6,6 +6,7 @@
 #include <base/text.hpp>
 #include <base/units.hpp>
 #include <engine/containers.hpp>
+#include <proto/shim_files.hpp>
 #include <sys/file.hpp>
 
 #include <cgroup/group.hpp>
@@ -269,7 +270,7 @@ Json files_section(const Context& context, const ContainerSpec& spec) {
             {"Directory", context.files_of(spec.id)},
             {"Log", spec.host.log_config.type == "none" ? "" : context.log_of(spec.id)},
             {"Runtime", context.runtime_directory(spec.id)},
-            {"Socket", context.runtime_directory(spec.id) + "/shim.sock"}};
+            {"Socket", proto::control_socket_in(context.runtime_directory(spec.id))}};
 }
 
 }  // namespace

@@ -24,6 +24,9 @@ Result<void> remove(Context& context, const std::shared_ptr<Container>& containe
 void handle_exit(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run,
                  const proto::ExitRecord& record);
 
+/// How a run ended whose supervisor is gone: as the exit file says, else killed.
+proto::ExitRecord recorded_exit(const Context& context, const std::string& id);
+
 /// Where the container's control group is, in every hierarchy.
 std::string cgroup_path_of(const Context& context, const ContainerSpec& spec);
 /// Kills what is in a group and removes it: of a container that no row names, or whose supervisor

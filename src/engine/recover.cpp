@@ -7,6 +7,7 @@
 
 #include <base/ids.hpp>
 #include <base/log.hpp>
+#include <proto/shim_files.hpp>
 #include <sys/file.hpp>
 
 #include <cgroup/group.hpp>
@@ -32,7 +33,7 @@ Result<std::shared_ptr<proto::ShimClient>> connect(Context& context,
     for (;;) {
         const bool lives = supervisor_lives(context, container->id());
         auto client =
-            context.pump->connect(context.runtime_directory(container->id()) + "/shim.sock",
+            context.pump->connect(proto::control_socket_in(context.runtime_directory(container->id())),
                                   supervisor_handlers(context, container));
         // The daemon before us may have died right after it spawned one: it will listen soon.
         if (client || !lives || std::chrono::steady_clock::now() > deadline) return client;
@@ -112,17 +113,12 @@ void adopt(Context& context, const Found& found) {
         if (mount.type == "volume") tell(context.volume_mounts.acquire(mount.name, container.id()));
 }
 
-/// It ended, or its supervisor did; the exit file or the supervisor knows the code.
+/// It ended, or its supervisor did.
 void note_exit(Context& context, const Found& found) {
-    proto::ExitRecord record{
-        .code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
-    if (found.state && found.state->exit) {
-        record = *found.state->exit;
-    } else if (const auto text = sys::read_file(context.runtime_directory(found.container->id()) +
-                                                "/exit.json")) {
-        if (const auto kept = parse_as<proto::ExitRecord>(*text, "exit file")) record = *kept;
-    }
-    handle_exit(context, found.container, found.container->current_run(), record);
+    const auto& container = found.container;
+    const bool told = found.state && found.state->exit;
+    handle_exit(context, container, container->current_run(),
+                told ? *found.state->exit : recorded_exit(context, container->id()));
 }
 
 void finish_removal(Context& context, const std::shared_ptr<Container>& container, bool volumes) {

@@ -5,6 +5,7 @@
 #include <base/ids.hpp>
 #include <base/log.hpp>
 #include <base/text.hpp>
+#include <proto/shim_files.hpp>
 #include <sys/file.hpp>
 #include <sys/socket.hpp>
 #include <sys/wait.h>
@@ -12,20 +13,21 @@
 #include <cgroup/group.hpp>
 #include <fcntl.h>
 
+#include <algorithm>
 #include <csignal>
 
 namespace corten::engine::lifecycle {
 
 namespace {
 
-constexpr int control_fd = 3;
+constexpr std::chrono::milliseconds longest_pause{5'000};
 
 void on_exited(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run,
                const Json& body) {
     const auto record = from_json<proto::ExitRecord>(body, "exited event");
     if (!record)
         return log::error("container {}: {}", short_id(container->id()), record.error().message());
-    context.workers.post(
+    context.exits.post(
         [&context, container, run, exit = *record] { handle_exit(context, container, run, exit); });
 }
 
@@ -66,12 +68,7 @@ void on_closed(Context& context, const std::shared_ptr<Container>& container, st
         if (context.closing || container->current_run() != run) return;
         end_cgroup(context, recorded_cgroup(context, *container));
     }
-    proto::ExitRecord record{
-        .code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
-    const auto text = sys::read_file(context.runtime_directory(container->id()) + "/exit.json");
-    if (text)
-        if (const auto kept = parse_as<proto::ExitRecord>(*text, "exit file")) record = *kept;
-    handle_exit(context, container, run, record);
+    handle_exit(context, container, run, recorded_exit(context, container->id()));
 }
 
 /// Reaps the supervisor when it is our child; one adopted from an earlier daemon is init's.
@@ -81,12 +78,28 @@ void reap(const sys::PidRef& process) {
     ::waitid(P_PIDFD, static_cast<id_t>(process.fd().raw()), &info, WEXITED);
 }
 
+/// One that is busy with a client that does not read may take long to end: looked at ever less
+/// often, while no thread waits.
+void reap_later(Context& context, std::shared_ptr<sys::PidRef> process,
+                std::chrono::milliseconds pause) {
+    context.timers.after(pause, [&context, process, pause] {
+        if (process->has_exited()) return reap(*process);
+        reap_later(context, process, std::min(pause * 2, longest_pause));
+    });
+}
+
 }  // namespace
 
 std::string cgroup_path_of(const Context& context, const ContainerSpec& spec) {
     const std::string& asked = spec.host.cgroup_parent;
     const std::string& parent = asked.empty() ? context.config.cgroup_parent : asked;
     return (parent.starts_with('/') ? parent : "/" + parent) + "/" + spec.id;
+}
+
+proto::ExitRecord recorded_exit(const Context& context, const std::string& id) {
+    if (const auto text = sys::read_file(proto::exit_file_in(context.runtime_directory(id))))
+        if (const auto kept = parse_as<proto::ExitRecord>(*text, "exit file")) return *kept;
+    return {.code = 137, .signalled = true, .finished_at = unix_nanoseconds(now())};
 }
 
 void end_cgroup(const Context& context, const std::string& path) {
@@ -106,7 +119,7 @@ proto::ShimHandlers supervisor_handlers(Context& context,
                      run](const proto::Event& event) { on_event(context, container, run, event); },
         .on_closed =
             [&context, container, run] {
-                context.workers.post(
+                context.exits.post(
                     [&context, container, run] { on_closed(context, container, run); });
             }};
 }
@@ -117,9 +130,10 @@ Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
     reap(container->take_supervisor_process());
     const std::string directory = context.runtime_directory(container->id());
     TRY(sys::make_directories(directory, 0700));
-    TRY(sys::remove_file(directory + "/exit.json"));
+    TRY(sys::remove_file(proto::exit_file_in(directory)));
     auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
-    const Fd errors = TRY(sys::open(directory + "/shim.log", O_WRONLY | O_CREAT | O_APPEND, 0600));
+    const Fd errors = TRY(
+        sys::open(proto::supervisor_log_in(directory), O_WRONLY | O_CREAT | O_APPEND, 0600));
     // The supervisor's life is the lock's: see supervisor_lives().
     if (!TRY(sys::try_lock(errors)))
         return fail(ErrorKind::conflict, "container {} has a supervisor already", container->id());
@@ -127,7 +141,7 @@ Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
         TRY(sys::spawn({.program = context.config.shim_program,
                         .arguments = {directory, cgroup_path_of(context, *container->spec())},
                         .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
-                        .fds = {{errors, STDERR_FILENO}, {theirs, control_fd}},
+                        .fds = {{errors, STDERR_FILENO}, {theirs, proto::control_descriptor}},
                         .argv0 = "corten-shim",
                         .new_session = true}));
     auto client = TRY(context.pump->add(std::move(ours), supervisor_handlers(context, container)));
@@ -136,7 +150,7 @@ Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
 }
 
 bool supervisor_lives(const Context& context, const std::string& id) {
-    const auto log = sys::open(context.runtime_directory(id) + "/shim.log", O_RDONLY);
+    const auto log = sys::open(proto::supervisor_log_in(context.runtime_directory(id)), O_RDONLY);
     if (!log) return false;
     const auto free = sys::try_lock(*log);
     return free && !*free;
@@ -149,13 +163,13 @@ void forget_supervisor(Context& context, Container& container, ForgetMode mode, 
     // It takes the container's namespaces down as it ends: nobody waits for that.
     auto process = std::make_shared<sys::PidRef>(container.take_supervisor_process());
     if (mode == ForgetMode::kill && process->valid()) process->signal(SIGKILL).ignore();
-    context.workers.post([process] { reap(*process); });
-    // Recovery removes the rest. The lock on shim.log is that supervisor's, not the next one's.
+    if (process->valid()) reap_later(context, process, std::chrono::milliseconds(4));
+    // Recovery removes the rest. The lock on its log is that supervisor's, not the next one's.
     const std::string directory = context.runtime_directory(container.id());
     if (file == ExitFile::remove)
         sys::remove_tree(directory).ignore();
     else
-        sys::remove_file(directory + "/shim.log").ignore();
+        sys::remove_file(proto::supervisor_log_in(directory)).ignore();
 }
 
 void release_supervisor(Context& context, Container& container, ExitFile file) {

@@ -9,17 +9,22 @@ namespace corten::io {
 Timers::Timers() : thread_([this] { run(); }) {}
 
 Timers::~Timers() {
+    close();
+}
+
+void Timers::close() {
     {
         std::lock_guard lock(mutex_);
         closing_ = true;
     }
     wake_.notify_all();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
 }
 
 Timers::Id Timers::after(std::chrono::nanoseconds delay, std::function<void()> call) {
     std::lock_guard lock(mutex_);
     const Id id = next_id_++;
+    if (closing_) return id;
     const auto due = Clock::now() + delay;
     entries_.emplace(due, Entry{id, std::move(call)});
     if (entries_.begin()->second.id == id) wake_.notify_one();

@@ -114,12 +114,12 @@ Result<void> Session::begin(Fd console_master) {
         stdin_watch_ = TRY(loop_.watch(stdin_, 0, [this](std::uint32_t) { flush_input(); }));
         stdin_watch_.pause();
     }
-    if (!stdin_)
+    if (!stdin_) {
         drop_input();
-    else if (client_ended_)
-        on_input_end();
-    else
-        flush_input();
+    } else {
+        if (client_ended_) on_input_end();
+        flush_input();  // also of one that has left, and whose end is not the input's
+    }
     return {};
 }
 

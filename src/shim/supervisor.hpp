@@ -6,6 +6,7 @@
 #include <base/fd.hpp>
 #include <base/result.hpp>
 #include <oci/runtime_spec.hpp>
+#include <proto/shim_files.hpp>
 #include <proto/shim_messages.hpp>
 #include <runtime/container.hpp>
 #include <shim/supervisor.hpp>
@@ -27,7 +28,7 @@ public:
     Supervisor& operator=(const Supervisor&) = delete;
 
     Result<void> open(Fd control);
-    std::string socket_path() const { return directory_ + "/shim.sock"; }
+    std::string socket_path() const { return proto::control_socket_in(directory_); }
 
 private:
     void install_handlers();

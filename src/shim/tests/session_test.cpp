@@ -145,6 +145,17 @@ TEST_F(SessionTest, InputBeforeTheStartIsKept) {
     EXPECT_EQ(read_now(client), "still here") << "and is no disconnect";
 }
 
+TEST_F(SessionTest, InputOfOneWhoLeftBeforeTheStartIsKept) {
+    {
+        const Fd client = attach(everything);
+        write(client, "all of it");
+    }
+    turn();
+    start({.open_stdin = true});
+    turn();
+    EXPECT_EQ(read_now(child_.in), "all of it");
+}
+
 TEST_F(SessionTest, HalfCloseKeepsStdinOpenUnlessOnce) {
     start({.open_stdin = true});
     const Fd client = attach(everything);

@@ -17,8 +17,9 @@ public:
     using Id = std::uint64_t;
 
     Timers();
-    /// Drops what has not come due.
     ~Timers();
+    /// Drops what has not come due and what comes later; nothing is called any more.
+    void close();
     Timers(const Timers&) = delete;
     Timers& operator=(const Timers&) = delete;
 

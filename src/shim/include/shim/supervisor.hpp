@@ -9,9 +9,6 @@
 
 namespace corten::shim {
 
-/// Descriptor on which a daemon that starts a supervisor passes its end of a socket pair.
-inline constexpr int control_descriptor = 3;
-
 /// Runs until the container is released. Listens on `runtime_directory`/shim.sock (mode 0600) for
 /// later daemons. `control` may be invalid. The container's group is made at `cgroup_path` before
 /// the start is asked for; "" leaves it to the start. The process has to be single-threaded.
