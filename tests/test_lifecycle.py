@@ -1,6 +1,7 @@
 """A container's life: every state, every way out of it, and what is said when there is none."""
 import re
 import time
+from concurrent import futures
 
 import pytest
 from support.engines import BOX
@@ -148,6 +149,16 @@ def test_lookup_by_prefix_name_and_slash(cli):
     number = run(cli, "found")
     for key in (number, number[:12], number[:5], "found", "/found"):
         assert cli.inspect(key, "Id") == number
+
+
+def test_exec_that_is_started_twice_at_once(docker, engine):
+    run(docker, "once")
+    for _ in range(10):
+        number = engine.api.post("/containers/once/exec", {"Cmd": ["sleep", "600"]}).json()["Id"]
+        with futures.ThreadPoolExecutor(2) as pool:
+            starts = [pool.submit(engine.api.post, f"/exec/{number}/start", {"Detach": True}) for _ in range(2)]
+        assert sorted(start.result().status for start in starts) == [200, 409]
+        assert engine.api.get(f"/exec/{number}/json").json()["Running"] is True
 
 
 # --- restart policies ----------------------------------------------------------------------------

@@ -1,12 +1,13 @@
 #include "exec_runner.hpp"
 
 #include "failure_code.hpp"
+#include "limits.hpp"
 #include "mount_sources.hpp"
 #include "security.hpp"
 #include "spec_builder.hpp"
 
 #include <base/ids.hpp>
-#include <base/log.hpp>
+#include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <proto/detach_keys.hpp>
 #include <sys/file.hpp>
@@ -37,11 +38,14 @@ Result<oci::Process> exec_process(Context& context, const Container& container,
     const std::string& user_name = exec.config.user.empty() ? spec->config.user : exec.config.user;
     const auto user = TRY(resolve_user(root, user_name, apitypes::items(spec->host.group_add)));
     const auto config = exec_config(*spec, exec.config);
+    const auto ulimits =
+        with_default_ulimits(spec->host, context.config.default_ulimits, context.facts);
     auto process =
         TRY(build_process({.config = config,
                            .host = spec->host,
                            .facts = context.facts,
                            .user = user,
+                           .ulimits = ulimits,
                            .args = exec.config.cmd.values(),
                            .terminal = exec.config.tty,
                            .privileged = exec.config.privileged || spec->host.privileged}));
@@ -99,7 +103,7 @@ private:
     Result<Fd> seccomp_program() {
         const auto& host = container_->spec()->host;
         const auto options = TRY(parse_security_options(host));
-        if (host.privileged || exec_.config.privileged || options.seccomp_unconfined) return Fd();
+        if (!wants_seccomp(options, host.privileged || exec_.config.privileged)) return Fd();
         return context_.seccomp.program(options.seccomp_profile,
                                         TRY(capabilities_of(host, context_.facts)));
     }
@@ -108,6 +112,18 @@ private:
     ExecRecord exec_;
     std::shared_ptr<Container> container_;
 };
+
+/// Of two starts at once one gets it.
+Result<void> claim(Context& context, const std::string& exec_id) {
+    bool claimed = false;
+    context.execs.change(exec_id, [&](ExecRecord& record) {
+        claimed = !record.started;
+        record.started = true;
+        if (claimed) record.running = true;
+    });
+    if (claimed) return {};
+    return fail(ErrorKind::conflict, "exec instance {} is already running", exec_id);
+}
 
 std::map<std::string, std::string> exec_attributes(const std::string& id) {
     return {{"execID", id}};
@@ -129,8 +145,7 @@ Result<void> run_exec(Context& context, const std::string& exec_id,
     const ExecRecord exec = TRY(context.execs.find(exec_id));
     const auto container = TRY(context.containers.find(exec.container_id));
     const auto spec = container->spec();
-    context.execs.change(exec_id,
-                         [](ExecRecord& record) { record.started = record.running = true; });
+    TRY(claim(context, exec_id));
     publish_container_event(context, *spec, "exec_start: " + join(exec.config.cmd.values(), " "),
                             exec_attributes(exec_id));
     const auto reply = ExecStart(context, exec, container).send(client ? &*client : nullptr, 0);
@@ -176,18 +191,17 @@ Result<ProbeOutcome> run_probe(Context& context, const std::shared_ptr<Container
     exec.config.cmd.list = command;
     exec.config.attach_stdout = exec.config.attach_stderr = true;
     const auto waiting = TRY(context.probes.begin(exec.id));
+    Rollback forget;
+    forget.add([&] { context.probes.cancel(exec.id); });
     const auto spec = container->spec();
     const std::string line = join(command, " ");
     publish_container_event(context, *spec, "exec_create: " + line, exec_attributes(exec.id));
     publish_container_event(context, *spec, "exec_start: " + line, exec_attributes(exec.id));
-    const auto started = ExecStart(context, exec, container).send(nullptr, probe_output);
-    if (!started) {
-        context.probes.cancel(exec.id);
-        return started.error();
-    }
-    const FdView fds[] = {waiting->done.fd()};
-    if (!TRY(sys::wait_readable(fds, timeout))) {
-        context.probes.cancel(exec.id);
+    TRY(ExecStart(context, exec, container).send(nullptr, probe_output));
+    const FdView fds[] = {waiting->done.fd(), context.ending.fd()};
+    const auto ready = TRY(sys::wait_readable(fds, timeout));
+    if (ready == 1U) return fail(ErrorKind::cancelled, "the daemon is ending");
+    if (!ready) {
         if (const auto supervisor = container->supervisor())
             TRY(supervisor->call(proto::SignalRequest{.exec_id = exec.id, .number = SIGKILL}));
         return ProbeOutcome{.timed_out = true};

@@ -96,8 +96,10 @@ Result<HostFacts> HostFacts::read() {
     facts.memory_bytes = TRY(parse_integer(split_once(memory, ' ').first, "MemTotal")) * 1024;
     const std::string status = TRY(sys::read_file("/proc/self/status"));
     facts.capabilities = capabilities_of(colon_field(status, "CapPrm"));
-    facts.may_raise_rlimits =
+    facts.sys_resource =
         std::ranges::find(facts.capabilities, "CAP_SYS_RESOURCE") != facts.capabilities.end();
+    facts.oom_score_adj = static_cast<int>(TRY(
+        parse_integer(trim(TRY(sys::read_file("/proc/self/oom_score_adj"))), "oom_score_adj")));
     facts.apparmor = sys::apparmor_enabled();
     if (facts.apparmor) facts.apparmor_parser = find_apparmor_parser();
     facts.selinux = sys::selinux_enabled();

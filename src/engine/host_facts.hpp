@@ -18,9 +18,10 @@ struct HostFacts {
     std::int64_t memory_bytes = 0;
     /// Capabilities the daemon itself may use: "all" cannot be more than that.
     std::vector<std::string> capabilities;
-    bool may_raise_rlimits = false;  ///< CAP_SYS_RESOURCE
-    bool apparmor = false;           ///< the kernel confines by profiles
-    std::string apparmor_parser;     ///< what loads them; empty: containers get none by default
+    bool sys_resource = false;    ///< CAP_SYS_RESOURCE: may raise limits and lower the OOM score
+    int oom_score_adj = 0;        ///< of the daemon, which its children begin with
+    bool apparmor = false;        ///< the kernel confines by profiles
+    std::string apparmor_parser;  ///< what loads them; empty: containers get none by default
     bool selinux = false;
     std::string kernel_release;
     std::string operating_system;  ///< PRETTY_NAME of os-release

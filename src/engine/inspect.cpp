@@ -1,5 +1,6 @@
 // What GET /containers/{id}/json shows.
 #include "network_attach.hpp"
+#include "network_files.hpp"
 #include "rendering.hpp"
 #include "security.hpp"
 #include "spec_builder.hpp"
@@ -143,7 +144,8 @@ Result<apitypes::ContainerInspect> Containers::inspect(std::string_view ref, boo
     out.args = spec->args;
     out.state = render_state(state);
     out.image = spec->image_id;
-    const std::string files = context_.files_of(spec->id);
+    // Those of another container may be gone with it.
+    const auto files = network_files_of(context_, *spec).value_or(context_.files_of(spec->id));
     out.resolv_conf_path = files + "/resolv.conf";
     out.hostname_path = files + "/hostname";
     out.hosts_path = files + "/hosts";

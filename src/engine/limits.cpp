@@ -3,10 +3,12 @@
 #include <base/text.hpp>
 #include <base/units.hpp>
 #include <sys/file.hpp>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <array>
 #include <bitset>
 #include <cerrno>
 #include <cmath>
@@ -123,6 +125,8 @@ Result<void> check_limits(apitypes::HostConfig& host, const HostFacts& facts) {
     if (host.pids_limit == 0) host.pids_limit.reset();
     if (host.kernel_memory != 0)
         return fail(ErrorKind::unsupported, "--kernel-memory: the kernel has dropped this limit");
+    if (host.kernel_memory_tcp != 0)
+        return fail(ErrorKind::not_built, "KernelMemoryTCP is not implemented");
     for (const auto& request : apitypes::items(host.device_requests))
         return fail(ErrorKind::not_built,
                     "device requests (--gpus, driver \"{}\") are not implemented", request.driver);
@@ -233,16 +237,65 @@ Result<oci::LinuxResources> linux_resources(const apitypes::Resources& limits) {
 
 namespace {
 
-constexpr std::array rlimit_names = {
-    "as",   "core",   "cpu",   "data", "fsize",  "locks",  "memlock",    "msgqueue",
-    "nice", "nofile", "nproc", "rss",  "rtprio", "rttime", "sigpending", "stack"};
+struct RlimitName {
+    std::string_view name;
+    __rlimit_resource_t resource;
+};
+constexpr std::array rlimit_names = std::to_array<RlimitName>({{"as", RLIMIT_AS},
+                                                               {"core", RLIMIT_CORE},
+                                                               {"cpu", RLIMIT_CPU},
+                                                               {"data", RLIMIT_DATA},
+                                                               {"fsize", RLIMIT_FSIZE},
+                                                               {"locks", RLIMIT_LOCKS},
+                                                               {"memlock", RLIMIT_MEMLOCK},
+                                                               {"msgqueue", RLIMIT_MSGQUEUE},
+                                                               {"nice", RLIMIT_NICE},
+                                                               {"nofile", RLIMIT_NOFILE},
+                                                               {"nproc", RLIMIT_NPROC},
+                                                               {"rss", RLIMIT_RSS},
+                                                               {"rtprio", RLIMIT_RTPRIO},
+                                                               {"rttime", RLIMIT_RTTIME},
+                                                               {"sigpending", RLIMIT_SIGPENDING},
+                                                               {"stack", RLIMIT_STACK}});
+
+/// Without CAP_SYS_RESOURCE no hard limit goes above the one that the daemon has itself.
+apitypes::Ulimit lowered(apitypes::Ulimit limit) {
+    const auto* known = std::ranges::find(rlimit_names, limit.name, &RlimitName::name);
+    rlimit own{};
+    if (known == rlimit_names.end() || ::getrlimit(known->resource, &own) < 0) return limit;
+    const auto at_most = [&](std::int64_t value) {
+        // -1 is unlimited, which is the largest as the kernel counts.
+        return static_cast<std::int64_t>(std::min<rlim_t>(static_cast<rlim_t>(value), own.rlim_max));
+    };
+    limit.hard = at_most(limit.hard);
+    limit.soft = at_most(limit.soft);
+    return limit;
+}
 
 }  // namespace
+
+std::vector<apitypes::Ulimit> with_default_ulimits(const apitypes::Resources& asked,
+                                                   const std::map<std::string, Config::Ulimit>& defaults,
+                                                   const HostFacts& facts) {
+    std::vector<apitypes::Ulimit> limits = apitypes::items(asked.ulimits);
+    for (const auto& [name, limit] : defaults) {
+        if (std::ranges::find(limits, name, &apitypes::Ulimit::name) != limits.end()) continue;
+        const apitypes::Ulimit wanted{.name = name, .hard = limit.hard, .soft = limit.soft};
+        limits.push_back(facts.sys_resource ? wanted : lowered(wanted));
+    }
+    return limits;
+}
+
+std::optional<int> oom_score(const apitypes::HostConfig& host, const HostFacts& facts) {
+    const bool is_default = host.oom_score_adj == 0;
+    if (is_default && facts.oom_score_adj > 0 && !facts.sys_resource) return {};
+    return host.oom_score_adj;
+}
 
 Result<std::vector<oci::PosixRlimit>> posix_rlimits(const std::vector<apitypes::Ulimit>& ulimits) {
     std::vector<oci::PosixRlimit> out;
     for (const auto& limit : ulimits) {
-        if (std::ranges::find(rlimit_names, limit.name) == rlimit_names.end())
+        if (std::ranges::find(rlimit_names, limit.name, &RlimitName::name) == rlimit_names.end())
             return invalid("invalid ulimit type: {}", limit.name);
         const auto soft = static_cast<std::uint64_t>(limit.soft);  // -1 is the kernel's "unlimited"
         const auto hard = static_cast<std::uint64_t>(limit.hard);

@@ -16,6 +16,7 @@ namespace corten::engine {
 
 namespace {
 
+constexpr const char* host_file_path = "/etc/resolv.conf";
 constexpr const char* resolv_conf_name = "/resolv.conf";
 constexpr const char* resolv_conf_copy = "/resolv.conf.made";  // as we wrote it last
 
@@ -34,8 +35,9 @@ network::ResolvConf resolver_settings(const Context& context, const ContainerSpe
 
 std::string host_resolv_conf() {
     const auto etc =
-        sys::read_file("/etc/resolv.conf").value_or("");  // a host without one has no servers
-    return sys::read_file(network::host_resolv_conf_path(etc)).value_or("");
+        sys::read_file(host_file_path).value_or("");  // a host without one has no servers
+    const auto path = network::host_resolv_conf_path(etc);
+    return path == host_file_path ? etc : sys::read_file(path).value_or("");
 }
 
 }  // namespace
@@ -111,21 +113,17 @@ bool is_among(const network::Endpoint& endpoint, const std::vector<network::Endp
     return std::ranges::any_of(others, [&](const auto& other) { return other.id == endpoint.id; });
 }
 
-/// Another container's network brings its files along.
-Result<void> copy_network_files(Context& context, const ContainerSpec& spec) {
-    const auto other = TRY(context.containers.find(container_of_mode(spec.host.network_mode)));
-    for (const char* name : {"/hosts", "/resolv.conf", "/hostname"}) {
-        const std::string text = TRY(sys::read_file(context.files_of(other->id()) + name));
-        TRY(sys::write_file_atomic(context.files_of(spec.id) + name, text));
-    }
-    return {};
-}
-
 }  // namespace
+
+Result<std::string> network_files_of(const Context& context, const ContainerSpec& spec) {
+    if (!is_container_mode(spec.host.network_mode)) return context.files_of(spec.id);
+    const auto other = TRY(context.containers.find(container_of_mode(spec.host.network_mode)));
+    return context.files_of(other->id());
+}
 
 Result<void> write_network_files(Context& context, const ContainerSpec& spec,
                                  const std::vector<network::Endpoint>& endpoints) {
-    if (is_container_mode(spec.host.network_mode)) return copy_network_files(context, spec);
+    if (is_container_mode(spec.host.network_mode)) return {};  // the other one has them
     const std::string files = context.files_of(spec.id);
     TRY(sys::write_file_atomic(files + "/hostname", spec.config.hostname + "\n"));
     TRY(sys::write_file_atomic(files + "/hosts", TRY(hosts_text(context, spec, endpoints))));

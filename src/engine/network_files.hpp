@@ -4,6 +4,9 @@
 
 namespace corten::engine {
 
+/// The directory that has them: with --network container:X that of X, whose changes both then see.
+Result<std::string> network_files_of(const Context& context, const ContainerSpec& spec);
+
 /// In the container's directory, before it starts. A resolv.conf that somebody changed is kept.
 Result<void> write_network_files(Context& context, const ContainerSpec& spec,
                                  const std::vector<network::Endpoint>& endpoints);

@@ -114,6 +114,11 @@ Result<SecurityOptions> parse_security_options(const apitypes::HostConfig& host)
     return out;
 }
 
+bool wants_seccomp(const SecurityOptions& options, bool privileged) {
+    if (options.seccomp_unconfined) return false;
+    return !privileged || !options.seccomp_profile.empty();
+}
+
 Result<void> check_security_modules(const SecurityOptions& options, const HostFacts& facts) {
     if (!options.label.empty())
         return fail(ErrorKind::unsupported, "--security-opt label={}: {}", options.label,

@@ -1,6 +1,6 @@
 #pragma once
 // The sandbox's policy: capabilities, seccomp, masked and read-only paths. It comes from the user's
-// HostConfig and from here, and from nothing an image says. Pure.
+// HostConfig, from what the host can do, and from nothing an image says.
 #include "host_facts.hpp"
 
 #include <apitypes/container_config.hpp>
@@ -30,6 +30,8 @@ struct SecurityOptions {
 };
 /// --security-opt. Errors: invalid for what is unknown.
 Result<SecurityOptions> parse_security_options(const apitypes::HostConfig& host);
+/// Whether processes get a filter: privileged ones only with a profile that was asked for.
+bool wants_seccomp(const SecurityOptions& options, bool privileged);
 /// unsupported for what this host, or we, cannot do: docker takes such words and does not confine.
 Result<void> check_security_modules(const SecurityOptions& options, const HostFacts& facts);
 

@@ -191,7 +191,7 @@ Result<oci::Process> build_process(const ProcessInputs& in) {
         capabilities.permitted = capabilities.bounding;
     }
     process.capabilities = std::move(capabilities);
-    process.rlimits = TRY(posix_rlimits(apitypes::items(in.host.ulimits)));
+    process.rlimits = TRY(posix_rlimits(in.ulimits));
     const bool has_home =
         std::ranges::any_of(process.env, [](const auto& e) { return e.starts_with("HOME="); });
     if (!has_home) process.env.push_back("HOME=" + in.user.home);
@@ -208,33 +208,22 @@ std::vector<std::string> command_line(const SpecInputs& in) {
     return args;
 }
 
-/// The daemon's default limits where the user named none.
-apitypes::HostConfig with_default_ulimits(const SpecInputs& in) {
-    apitypes::HostConfig host = in.container.host;
-    if (in.default_ulimits.empty()) return host;
-    if (!host.ulimits) host.ulimits.emplace();
-    for (const auto& [name, limit] : in.default_ulimits)
-        if (std::ranges::find(*host.ulimits, name, &apitypes::Ulimit::name) == host.ulimits->end())
-            host.ulimits->push_back(limit);
-    return host;
-}
-
 }  // namespace
 
 Result<oci::Spec> build_spec(const SpecInputs& in) {
     const auto& config = in.container.config;
     const auto& host = in.container.host;
-    const apitypes::HostConfig process_host = with_default_ulimits(in);
     oci::Spec spec;
     spec.root = oci::Root{.path = "rootfs", .readonly = host.readonly_rootfs};
     spec.process = TRY(build_process({.config = config,
-                                      .host = process_host,
+                                      .host = host,
                                       .facts = in.facts,
                                       .user = in.user,
+                                      .ulimits = in.ulimits,
                                       .args = command_line(in),
                                       .terminal = config.tty,
                                       .privileged = host.privileged}));
-    spec.process->oom_score_adj = host.oom_score_adj;
+    spec.process->oom_score_adj = oom_score(host, in.facts);
     if (host.uts_mode != "host") {
         spec.hostname = config.hostname;
         spec.domainname = config.domainname;

@@ -7,7 +7,6 @@
 
 #include <oci/runtime_spec.hpp>
 
-#include <set>
 #include <string>
 #include <vector>
 
@@ -27,11 +26,9 @@ struct SpecInputs {
     const std::vector<ResolvedMount>& mounts;
     std::string files;        ///< directory with hostname, hosts and resolv.conf
     std::string cgroup_path;  ///< "/corten/<id>"
-    /// Namespaces that the runtime joins by descriptor: "network", "pid", "ipc".
-    std::set<std::string> joined;
     std::string shm_source;    ///< host path to bind at /dev/shm; empty for a tmpfs of its own
     std::string init_program;  ///< for --init
-    std::map<std::string, apitypes::Ulimit> default_ulimits;
+    std::vector<apitypes::Ulimit> ulimits;  ///< those that are the daemon's default included
 };
 
 Result<oci::Spec> build_spec(const SpecInputs& inputs);
@@ -42,6 +39,7 @@ struct ProcessInputs {
     const apitypes::HostConfig& host;
     const HostFacts& facts;
     const ResolvedUser& user;
+    const std::vector<apitypes::Ulimit>& ulimits;
     std::vector<std::string> args;
     bool terminal = false;
     bool privileged = false;

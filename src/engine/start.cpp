@@ -2,6 +2,7 @@
 #include "failure_code.hpp"
 #include "health.hpp"
 #include "lifecycle.hpp"
+#include "limits.hpp"
 #include "mount_sources.hpp"
 #include "network_attach.hpp"
 #include "network_files.hpp"
@@ -13,6 +14,7 @@
 #include <base/rollback.hpp>
 #include <base/text.hpp>
 #include <base/units.hpp>
+#include <proto/shim_files.hpp>
 #include <sys/file.hpp>
 #include <sys/mount.h>
 
@@ -94,10 +96,7 @@ private:
     Result<void> join_networks() {
         auto joined = TRY(enter_networks(context_, *spec_));
         endpoints_ = std::move(joined.endpoints);
-        if (joined.network_namespace) {
-            joined_.insert("network");
-            fds_.add("network", std::move(joined.network_namespace));
-        }
+        if (joined.network_namespace) fds_.add("network", std::move(joined.network_namespace));
         TRY(join_of(spec_->host.pid_mode, "pid"));
         TRY(join_of(spec_->host.ipc_mode, "ipc"));
         return {};
@@ -108,7 +107,6 @@ private:
         if (!is_container_mode(mode)) return {};
         const auto other = TRY(running_container(context_, container_of_mode(mode)));
         fds_.add("ns:" + type, TRY(open_namespace(*other, type)));
-        joined_.insert(type);
         return {};
     }
 
@@ -126,25 +124,23 @@ private:
     }
 
     Result<oci::Spec> build() {
-        std::map<std::string, apitypes::Ulimit> ulimits;
-        for (const auto& [name, limit] : context_.config.default_ulimits)
-            ulimits[name] = {.name = name, .hard = limit.hard, .soft = limit.soft};
-        return build_spec(
-            {.container = *spec_,
-             .facts = context_.facts,
-             .user = user_,
-             .mounts = mounts_,
-             .files = context_.files_of(spec_->id),
-             .cgroup_path = cgroup_path_of(context_, *spec_),
-             .joined = joined_,
-             .shm_source = shm_source_,
-             .init_program = spec_->host.init.value_or(false) ? context_.config.init_program : "",
-             .default_ulimits = std::move(ulimits)});
+        // As with docker nothing is put before the command where it is not PID 1.
+        const bool init = spec_->host.init.value_or(false) && spec_->host.pid_mode.empty();
+        return build_spec({.container = *spec_,
+                           .facts = context_.facts,
+                           .user = user_,
+                           .mounts = mounts_,
+                           .files = TRY(network_files_of(context_, *spec_)),
+                           .cgroup_path = cgroup_path_of(context_, *spec_),
+                           .shm_source = shm_source_,
+                           .init_program = init ? context_.config.init_program : "",
+                           .ulimits = with_default_ulimits(
+                               spec_->host, context_.config.default_ulimits, context_.facts)});
     }
 
     Result<void> add_seccomp() {
         const auto options = TRY(parse_security_options(spec_->host));
-        if (!spec_->host.privileged && !options.seccomp_unconfined) {
+        if (wants_seccomp(options, spec_->host.privileged)) {
             const auto capabilities = TRY(capabilities_of(spec_->host, context_.facts));
             fds_.add("seccomp",
                      TRY(context_.seccomp.program(options.seccomp_profile, capabilities)));
@@ -165,7 +161,7 @@ private:
         out.console = {.height = static_cast<std::uint16_t>(console[0]),
                        .width = static_cast<std::uint16_t>(console[1])};
         out.log = log_config();
-        out.exit_file = context_.runtime_directory(spec_->id) + "/exit.json";
+        out.exit_file = proto::exit_file_in(context_.runtime_directory(spec_->id));
         return out;
     }
 
@@ -214,7 +210,6 @@ private:
     StartReason reason_;
     Phases phases_;
     StartFds fds_;
-    std::set<std::string> joined_;
     std::vector<network::Endpoint> endpoints_;
     Fd root_;
     ResolvedUser user_;

@@ -4,6 +4,7 @@
 #include "users.hpp"
 
 #include <oci/capability_names.hpp>
+#include <sys/resource.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -48,6 +49,45 @@ TEST(Capabilities, AddAndDrop) {
     EXPECT_EQ(capabilities_of(host, facts()).error().kind(), ErrorKind::invalid);
     host.cap_add.list = {"SYS_RESOURCE"};
     EXPECT_EQ(capabilities_of(host, facts()).error().kind(), ErrorKind::unsupported);
+}
+
+TEST(Limits, DefaultsGiveWayToWhatMayBeSetAndWhatWasAskedForDoesNot) {
+    rlimit own{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &own), 0);
+    const std::map<std::string, Config::Ulimit> defaults = {{"nofile", {.soft = -1, .hard = -1}}};
+    HostFacts poor = facts();
+    poor.sys_resource = false;
+    const auto lowered = with_default_ulimits({}, defaults, poor);
+    ASSERT_EQ(lowered.size(), 1U);
+    EXPECT_EQ(static_cast<rlim_t>(lowered[0].hard), own.rlim_max);
+    EXPECT_EQ(static_cast<rlim_t>(lowered[0].soft), own.rlim_max);
+    apitypes::Resources asked;
+    asked.ulimits = {{.name = "nofile", .hard = -1, .soft = 10}};
+    const auto kept = with_default_ulimits(asked, defaults, poor);
+    ASSERT_EQ(kept.size(), 1U);
+    EXPECT_EQ(kept[0].hard, -1);
+    poor.sys_resource = true;
+    EXPECT_EQ(with_default_ulimits({}, defaults, poor)[0].hard, -1);
+}
+
+TEST(Limits, TheDefaultScoreIsLeftOutWhereItCannotBeHad) {
+    HostFacts f = facts();
+    apitypes::HostConfig host;
+    EXPECT_EQ(oom_score(host, f), 0);
+    f.oom_score_adj = 300;
+    EXPECT_EQ(oom_score(host, f), std::nullopt);
+    f.sys_resource = true;
+    EXPECT_EQ(oom_score(host, f), 0);
+    f.sys_resource = false;
+    host.oom_score_adj = 5;
+    EXPECT_EQ(oom_score(host, f), 5) << "who asks for it gets the kernel's answer";
+}
+
+TEST(SecurityOptions, PrivilegedOnesAreFilteredWhenThatIsAskedFor) {
+    EXPECT_TRUE(wants_seccomp({}, false));
+    EXPECT_FALSE(wants_seccomp({}, true));
+    EXPECT_TRUE(wants_seccomp({.seccomp_profile = "{}"}, true));
+    EXPECT_FALSE(wants_seccomp({.seccomp_unconfined = true}, false));
 }
 
 TEST(SecurityOptions, UnknownOnesAreRefused) {
