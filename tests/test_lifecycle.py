@@ -1,5 +1,6 @@
 """A container's life: every state, every way out of it, and what is said when there is none."""
 import re
+import socket
 import time
 from concurrent import futures
 
@@ -149,6 +150,16 @@ def test_lookup_by_prefix_name_and_slash(cli):
     number = run(cli, "found")
     for key in (number, number[:12], number[:5], "found", "/found"):
         assert cli.inspect(key, "Id") == number
+
+
+def test_copy_that_nobody_reads_holds_nobody_up(docker, engine):
+    docker.ok("run", "--name", "full", BOX, "dd", "if=/dev/zero", "of=/big", "bs=1M", "count=32")
+    with socket.socket(socket.AF_UNIX) as stalled:
+        stalled.connect(engine.socket)
+        stalled.sendall(b"GET /containers/full/archive?path=/big HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert stalled.recv(100).startswith(b"HTTP/1.1 200")
+        docker.ok("start", "-a", "full")
+        docker.ok("rm", "full")
 
 
 def test_exec_that_is_started_twice_at_once(docker, engine):

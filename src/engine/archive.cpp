@@ -2,6 +2,7 @@
 #include "body_source.hpp"
 #include "mount_plan.hpp"
 #include "mount_sources.hpp"
+#include "users.hpp"
 
 #include <engine/containers.hpp>
 #include <storage/archive.hpp>
@@ -11,29 +12,38 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <optional>
 
 namespace corten::engine {
 
 namespace {
 
+/// What is to be done there.
+enum class Purpose { read, write };
+
 /// Where a path of a container is to be looked up.
 struct Place {
     Fd root;
     std::string path;
-    bool writable = true;
-    std::unique_lock<std::mutex>
-        operation;  ///< held while a stopped container's file system is open
+    std::string refusal;  ///< why nothing may be written there; empty: it may
+    /// Held while the file system of a stopped container is open for writing: two mounts of it that
+    /// write would spoil each other's files.
+    std::unique_lock<std::mutex> operation;
 };
 
-/// The mount that a path of a stopped container falls into, the deepest one.
+/// The mount that a path falls into, the deepest one.
 const PlannedMount* mount_over(const ContainerSpec& spec, const std::string& path) {
     const PlannedMount* best = nullptr;
     for (const auto& mount : spec.mounts) {
-        if (mount.type == "tmpfs") continue;
         const bool covers = path == mount.target || path.starts_with(mount.target + "/");
         if (covers && (!best || mount.target.size() > best->target.size())) best = &mount;
     }
     return best;
+}
+
+std::string refusal_of(const ContainerSpec& spec, const PlannedMount* mount) {
+    if (mount) return mount->read_only ? "mounted volume is marked read-only" : "";
+    return spec.host.readonly_rootfs ? "container rootfs is marked read-only" : "";
 }
 
 Result<Fd> open_volume(Context& context, const PlannedMount& mount) {
@@ -46,7 +56,7 @@ Result<Place> place_in_mount(Context& context, const PlannedMount& mount, const 
                              std::string_view tail) {
     Fd root = TRY(mount.type == "volume" ? open_volume(context, mount)
                                          : sys::open(mount.source, O_PATH | O_DIRECTORY));
-    Place place{.root = std::move(root), .path = {}, .writable = !mount.read_only, .operation = {}};
+    Place place{.root = std::move(root), .path = {}, .refusal = {}, .operation = {}};
     place.path =
         "/" + clean.substr(std::min(clean.size(), mount.target.size() + 1)) + std::string(tail);
     return place;
@@ -59,29 +69,59 @@ std::string_view meaningful_tail(std::string_view path) {
     return {};
 }
 
+/// As the container's processes see it, mounts included.
+Result<Place> live_place(const Container& container, const std::string& path) {
+    const auto spec = container.spec();
+    return Place{.root = TRY(open_live_root(container)),
+                 .path = path,
+                 .refusal = refusal_of(*spec, mount_over(*spec, clean_path(path))),
+                 .operation = {}};
+}
+
+Result<Place> place_in_stopped(Context& context, const ContainerSpec& spec, const std::string& path,
+                               Purpose purpose) {
+    const std::string clean = clean_path(path);
+    const auto* mount = mount_over(spec, clean);
+    if (mount && mount->type == "tmpfs") mount = nullptr;  // it comes with the start
+    const std::string refusal = refusal_of(spec, mount);
+    if (mount) {
+        Place place = TRY(place_in_mount(context, *mount, clean, meaningful_tail(path)));
+        place.refusal = refusal;
+        return place;
+    }
+    const bool writes = purpose == Purpose::write && refusal.empty();
+    const auto access = writes ? storage::Access::read_write : storage::Access::read_only;
+    return Place{.root = TRY(context.store->snapshots().mount(spec.id, access)),
+                 .path = path,
+                 .refusal = refusal,
+                 .operation = {}};
+}
+
+/// A client that reads slowly, or not at all, keeps nobody from starting or removing the container.
 Result<Place> place_of(Context& context, const std::shared_ptr<Container>& container,
-                       const std::string& path) {
-    const auto spec = container->spec();
+                       const std::string& path, Purpose purpose) {
     if (path.find('\0') != std::string::npos)
         return fail(ErrorKind::invalid, "the path holds a NUL byte");
-    if (container->state().is_running()) {
-        auto root = open_live_root(*container);
-        if (root)
-            return Place{.root = std::move(*root),
-                         .path = path,
-                         .writable = !spec->host.readonly_rootfs,
-                         .operation = {}};
-    }
+    if (container->state().is_running())
+        if (auto place = live_place(*container, path)) return place;
+    if (purpose == Purpose::read)
+        return place_in_stopped(context, *container->spec(), path, purpose);
     std::unique_lock operation(container->operation());
-    const std::string clean = clean_path(path);
-    if (const auto* mount = mount_over(*spec, clean))
-        return place_in_mount(context, *mount, clean, meaningful_tail(path));
-    const auto access =
-        spec->host.readonly_rootfs ? storage::Access::read_only : storage::Access::read_write;
-    return Place{.root = TRY(context.store->snapshots().mount(spec->id, access)),
-                 .path = path,
-                 .writable = !spec->host.readonly_rootfs,
-                 .operation = std::move(operation)};
+    TRY(check_present(*container, container->name()));
+    if (container->state().is_running()) return live_place(*container, path);
+    Place place = TRY(place_in_stopped(context, *container->spec(), path, purpose));
+    place.operation = std::move(operation);
+    return place;
+}
+
+/// Whom copyUIDGID gives everything to: the container's user, when it has one.
+Result<std::optional<storage::Owner>> new_owner(Context& context, const Container& container) {
+    const auto spec = container.spec();
+    if (spec->config.user.empty()) return std::optional<storage::Owner>();
+    auto root = open_live_root(container);
+    if (!root) root = context.store->snapshots().mount(spec->id, storage::Access::read_only);
+    const auto user = TRY(resolve_user(TRY(std::move(root)), spec->config.user, {}));
+    return std::optional(storage::Owner{.uid = user.uid, .gid = user.gid});
 }
 
 template <typename T>
@@ -94,7 +134,7 @@ Result<T> with_docker_text(Result<T> result, const std::string& path, std::strin
 
 Result<PathStat> Containers::stat_path(std::string_view ref, const std::string& path) const {
     const auto container = TRY(context_.containers.find(ref));
-    const auto place = TRY(place_of(context_, container, path));
+    const auto place = TRY(place_of(context_, container, path, Purpose::read));
     const auto status = TRY(with_docker_text(storage::stat_in(place.root, place.path), path, ref));
     const auto modified =
         std::chrono::seconds(status.mtime.tv_sec) + std::chrono::nanoseconds(status.mtime.tv_nsec);
@@ -108,7 +148,7 @@ Result<PathStat> Containers::stat_path(std::string_view ref, const std::string& 
 Result<void> Containers::get_archive(std::string_view ref, const std::string& path,
                                      ArchiveEncoding encoding, const ByteSink& sink) {
     const auto container = TRY(context_.containers.find(ref));
-    const auto place = TRY(place_of(context_, container, path));
+    const auto place = TRY(place_of(context_, container, path, Purpose::read));
     storage::FunctionSink out(sink);
     const auto packed = TRY(storage::Compressor::create(
         encoding == ArchiveEncoding::gzip ? storage::Compression::gzip : storage::Compression::none,
@@ -122,17 +162,19 @@ Result<void> Containers::get_archive(std::string_view ref, const std::string& pa
 Result<void> Containers::put_archive(std::string_view ref, const std::string& path,
                                      const PutArchive& options, const ByteSource& source) {
     const auto container = TRY(context_.containers.find(ref));
-    const auto place = TRY(place_of(context_, container, path));
-    if (!place.writable) return fail(ErrorKind::forbidden, "container rootfs is marked read-only");
+    std::optional<storage::Owner> owner;
+    if (options.copy_uid_gid) owner = TRY(new_owner(context_, *container));
+    const auto place = TRY(place_of(context_, container, path, Purpose::write));
+    if (!place.refusal.empty()) return fail(ErrorKind::forbidden, "{}", place.refusal);
     const auto status =
         TRY(with_docker_text(storage::stat_in(place.root, place.path + "/"), path, ref));
     if (!S_ISDIR(status.mode))
         return fail(ErrorKind::invalid, "extraction point is not a directory");
     BodySource body(source);
     auto plain = TRY(storage::Decompressor::create(body));
-    storage::UntarOptions untar{
-        .no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir, .owner = {}, .limits = {}};
-    if (!options.copy_uid_gid) untar.owner = storage::Owner{};
+    const storage::UntarOptions untar{.no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir,
+                                      .owner = owner,
+                                      .limits = {}};
     TRY(storage::untar_into(place.root, place.path, *plain, untar));
     publish_container_event(context_, *container->spec(), "extract-to-dir", {{"path", path}});
     return {};

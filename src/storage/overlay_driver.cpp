@@ -127,12 +127,18 @@ public:
 
     Result<Fd> mount(const MountPlan& plan) override {
         OverlayPaths paths = TRY(lower_paths(plan));
-        if (!plan.snapshot.empty()) {
-            TRY(check_id(plan.snapshot));
-            paths.upper = path_of(plan.snapshot, "diff");
+        paths.read_only = plan.access == Access::read_only || plan.snapshot.empty();
+        if (plan.snapshot.empty()) return mount_overlay(paths);
+        TRY(check_id(plan.snapshot));
+        std::string files = path_of(plan.snapshot, "diff");
+        if (paths.read_only) {
+            // A running container writes there: an overlay that took the same directories as its
+            // own would clear the one that is worked in. As a layer they are only looked at.
+            paths.lower.insert(paths.lower.begin(), std::move(files));
+        } else {
+            paths.upper = std::move(files);
             paths.work = path_of(plan.snapshot, "work");
         }
-        paths.read_only = plan.access == Access::read_only || plan.snapshot.empty();
         return mount_overlay(paths);
     }
 
