@@ -54,6 +54,10 @@ Result<std::vector<OpenFile>> open_all(const std::string& path) {
 }
 
 Result<OpenFile> open_successor(const std::string& path, FileId id) {
+    // Nearly always: it is the current file still.
+    struct ::stat info{};
+    if (::stat(path.c_str(), &info) == 0 && FileId{info.st_dev, info.st_ino} == id)
+        return OpenFile{};
     auto files = TRY(open_newest_first(path));
     if (files.empty()) return OpenFile{};
     const auto own = std::ranges::find(files, id, &OpenFile::id);
