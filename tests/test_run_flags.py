@@ -1,10 +1,11 @@
 """Every flag of `run`, seen to act: from inside the container, from its cgroup, or in inspect."""
 import os
 import re
+import subprocess
 
 import pytest
-from support import cgroups
-from support.engines import BOX
+from support import cgroups, images
+from support.engines import BOX, Daemon, pull
 from support.wait import eventually
 
 CAPABILITIES_DEFAULT = 0xA80425FB
@@ -213,6 +214,32 @@ def test_read_only_root(cli):
     assert "Read-only file system" in out and out.endswith("writable")
 
 
+def test_cp_into_what_is_writable_of_a_read_only_container(cli, engine):
+    folder = engine.folder()
+    (folder / "f").write_text("x")
+    started(cli, "--name", "sealed", "--read-only", "-v", "open:/open", "-v", "closed:/closed:ro")
+    cli.ok("cp", folder / "f", "sealed:/open/f")
+    assert cli.ok("exec", "sealed", "cat", "/open/f") == "x"
+    cli.fails("cp", folder / "f", "sealed:/closed/f", code=1, says="mounted volume is marked read-only")
+    cli.fails("cp", folder / "f", "sealed:/etc/f", code=1, says="container rootfs is marked read-only")
+
+
+@pytest.mark.parametrize("user, asked, owner", [("", "", "1234:5678"), ("", "&copyUIDGID=1", "1234:5678"), ("77:88", "", "1234:5678"),
+                                                ("77:88", "&copyUIDGID=1", "77:88"), ("alice", "&copyUIDGID=true", "1000:1000")])
+def test_owner_of_what_is_copied_in(docker, engine, user, asked, owner):
+    started(docker, "--name", "owned", "-u", user)
+    archive = images.tar([images.text("f", "x", uid=1234, gid=5678)])
+    done = engine.api.request("PUT", f"/containers/owned/archive?path=/tmp{asked}", archive, {"Content-Type": "application/x-tar"})
+    assert done.status == 200, done
+    assert docker.ok("exec", "owned", "stat", "-c", "%u:%g", "/tmp/f") == owner
+
+
+def test_owner_that_is_not_there(docker, engine):
+    docker.ok("create", "--name", "nobody", "-u", "nosuch", BOX)
+    done = engine.api.request("PUT", "/containers/nobody/archive?path=/tmp&copyUIDGID=1", images.tar([images.text("f", "x")]), {"Content-Type": "application/x-tar"})
+    assert done.status == 400 and "nosuch" in done.json()["message"], done
+
+
 def test_shm_size(cli):
     assert "size=131072k" in run(cli, "--shm-size", "128m", BOX, "grep", "/dev/shm", "/proc/self/mounts")
 
@@ -232,6 +259,45 @@ def test_network_of_another_container(cli):
     started(cli, "--name", "owner")
     address = cli.inspect("owner", "NetworkSettings.Networks.bridge.IPAddress")
     assert address in run(cli, "--network", "container:owner", BOX, "ip", "-4", "addr", "show", "eth0")
+
+
+def test_files_of_another_containers_network_are_shared(cli):
+    started(cli, "--name", "owner")
+    started(cli, "--name", "guest", "--network", "container:owner")
+    cli.ok("exec", "owner", "sh", "-c", "echo 192.0.2.9 added >> /etc/hosts")
+    assert cli.ok("exec", "guest", "tail", "-n", "1", "/etc/hosts") == "192.0.2.9 added"
+    assert cli.inspect("guest", "HostsPath") == cli.inspect("owner", "HostsPath")
+
+
+def test_ports_with_the_hosts_network_are_warned_of(cli):
+    done = cli.run("create", "--network", "host", "-p", "80:80", BOX, "true")
+    assert done.code == 0 and "Published ports are discarded when using host network mode" in done.err
+
+
+@pytest.mark.parametrize("flags, says", [
+    (["--uts", "host", "-h", "x"], "conflicting options: hostname and the UTS mode"),
+    (["--network", "host", "--ip", "192.0.2.1"], "invalid config for network host"),
+    (["--network", "none", "--ip", "192.0.2.1"], "invalid config for network none"),
+])
+def test_flags_that_contradict_each_other(cli, flags, says):
+    cli.fails("create", *flags, BOX, "true", says=says)
+
+
+@pytest.mark.corten_only
+@pytest.mark.parametrize("mode", ["host", "none"])
+def test_mac_address_without_an_interface(cli, mode):
+    cli.fails("create", "--network", mode, "--mac-address", "02:42:ac:11:00:09", BOX, "true", says="conflicting options: mac-address and the network mode")
+
+
+def test_mac_address_and_ip(cli):
+    assert "02:42:ac:11:aa:09" in run(cli, "--mac-address", "02:42:ac:11:aa:09", BOX, "cat", "/sys/class/net/eth0/address")
+    cli.ok("network", "create", "--subnet", "10.213.77.0/24", "addressed")
+    assert "10.213.77.44/24" in run(cli, "--network", "addressed", "--ip", "10.213.77.44", BOX, "ip", "-4", "addr", "show", "eth0")
+
+
+def test_network_disabled(docker, engine):
+    number = engine.api.post("/containers/create", {"Image": BOX, "Cmd": ["ls", "/sys/class/net"], "NetworkDisabled": True}).json()["Id"]
+    assert docker.ok("start", "-a", number) == "lo"
 
 
 def test_network_of_a_missing_container(cli):
@@ -300,6 +366,14 @@ def test_seccomp_profile_from_a_file(cli, engine):
     assert done.code == 1 and re.search("(?i)not supported", done.err), done
 
 
+def test_seccomp_profile_of_a_privileged_container(cli, engine):
+    profile = engine.folder() / "profile.json"
+    profile.write_text('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95}]}')
+    started(cli, "--name", "strict", "--privileged", "--security-opt", f"seccomp={profile}")
+    for done in (cli.run("run", "--rm", "--privileged", "--security-opt", f"seccomp={profile}", BOX, "mkdir", "/x"), cli.run("exec", "strict", "mkdir", "/x")):
+        assert done.code == 1 and re.search("(?i)not supported", done.err), done
+
+
 def test_no_new_privileges(cli):
     assert "NoNewPrivs:\t1" in run(cli, "--security-opt", "no-new-privileges", BOX, "cat", "/proc/self/status")
     assert "NoNewPrivs:\t0" in run(cli, BOX, "cat", "/proc/self/status")
@@ -318,6 +392,13 @@ def test_device(cli):
     assert refused.code == 1 and "Operation not permitted" in refused.err, refused
 
 
+def test_device_cgroup_rule(cli):
+    command = (BOX, "sh", "-c", "mknod /made c 10 237 && : < /made")
+    assert "Operation not permitted" in cli.run("run", "--rm", *command).err
+    allowed = cli.run("run", "--rm", "--device-cgroup-rule", "c 10:237 rwm", *command)
+    assert "Operation not permitted" not in allowed.err, allowed
+
+
 def test_device_that_is_missing(cli):
     cli.fails("run", "--rm", "--device", "/dev/nosuch", BOX, "true", says="/dev/nosuch")
 
@@ -325,6 +406,23 @@ def test_device_that_is_missing(cli):
 def test_ulimit(cli):
     out = run(cli, "--ulimit", "nofile=100:200", "--ulimit", "core=0", BOX, "sh", "-c", "ulimit -Sn; ulimit -Hn; ulimit -c")
     assert out.split() == ["100", "200", "0"]
+
+
+@pytest.mark.corten_only
+def test_default_ulimits_are_lowered_to_what_may_be_set(box_reference):
+    """Without CAP_SYS_RESOURCE nobody can raise a hard limit: a default gives way, what was asked for is refused."""
+    poor = ("prlimit", "--nofile=3000:3000", "setpriv", "--bounding-set=-sys_resource")
+    daemon = Daemon("ulimit", extra=["--default-ulimit", "nofile=5000:6000", "--default-ulimit", "core=0:0"], prefix=poor).start()
+    try:
+        pull(daemon, box_reference, BOX)
+        client, show = daemon.client("docker"), ("sh", "-c", "ulimit -Sn; ulimit -Hn; ulimit -c")
+        started(client, "--name", "limited")
+        assert client.ok("run", "--rm", BOX, *show).split() == ["3000", "3000", "0"]
+        assert client.ok("exec", "limited", *show).split() == ["3000", "3000", "0"]
+        assert client.ok("run", "--rm", "--ulimit", "nofile=10:20", BOX, *show).split() == ["10", "20", "0"]
+        client.fails("run", "--rm", "--ulimit", "nofile=5000:6000", BOX, "true", says="(?i)nofile|rlimit|not permitted")
+    finally:
+        daemon.stop()
 
 
 def test_sysctl(cli):
@@ -356,6 +454,17 @@ def test_ipc_namespaces(cli):
     cli.fails("run", "--rm", "--ipc", "container:keeper", BOX, "true", code=125, says="shareable|non-shareable|not.*share")
 
 
+def test_no_ipc_at_all(cli):
+    assert cli.run("run", "--rm", "--ipc", "none", BOX, "grep", "/dev/shm", "/proc/self/mounts").out == ""
+
+
+@pytest.mark.skipif(cgroups.is_v2(), reason="v2's default is the other one")
+def test_cgroup_namespaces(cli):
+    own = os.readlink("/proc/self/ns/cgroup")
+    assert run(cli, "--cgroupns", "host", BOX, "readlink", "/proc/self/ns/cgroup") == own
+    assert run(cli, "--cgroupns", "private", BOX, "readlink", "/proc/self/ns/cgroup") != own
+
+
 def test_user_namespace_of_the_host(cli):
     assert run(cli, "--userns", "host", BOX, "readlink", "/proc/self/ns/user") == os.readlink("/proc/self/ns/user")
 
@@ -369,6 +478,11 @@ def test_init_reaps_and_forwards(cli):
     started(cli, "--init", "--name", "forward", command=("sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done"))
     cli.ok("stop", "forward")
     assert cli.inspect("forward", "State.ExitCode") == 7
+
+
+def test_init_is_left_out_where_it_is_not_the_first_process(cli):
+    started(cli, "--name", "plain", "--init", "--pid", "host", command=("sleep", "4322"))
+    assert "init" not in cli.ok("top", "plain", "-o", "pid,args")
 
 
 # --- limits --------------------------------------------------------------------------------------
@@ -448,6 +562,13 @@ def test_too_little_memory(cli, memory):
     cli.fails("run", "--rm", "--memory", memory, BOX, "true", code=125, says="(?i)minimum memory limit")
 
 
+@pytest.mark.skipif(cgroups.is_v2(), reason="v1's files: v2 has neither")
+@pytest.mark.parametrize("flags, name, value", [(["--memory-swappiness", "7"], "memory.swappiness", "7"),
+                                                (["--oom-kill-disable"], "memory.oom_control", "oom_kill_disable 1")])
+def test_memory_without_and_with_swap(cli, engine, flags, name, value):
+    assert value in limit(cli, engine, ["--memory", "64m", *flags], "memory", name).splitlines()
+
+
 def test_pids_limit_acts(cli):
     done = cli.run("run", "--rm", "--pids-limit", "4", BOX, "sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; wait")
     assert re.search("can't fork|Resource temporarily unavailable", done.err), done
@@ -475,6 +596,111 @@ def test_stop_signal_and_timeout(cli):
     assert cli.inspect("usr", "State.ExitCode") == 33
 
 
+def test_stop_timeout_ends_in_a_kill(cli):
+    started(cli, "--name", "deaf", "--stop-timeout", "1", command=("sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"))
+    eventually(lambda: cli.ok("logs", "deaf") == "deaf", "the trap")
+    cli.ok("stop", "deaf")
+    assert cli.inspect("deaf", "State.ExitCode") == 137
+
+
+def test_attach_to_one_stream(cli):
+    done = cli.run("run", "--rm", "-a", "stderr", BOX, "sh", "-c", "echo out; echo err >&2")
+    assert (done.code, done.out, done.err) == (0, "", "err\n")
+
+
+def test_label_file(cli, engine):
+    listed = engine.folder() / "labels"
+    listed.write_text("# a comment\none=1\n")
+    cli.ok("create", "--name", "labelled", "--label-file", listed, "--label", "two=2", BOX)
+    assert cli.inspect("labelled", "Config.Labels").items() >= {"one": "1", "two": "2"}.items()
+
+
+def test_volumes_from(cli, engine):
+    folder = engine.folder()
+    started(cli, "--name", "source", "-v", "given:/volume", "-v", f"{folder}:/bind:ro")
+    cli.ok("exec", "source", "sh", "-c", "echo shared > /volume/f")
+    assert run(cli, "--volumes-from", "source", BOX, "sh", "-c", "cat /volume/f; touch /bind/x 2>&1 || true").splitlines()[0] == "shared"
+    cli.fails("run", "--rm", "--volumes-from", "source:ro", BOX, "touch", "/volume/g", says="(?i)read-only")
+    cli.fails("run", "--rm", "--volumes-from", "nosuch", BOX, "true", says="(?i)no such container")
+
+
+@pytest.mark.parametrize("version, writable", [("1.43", True), ("1.44", False)])
+def test_what_is_mounted_below_a_read_only_bind(docker, engine, version, writable):
+    folder = engine.folder()
+    (folder / "below").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "below", str(folder / "below")], check=True)
+    try:
+        mount = {"Type": "bind", "Source": str(folder), "Target": "/x", "ReadOnly": True}
+        body = {"Image": BOX, "Cmd": ["touch", "/x/below/f"], "HostConfig": {"Mounts": [mount]}}
+        number = engine.api.post(f"/v{version}/containers/create", body).json()["Id"]
+        assert (docker.run("start", "-a", number).code == 0) is writable
+        docker.ok("rm", number)
+    finally:
+        subprocess.run(["umount", str(folder / "below")], check=True)
+
+
+@pytest.mark.client(24)
+def test_read_only_that_must_be_recursive(cli, engine):
+    folder = engine.folder()
+    flags = f"type=bind,src={folder},dst=/x,readonly,bind-propagation=rprivate,bind-recursive=readonly"
+    cli.fails("run", "--rm", "--mount", flags, BOX, "touch", "/x/f", says="(?i)read-only")
+
+
+@pytest.mark.corten_only
+def test_read_only_that_cannot_be_recursive(engine):
+    mount = {"Type": "bind", "Source": "/tmp", "Target": "/x", "BindOptions": {"ReadOnlyForceRecursive": True}}
+    done = engine.api.post("/containers/create", {"Image": BOX, "Cmd": ["true"], "HostConfig": {"Mounts": [mount]}})
+    assert done.status == 400 and "ReadOnlyForceRecursive" in done.json()["message"], done
+
+
+def test_bind_that_shows_the_data_root_lets_go(cli, engine):
+    """Else what is mounted in it, for other containers too, could not be taken down while this one runs."""
+    cli.ok("create", "--name", "host", "-v", "/:/host", BOX)
+    cli.ok("create", "--name", "other", "-v", "/etc:/host", BOX)
+    assert cli.inspect("host", "Mounts")[0]["Propagation"] == "rslave"
+    assert cli.inspect("other", "Mounts")[0]["Propagation"] == "rprivate"
+
+
+# --- update --------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("policy, status, says", [
+    ({"Name": "sometimes"}, 400, "unknown policy 'sometimes'"),
+    ({"Name": "always", "MaximumRetryCount": 3}, 400, "maximum retry count can only be used with 'on-failure'"),
+    ({"Name": "on-failure", "MaximumRetryCount": -3}, 400, "maximum retry count cannot be negative"),
+])
+def test_update_to_a_bad_restart_policy(docker, engine, policy, status, says):
+    number = started(docker)
+    done = engine.api.post(f"/containers/{number}/update", {"RestartPolicy": policy})
+    assert done.status == status and says in done.json()["message"], done
+    assert docker.inspect(number, "HostConfig.RestartPolicy.Name") in ("", "no")
+
+
+def test_update_of_the_restart_policy_with_rm(docker, engine):
+    number = started(docker, "--rm")
+    done = engine.api.post(f"/containers/{number}/update", {"RestartPolicy": {"Name": "always"}})
+    assert done.status == 409 and "AutoRemove is enabled" in done.json()["message"], done
+
+
+@pytest.mark.corten_only
+@pytest.mark.parametrize("limits", [{"MemorySwappiness": 10}, {"Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 1}]}, {"OomKillDisable": True},
+                                    {"BlkioDeviceReadBps": [{"Path": "/dev/null", "Rate": 1}]}, {"KernelMemory": 10 << 20}])
+def test_update_of_what_cannot_be_changed_names_it(docker, engine, limits):
+    done = engine.api.post(f"/containers/{started(docker)}/update", limits)
+    assert done.status == 501 and next(iter(limits)) in done.json()["message"], done
+
+
+# --- health --------------------------------------------------------------------------------------
+
+def test_health_start_period_and_interval(cli):
+    """In the start period probes come at their own pace, and failures do not count."""
+    started(cli, "--name", "slow", "--health-cmd", "test -e /up", "--health-interval", "1h", "--health-retries", "1",
+            "--health-start-period", "1h", "--health-start-interval", "100ms")
+    eventually(lambda: len(cli.inspect("slow", "State.Health.Log") or []) >= 3, "three early probes")
+    assert cli.inspect("slow", "State.Health.Status") == "starting" and cli.inspect("slow", "State.Health.FailingStreak") == 0
+    cli.ok("exec", "slow", "touch", "/up")
+    eventually(lambda: cli.inspect("slow", "State.Health.Status") == "healthy", "health")
+
+
 def test_platform(cli):
     assert run(cli, "--platform", "linux/amd64", BOX, "echo", "ok") == "ok"
     cli.fails("run", "--rm", "--platform", "linux/s390x", "--pull", "never", BOX, "true", code=125)
@@ -487,7 +713,6 @@ def test_pull_policy(cli, box_reference, engine):
 
 
 def test_missing_image_is_pulled(cli, registry, box_tar):
-    from support import images
     reference = registry.push("fetched", "1", images.image([box_tar, images.tar([images.text("note", "hello\n")])]))
     done = cli.run("run", "--rm", reference, "cat", "/note")
     assert (done.code, done.out) == (0, "hello\n"), done

@@ -21,7 +21,7 @@ struct PlannedMount {
     std::string source;  ///< host path of a bind
     std::string target;  ///< absolute and clean
     std::string mode;    ///< as the inspection shows it
-    std::string propagation;
+    std::string propagation;  ///< of a bind, filled in at create
     std::string subpath;  ///< within a volume
     std::string tmpfs_options;
     std::map<std::string, std::string> volume_options;  ///< of the driver, for a new volume

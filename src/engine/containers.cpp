@@ -105,6 +105,30 @@ Result<void> Containers::resize(std::string_view ref, std::uint16_t rows, std::u
 
 namespace {
 
+/// docker takes these and does nothing; here they are part of what a container is made with.
+Result<void> check_updatable(const apitypes::Resources& wanted) {
+    const std::pair<std::string_view, bool> named[] = {
+        {"CgroupParent", !wanted.cgroup_parent.empty()},
+        {"BlkioWeightDevice", !apitypes::items(wanted.blkio_weight_device).empty()},
+        {"BlkioDeviceReadBps", !apitypes::items(wanted.blkio_device_read_bps).empty()},
+        {"BlkioDeviceWriteBps", !apitypes::items(wanted.blkio_device_write_bps).empty()},
+        {"BlkioDeviceReadIOps", !apitypes::items(wanted.blkio_device_read_iops).empty()},
+        {"BlkioDeviceWriteIOps", !apitypes::items(wanted.blkio_device_write_iops).empty()},
+        {"Devices", !apitypes::items(wanted.devices).empty()},
+        {"DeviceCgroupRules", !apitypes::items(wanted.device_cgroup_rules).empty()},
+        {"DeviceRequests", !apitypes::items(wanted.device_requests).empty()},
+        {"KernelMemory", wanted.kernel_memory != 0},
+        {"KernelMemoryTCP", wanted.kernel_memory_tcp != 0},
+        {"MemorySwappiness", wanted.memory_swappiness.value_or(-1) != -1},
+        {"OomKillDisable", wanted.oom_kill_disable.value_or(false)},
+        {"Ulimits", !apitypes::items(wanted.ulimits).empty()}};
+    for (const auto& [name, given] : named)
+        if (given)
+            return fail(ErrorKind::not_built, "{} of a container cannot be changed afterwards",
+                        name);
+    return {};
+}
+
 /// Limits that the request names replace the container's; 0 and null leave them.
 void merge_limits(apitypes::Resources& limits, const apitypes::Resources& wanted) {
     const auto take = [](auto& mine, const auto& theirs) {
@@ -138,8 +162,17 @@ Result<apitypes::UpdateReply> Containers::update(std::string_view ref,
         return fail(ErrorKind::conflict,
                     "Memory limit should be smaller than already set memoryswap limit, update the "
                     "memoryswap at the same time");
+    TRY(check_updatable(request));
     merge_limits(spec.host, request);
-    if (!request.restart_policy.name.empty()) spec.host.restart_policy = request.restart_policy;
+    if (const auto& policy = request.restart_policy; !policy.name.empty()) {
+        if (spec.host.auto_remove && policy.name != "no")
+            return fail(ErrorKind::conflict,
+                        "Cannot update container {}: Restart policy cannot be updated because "
+                        "AutoRemove is enabled for the container",
+                        spec.id);
+        spec.host.restart_policy = policy;
+        TRY(check_restart_policy(spec.host));
+    }
     TRY(check_limits(spec.host, context_.facts));
     const auto state = container->state();
     if (state.is_running()) {

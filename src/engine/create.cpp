@@ -43,9 +43,12 @@ void normalise_networks(const Context& context, CreateContainer& request) {
     auto& mode = request.host.network_mode;
     if (mode.empty() || mode == "default") mode = "bridge";
     auto& endpoints = request.networking.endpoints;
+    if (request.config.network_disabled) {
+        mode = "none";
+        endpoints.clear();
+    }
     if (is_container_mode(mode)) return endpoints.clear();
     mode = network_name(context, mode);
-    if (mode == "none" || mode == "host") endpoints.clear();
     auto given = std::exchange(endpoints, {});
     for (auto& [reference, settings] : given)
         endpoints[network_name(context, reference)] = std::move(settings);
@@ -60,6 +63,22 @@ void normalise_networks(const Context& context, CreateContainer& request) {
     if (apitypes::items(links).empty()) return;
     if (!primary) primary.emplace();
     if (apitypes::items(primary->links).empty()) primary->links = links;
+}
+
+/// With host and none there is no other network, and nothing to say about this one.
+Result<void> check_only_network(const CreateContainer& request) {
+    const std::string& mode = request.host.network_mode;
+    bool has_mac = !request.config.mac_address.empty();
+    for (const auto& [network, settings] : request.networking.endpoints) {
+        if (network != mode)
+            return invalid(
+                "container cannot be connected to multiple networks with one of the networks in "
+                "{} mode",
+                mode);
+        has_mac = has_mac || (settings && !settings->mac_address.empty());
+    }
+    if (has_mac) return invalid("conflicting options: mac-address and the network mode");
+    return {};
 }
 
 /// That the network or the container of a "container:" mode exists is looked up at start, as docker
@@ -81,6 +100,7 @@ Result<void> check_network(const Context& context, const CreateContainer& reques
                 "conflicting options: port publishing and the container type network mode");
     }
     const std::string& mac = request.config.mac_address;
+    if (mode == "host" || mode == "none") TRY(check_only_network(request));
     for (const auto& [network, settings] : request.networking.endpoints)
         if (settings) {
             if (network == mode && !mac.empty() && settings->mac_address != mac)
@@ -98,6 +118,8 @@ Result<void> check_network(const Context& context, const CreateContainer& reques
             return invalid("bad format for add-host: \"{}\"", text);
     return {};
 }
+
+}  // namespace
 
 Result<void> check_restart_policy(const apitypes::HostConfig& host) {
     const auto& policy = host.restart_policy;
@@ -117,6 +139,8 @@ Result<void> check_restart_policy(const apitypes::HostConfig& host) {
         return invalid("can't create 'AutoRemove' container with restart policy");
     return {};
 }
+
+namespace {
 
 Result<void> check_log_config(apitypes::HostConfig& host, const Config& config) {
     auto& log = host.log_config;
@@ -195,6 +219,16 @@ Result<void> check_health(const apitypes::ContainerConfig& config) {
     return {};
 }
 
+/// What the host's own namespace cannot be given.
+Result<void> check_uts(const apitypes::HostConfig& host, const apitypes::ContainerConfig& config) {
+    if (host.uts_mode != "host") return {};
+    if (!config.hostname.empty())
+        return invalid("conflicting options: hostname and the UTS mode");
+    if (!config.domainname.empty())
+        return invalid("conflicting options: domainname and the UTS mode");
+    return {};
+}
+
 Result<void> check_config(apitypes::ContainerConfig& config) {
     for (const auto& entry : apitypes::items(config.env))
         if (entry.empty() || entry[0] == '=')
@@ -251,6 +285,17 @@ struct Planned {
     apitypes::Strings warnings;
 };
 
+/// A bind that shows the data root would otherwise hold all mounts in it, of other containers too,
+/// after they are gone.
+void fill_propagation(const Context& context, ContainerSpec& spec) {
+    for (auto& mount : spec.mounts) {
+        if (mount.type != "bind" || !mount.propagation.empty()) continue;
+        const bool shows_ours =
+            mount.source == "/" || (context.config.data_root + "/").starts_with(mount.source + "/");
+        mount.propagation = shows_ours ? "rslave" : "rprivate";
+    }
+}
+
 /// docker's defaults for what is left open.
 void fill_host_defaults(Context& context, ContainerSpec& spec) {
     auto& host = spec.host;
@@ -291,7 +336,10 @@ Result<std::string> reserve_name(Context& context, const std::string& wanted,
 }
 
 Result<std::vector<PlannedMount>> mounts_of(Context& context, std::string_view ref) {
-    return TRY(context.containers.find(ref))->spec()->mounts;
+    auto container = context.containers.find(ref);
+    // "not found" would make clients pull the image.
+    if (!container) return std::move(container).error().with_kind(ErrorKind::invalid);
+    return (*container)->spec()->mounts;
 }
 
 Result<void> check_bind_sources(const ContainerSpec& spec) {
@@ -322,6 +370,7 @@ Result<Planned> plan(Context& context, CreateContainer request, const std::strin
     TRY(check_restart_policy(spec.host));
     TRY(check_log_config(spec.host, context.config));
     TRY(check_namespaces(spec.host));
+    TRY(check_uts(spec.host, spec.config));
     TRY(check_limits(spec.host, context.facts));
     TRY(check_security_modules(TRY(parse_security_options(spec.host)), context.facts));
     TRY(capabilities_of(spec.host, context.facts));
@@ -333,10 +382,15 @@ Result<Planned> plan(Context& context, CreateContainer request, const std::strin
     spec.mounts = TRY(plan_mounts(spec.config, spec.host,
                                   [&](std::string_view ref) { return mounts_of(context, ref); }));
     TRY(check_bind_sources(spec));
+    fill_propagation(context, spec);
     fill_host_defaults(context, spec);
     fill_hostname(context, spec);
     Planned planned{.spec = std::move(spec), .warnings = {}};
     if (!image.warning.empty()) planned.warnings.push_back(image.warning);
+    const auto& host = planned.spec.host;
+    if (host.network_mode == "host" && !apitypes::items(host.port_bindings).empty())
+        planned.warnings.emplace_back(
+            "Published ports are discarded when using host network mode");
     return planned;
 }
 
@@ -365,13 +419,14 @@ Result<apitypes::CreateReply> create_container(Context& context, CreateContainer
     undo.add([&] {
         for (const auto& volume : volumes) context.volumes.remove(volume).ignore();
     });
-    const ContainerState state;
-    TRY(context.container_store.insert(spec, state));
     // Nobody else asks, and it is a write.
     if (context.config.image_gc.high != 0) TRY(context.store->images().note_use(spec.image_id));
+    const ContainerState state;
+    TRY(context.container_store.insert(spec, state));
     undo.commit();
-    publish_container_event(context, spec, "create");
-    context.containers.insert(std::make_shared<Container>(std::move(spec), state));
+    const auto container = std::make_shared<Container>(std::move(spec), state);
+    context.containers.insert(container);
+    publish_container_event(context, *container->spec(), "create");
     return apitypes::CreateReply{.id = id, .warnings = std::move(warnings)};
 }
 

@@ -10,4 +10,7 @@ Result<apitypes::CreateReply> create_container(Context& context, CreateContainer
 /// What the daemon gives to containers that say nothing themselves: log driver and limits.
 Result<void> check_defaults(const Config& config);
 
+/// Of a create or an update. invalid, with docker's texts.
+Result<void> check_restart_policy(const apitypes::HostConfig& host);
+
 }  // namespace corten::engine

@@ -58,7 +58,6 @@ Result<PlannedMount> plan_bind(const std::string& text) {
     if (parts[0].starts_with('/')) {
         mount.type = "bind";
         mount.source = clean_path(parts[0]);
-        mount.propagation = "rprivate";
         mount.create_source = true;
     } else {
         TRY(check_volume_name(parts[0]));
@@ -79,6 +78,12 @@ Result<void> plan_bind_options(PlannedMount& mount, const apitypes::BindOptions&
     mount.recursive = !options.non_recursive;
     mount.create_source = options.create_mountpoint;
     mount.recursive_read_only = !options.read_only_non_recursive;
+    // A read-only mount is recursively so anyway, or its start fails.
+    if (options.read_only_force_recursive &&
+        (!mount.read_only || !mount.recursive || !mount.recursive_read_only))
+        return fail(ErrorKind::invalid,
+                    "invalid mount config for type \"bind\": ReadOnlyForceRecursive needs a "
+                    "recursive read-only mount");
     return {};
 }
 
@@ -100,7 +105,6 @@ Result<PlannedMount> plan_bind_mount(const apitypes::Mount& asked, PlannedMount 
         return fail(ErrorKind::invalid,
                     "invalid mount config for type \"bind\": it has options of another type");
     mount.source = clean_path(asked.source);
-    mount.propagation = "rprivate";
     if (asked.bind_options) TRY(plan_bind_options(mount, *asked.bind_options));
     return mount;
 }

@@ -129,10 +129,11 @@ Result<void> check_addresses(const std::string& network,
     if (!wanted.link_local_ips.empty())
         return fail(ErrorKind::not_built, "--link-local-ip is not implemented");
     if (wanted.ipv4_address.empty() && wanted.ipv6_address.empty()) return {};
-    if (network == "bridge")
+    if (network::is_predefined(network))
         return fail(ErrorKind::invalid,
-                    "invalid config for network bridge: invalid endpoint settings: user specified "
-                    "IP address is supported on user defined networks only");
+                    "invalid config for network {}: invalid endpoint settings: user specified IP "
+                    "address is supported on user defined networks only",
+                    network);
     if (!wanted.ipv6_address.empty())
         return fail(ErrorKind::not_built, "--ip6 is not implemented: networks have IPv4 addresses");
     return {};
