@@ -172,9 +172,8 @@ Result<void> Containers::put_archive(std::string_view ref, const std::string& pa
         return fail(ErrorKind::invalid, "extraction point is not a directory");
     BodySource body(source);
     auto plain = TRY(storage::Decompressor::create(body));
-    const storage::UntarOptions untar{.no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir,
-                                      .owner = owner,
-                                      .limits = {}};
+    const storage::UntarOptions untar{
+        .no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir, .owner = owner, .limits = {}};
     TRY(storage::untar_into(place.root, place.path, *plain, untar));
     publish_container_event(context_, *container->spec(), "extract-to-dir", {{"path", path}});
     return {};

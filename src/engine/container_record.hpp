@@ -16,13 +16,13 @@ namespace corten::engine {
 
 /// One mount, after -v, --mount, --tmpfs, --volumes-from and the image's volumes were put together.
 struct PlannedMount {
-    std::string type;    ///< "bind", "volume" or "tmpfs"
-    std::string name;    ///< of a volume
-    std::string source;  ///< host path of a bind
-    std::string target;  ///< absolute and clean
-    std::string mode;    ///< as the inspection shows it
+    std::string type;         ///< "bind", "volume" or "tmpfs"
+    std::string name;         ///< of a volume
+    std::string source;       ///< host path of a bind
+    std::string target;       ///< absolute and clean
+    std::string mode;         ///< as the inspection shows it
     std::string propagation;  ///< of a bind, filled in at create
-    std::string subpath;  ///< within a volume
+    std::string subpath;      ///< within a volume
     std::string tmpfs_options;
     std::map<std::string, std::string> volume_options;  ///< of the driver, for a new volume
     std::map<std::string, std::string> volume_labels;   ///< for a new volume

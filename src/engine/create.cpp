@@ -222,8 +222,7 @@ Result<void> check_health(const apitypes::ContainerConfig& config) {
 /// What the host's own namespace cannot be given.
 Result<void> check_uts(const apitypes::HostConfig& host, const apitypes::ContainerConfig& config) {
     if (host.uts_mode != "host") return {};
-    if (!config.hostname.empty())
-        return invalid("conflicting options: hostname and the UTS mode");
+    if (!config.hostname.empty()) return invalid("conflicting options: hostname and the UTS mode");
     if (!config.domainname.empty())
         return invalid("conflicting options: domainname and the UTS mode");
     return {};
@@ -389,8 +388,7 @@ Result<Planned> plan(Context& context, CreateContainer request, const std::strin
     if (!image.warning.empty()) planned.warnings.push_back(image.warning);
     const auto& host = planned.spec.host;
     if (host.network_mode == "host" && !apitypes::items(host.port_bindings).empty())
-        planned.warnings.emplace_back(
-            "Published ports are discarded when using host network mode");
+        planned.warnings.emplace_back("Published ports are discarded when using host network mode");
     return planned;
 }
 

@@ -87,7 +87,7 @@ void Context::collect_garbage() {
 Engine::~Engine() {
     context_->closing = true;
     context_->ending.set();
-    context_->pump.reset();  // no more events; supervisors and containers run on
+    context_->pump.reset();    // no more events; supervisors and containers run on
     context_->timers.close();  // before the workers, which timers give work to
 }
 

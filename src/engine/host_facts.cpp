@@ -98,8 +98,8 @@ Result<HostFacts> HostFacts::read() {
     facts.capabilities = capabilities_of(colon_field(status, "CapPrm"));
     facts.sys_resource =
         std::ranges::find(facts.capabilities, "CAP_SYS_RESOURCE") != facts.capabilities.end();
-    facts.oom_score_adj = static_cast<int>(TRY(
-        parse_integer(trim(TRY(sys::read_file("/proc/self/oom_score_adj"))), "oom_score_adj")));
+    facts.oom_score_adj = static_cast<int>(
+        TRY(parse_integer(trim(TRY(sys::read_file("/proc/self/oom_score_adj"))), "oom_score_adj")));
     facts.apparmor = sys::apparmor_enabled();
     if (facts.apparmor) facts.apparmor_parser = find_apparmor_parser();
     facts.selinux = sys::selinux_enabled();

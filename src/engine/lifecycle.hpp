@@ -47,8 +47,7 @@ enum class ForgetMode { released, kill };
 enum class ExitFile { remove, keep };
 void forget_supervisor(Context& context, Container& container, ForgetMode mode, ExitFile file);
 /// Ends the supervisor of a container that does not run; one that runs nevertheless goes with it.
-void release_supervisor(Context& context, Container& container,
-                        ExitFile file = ExitFile::remove);
+void release_supervisor(Context& context, Container& container, ExitFile file = ExitFile::remove);
 
 /// Brings the database, the supervisors that still run and the host into agreement.
 Result<void> recover(Context& context);

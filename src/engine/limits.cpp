@@ -265,7 +265,8 @@ apitypes::Ulimit lowered(apitypes::Ulimit limit) {
     if (known == rlimit_names.end() || ::getrlimit(known->resource, &own) < 0) return limit;
     const auto at_most = [&](std::int64_t value) {
         // -1 is unlimited, which is the largest as the kernel counts.
-        return static_cast<std::int64_t>(std::min<rlim_t>(static_cast<rlim_t>(value), own.rlim_max));
+        return static_cast<std::int64_t>(
+            std::min<rlim_t>(static_cast<rlim_t>(value), own.rlim_max));
     };
     limit.hard = at_most(limit.hard);
     limit.soft = at_most(limit.soft);
@@ -274,9 +275,9 @@ apitypes::Ulimit lowered(apitypes::Ulimit limit) {
 
 }  // namespace
 
-std::vector<apitypes::Ulimit> with_default_ulimits(const apitypes::Resources& asked,
-                                                   const std::map<std::string, Config::Ulimit>& defaults,
-                                                   const HostFacts& facts) {
+std::vector<apitypes::Ulimit> with_default_ulimits(
+    const apitypes::Resources& asked, const std::map<std::string, Config::Ulimit>& defaults,
+    const HostFacts& facts) {
     std::vector<apitypes::Ulimit> limits = apitypes::items(asked.ulimits);
     for (const auto& [name, limit] : defaults) {
         if (std::ranges::find(limits, name, &apitypes::Ulimit::name) != limits.end()) continue;

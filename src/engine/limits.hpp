@@ -24,8 +24,8 @@ Result<std::uint64_t> storage_limit(const apitypes::HostConfig& host);
 /// Cgroup limits without device rules.
 Result<oci::LinuxResources> linux_resources(const apitypes::Resources& limits);
 
-/// The user's limits of the process, and the daemon's defaults where there is none. Defaults, unlike
-/// what was asked for, are lowered to what this daemon may set.
+/// The user's limits of the process, and the daemon's defaults where there is none. Defaults,
+/// unlike what was asked for, are lowered to what this daemon may set.
 std::vector<apitypes::Ulimit> with_default_ulimits(
     const apitypes::Resources& asked, const std::map<std::string, Config::Ulimit>& defaults,
     const HostFacts& facts);

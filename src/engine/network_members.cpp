@@ -48,9 +48,8 @@ std::string next_interface(const Endpoints& endpoints) {
 }
 
 Result<void> record(Context& context, Container& container, Endpoints endpoints) {
-    return change_and_keep(context.container_store, container, [&](ContainerState& state) {
-        state.endpoints = std::move(endpoints);
-    });
+    return change_and_keep(context.container_store, container,
+                           [&](ContainerState& state) { state.endpoints = std::move(endpoints); });
 }
 
 /// Plugs a running container in; undone when it cannot be recorded.

@@ -32,9 +32,9 @@ Result<std::shared_ptr<proto::ShimClient>> connect(Context& context,
     const auto deadline = std::chrono::steady_clock::now() + patience;
     for (;;) {
         const bool lives = supervisor_lives(context, container->id());
-        auto client =
-            context.pump->connect(proto::control_socket_in(context.runtime_directory(container->id())),
-                                  supervisor_handlers(context, container));
+        auto client = context.pump->connect(
+            proto::control_socket_in(context.runtime_directory(container->id())),
+            supervisor_handlers(context, container));
         // The daemon before us may have died right after it spawned one: it will listen soon.
         if (client || !lives || std::chrono::steady_clock::now() > deadline) return client;
         std::this_thread::sleep_for(std::chrono::milliseconds(2));

@@ -24,8 +24,8 @@ struct SpecInputs {
     const HostFacts& facts;
     ResolvedUser user;
     const std::vector<ResolvedMount>& mounts;
-    std::string files;        ///< directory with hostname, hosts and resolv.conf
-    std::string cgroup_path;  ///< "/corten/<id>"
+    std::string files;         ///< directory with hostname, hosts and resolv.conf
+    std::string cgroup_path;   ///< "/corten/<id>"
     std::string shm_source;    ///< host path to bind at /dev/shm; empty for a tmpfs of its own
     std::string init_program;  ///< for --init
     std::vector<apitypes::Ulimit> ulimits;  ///< those that are the daemon's default included

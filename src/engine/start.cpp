@@ -180,28 +180,26 @@ private:
 
     /// A daemon that dies during the start must know what to give back.
     Result<void> record_endpoints() {
-        return change_and_keep(
-            context_.container_store, *container_, [&](ContainerState& state) {
-                state.endpoints = endpoints_;
-                state.cgroup_path = cgroup_path_of(context_, *spec_);
-                state.sandbox_id = endpoints_.empty() ? "" : random_id();
-            });
+        return change_and_keep(context_.container_store, *container_, [&](ContainerState& state) {
+            state.endpoints = endpoints_;
+            state.cgroup_path = cgroup_path_of(context_, *spec_);
+            state.sandbox_id = endpoints_.empty() ? "" : random_id();
+        });
     }
 
     Result<void> record_running(const proto::StartReply& reply) {
-        return change_and_keep(
-            context_.container_store, *container_, [&](ContainerState& state) {
-                state.status = "running";
-                state.pid = static_cast<int>(reply.pid);
-                state.started_at = reply.started_at;
-                state.exit_code = 0;
-                state.error.clear();
-                state.oom_killed = false;
-                state.stopped_by_user = false;
-                state.timings_ms = phases_.times_;
-                state.health = initial_health(spec_->config);
-                if (reason_ == StartReason::asked) state.restart_count = state.restart_delay_ms = 0;
-            });
+        return change_and_keep(context_.container_store, *container_, [&](ContainerState& state) {
+            state.status = "running";
+            state.pid = static_cast<int>(reply.pid);
+            state.started_at = reply.started_at;
+            state.exit_code = 0;
+            state.error.clear();
+            state.oom_killed = false;
+            state.stopped_by_user = false;
+            state.timings_ms = phases_.times_;
+            state.health = initial_health(spec_->config);
+            if (reason_ == StartReason::asked) state.restart_count = state.restart_delay_ms = 0;
+        });
     }
 
     Context& context_;

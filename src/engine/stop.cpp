@@ -152,8 +152,7 @@ Result<void> kill(Context& context, const std::shared_ptr<Container>& container,
     std::lock_guard operation(container->operation());
     // That it was meant to end stays true when it has ended by itself this moment.
     if (stops && begin_stop_locked(context, *container) == "restarting") return {};
-    const auto sent =
-        send_signal_locked(context, *container, signal, stops ? Thaw::yes : Thaw::no);
+    const auto sent = send_signal_locked(context, *container, signal, stops ? Thaw::yes : Thaw::no);
     if (!sent)
         return fail(ErrorKind::conflict, "cannot kill container: {}: {}", spec->name,
                     sent.error().message());

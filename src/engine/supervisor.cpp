@@ -132,8 +132,8 @@ Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
     TRY(sys::make_directories(directory, 0700));
     TRY(sys::remove_file(proto::exit_file_in(directory)));
     auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
-    const Fd errors = TRY(
-        sys::open(proto::supervisor_log_in(directory), O_WRONLY | O_CREAT | O_APPEND, 0600));
+    const Fd errors =
+        TRY(sys::open(proto::supervisor_log_in(directory), O_WRONLY | O_CREAT | O_APPEND, 0600));
     // The supervisor's life is the lock's: see supervisor_lives().
     if (!TRY(sys::try_lock(errors)))
         return fail(ErrorKind::conflict, "container {} has a supervisor already", container->id());
