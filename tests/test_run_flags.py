@@ -475,7 +475,8 @@ def test_init_reaps_and_forwards(cli):
     cli.ok("run", "-d", "--init", "--name", "orphans", BOX, "sh", "-c", "(sh -c 'sleep 0.1' &) ; exec sleep 600")
     eventually(lambda: "\nsleep 0.1" not in cli.ok("exec", "orphans", "ps", "-o", "args"), "the orphan's end")
     assert " Z " not in cli.ok("exec", "orphans", "ps", "-o", "stat,args").replace("\n", " ")
-    started(cli, "--init", "--name", "forward", command=("sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done"))
+    started(cli, "--init", "--name", "forward", command=("sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done"))
+    eventually(lambda: cli.ok("logs", "forward") == "ready", "the trap")
     cli.ok("stop", "forward")
     assert cli.inspect("forward", "State.ExitCode") == 7
 
