@@ -88,6 +88,15 @@ TEST(Channel, ErrorsKeepTheirKindAndNumber) {
     EXPECT_EQ(unpack("999 x").kind(), ErrorKind::internal);
 }
 
+TEST(Channel, Cve_2021_43784_MessageIsTakenWholeOrNotAtAll) {
+    const auto [ours, theirs] = std::move(*sys::socket_pair(sys::SocketType::seqpacket));
+    const std::string longest((64 << 10) - 1, 'x');
+    ASSERT_TRUE(send(ours, Signal::warning, longest).has_value());
+    EXPECT_EQ(receive(theirs)->payload, longest);
+    ASSERT_TRUE(send(ours, Signal::warning, longest + "x").has_value());
+    EXPECT_FALSE(receive(theirs).has_value());
+}
+
 TEST(Labels, OfModulesThatTheHostHasNotAreRefusedByField) {
     const bool apparmor = sys::apparmor_enabled(), selinux = sys::selinux_enabled();
     const auto profile = plan_labels({.apparmor_profile = "some"});
