@@ -380,13 +380,14 @@ def machine() -> str:
     return f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} × {cpu[1] if cpu else os.uname().machine}, Linux {os.uname().release}"
 
 
-def main(description, items, make):
-    """The command line of a bench: `make(rounds)` gives what has a method per item, table() and close()."""
+def main(description, items, make, add_options=lambda parser: None):
+    """The command line of a bench: `make(options)` gives what has a method per item, table() and close()."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", default=",".join(items))
     parser.add_argument("--json")
     parser.add_argument("--list", action="store_true", help="name the items and end")
+    add_options(parser)
     options = parser.parse_args()
     if options.list:
         return print("\n".join(items))
@@ -394,7 +395,7 @@ def main(description, items, make):
     unknown = set(chosen) - set(items)
     if unknown:
         parser.error(f"no such item: {', '.join(sorted(unknown))}")
-    bench = make(options.rounds)
+    bench = make(options)
     try:
         for item in chosen:
             getattr(bench, item)()
@@ -407,4 +408,4 @@ def main(description, items, make):
 
 
 if __name__ == "__main__":
-    main(__doc__, ITEMS, Bench)
+    main(__doc__, ITEMS, lambda options: Bench(options.rounds))

@@ -307,4 +307,4 @@ class ImageBench(Bench):
 
 
 if __name__ == "__main__":
-    main(__doc__, ITEMS, ImageBench)
+    main(__doc__, ITEMS, lambda options: ImageBench(options.rounds))

@@ -1,17 +1,21 @@
 #!/usr/bin/python3
 """corten-runtime beside Debian's crun and runc: the same bundles, in turn, in one run; prints a table.
 
-    bench/runtime.py [--rounds N] [--only ITEM,…] [--json FILE] [--list]
+    bench/runtime.py [--rounds N] [--only ITEM,…] [--json FILE] [--list] [--peer NAME=PATH]…
 
 A figure is the median of N rounds in which the runtimes take turns. Ratios are against corten: "3×" took three times
 as long. On a host with hybrid control groups all of them run where only version 1 is seen, since crun takes such a host
-for version 2. The program is the one in build/release/bin, or in $CORTEN_BIN.
+for version 2. The program is the one in build/release/bin, or in $CORTEN_BIN. --peer names further ones with runc's
+command line, as newer versions unpacked somewhere. The floor is bench/floor.c, where there is a C compiler: what the
+kernel takes for a container with an overlay, in rounds of its own. The phases are our own, as --timings prints them.
 """
+import argparse
 import concurrent.futures
 import ctypes
 import json
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
@@ -27,7 +31,7 @@ from support import bundles
 PROFILE = ROOT / "src" / "seccomp" / "default_profile.json"
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 PR_SET_CHILD_SUBREAPER = 36
-ITEMS = ["life", "run", "seccomp", "exec", "many", "memory", "limit", "size"]
+ITEMS = ["life", "run", "seccomp", "exec", "many", "memory", "limit", "size", "phases"]
 
 
 class Contestant(bundles.Runtime):
@@ -106,11 +110,10 @@ def profile(capabilities) -> dict:
 
 
 class Bench:
-    def __init__(self, rounds, work: Path):
+    def __init__(self, rounds, work: Path, peers=()):
         self.rounds, self.work, self.results = rounds, work, {}
         self.contestants = [Contestant("corten", bundles.RUNTIME, work)]
-        for name in ("crun", "runc"):
-            program = shutil.which(name)
+        for name, program in [("crun", shutil.which("crun")), ("runc", shutil.which("runc")), *peers]:
             if program:
                 self.contestants.append(Contestant(name, program, work))
             else:
@@ -151,6 +154,29 @@ class Bench:
     def run(self):
         for network, bundle in self.networks():
             self.turns(f"`run` of `true`; {network}", lambda c: elapsed(lambda: c.do("run", "--bundle", bundle.path, c.id())))
+
+        self.floor("`run` of `true`; new network namespace")
+
+    def floor(self, item):
+        compiler = next(filter(None, map(shutil.which, ("clang-19", "clang", "gcc", "cc"))), None)
+        if not compiler:
+            return print("the floor is left out: no C compiler on this machine")
+        program = self.work / "floor"
+        subprocess.run([compiler, "-O2", "-o", program, ROOT / "bench" / "floor.c"], check=True)
+        shown = subprocess.check_output([program, self.own.root, "/bin/true", str(self.rounds + 1)], text=True)
+        for line in shown.split()[1:]:
+            self.record(item, "ms", "floor", float(line))
+
+    def phases(self):
+        """Ours alone: the median of each phase that `run` and `exec` tell of."""
+        ours, sleeper = self.contestants[0], self.bundle("phases").save("sleep", "6000")
+        ours.start(ours.id("-phases"), sleeper)
+        for verb, words in (("run", ("--bundle", self.own.path, ours.id())), ("exec", (ours.id("-phases"), "true"))):
+            for _ in range(self.rounds):
+                done = ours.run("--timings", verb, *words)
+                for figure, phase in re.findall(r"(?m)^ *([\d.]+) us  (.+)$", done.err):
+                    self.record(f"`{verb}`, phase: {phase}", "µs", "corten", float(figure))
+        ours.do("delete", "--force", ours.id("-phases"))
 
     def seccomp(self):
         for network, bundle in self.networks():
@@ -213,6 +239,7 @@ class Bench:
 
     def table(self) -> str:
         names = [c.name for c in self.contestants]
+        names += ["floor"] if any("floor" in result["values"] for result in self.results.values()) else []
         lines = ["| work | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
         for item, result in self.results.items():
             lines.append(f"| {item} | " + " | ".join(cell(result, name) for name in names) + " |")
@@ -226,6 +253,8 @@ class Bench:
 
 def cell(result, name) -> str:
     values, unit = result["values"], result["unit"]
+    if name not in values:
+        return ""
     if not unit:
         return values[name][0]
     median, ours = statistics.median(values[name]), statistics.median(values["corten"])
@@ -239,10 +268,17 @@ def enter_one_hierarchy():
         os.execvpe(prefix[0], [*prefix, sys.executable, *sys.argv], {**os.environ, "CORTEN_BENCH_INSIDE": "1"})
 
 
-def make(rounds) -> Bench:
+def peer(word) -> tuple:
+    name, _, program = word.partition("=")
+    if not name or not os.access(program, os.X_OK):
+        raise argparse.ArgumentTypeError(f"{word} is not NAME=PATH of a program")
+    return name, program
+
+
+def make(options) -> Bench:
     enter_one_hierarchy()
-    return Bench(rounds, Path(tempfile.mkdtemp(prefix="corten-t-bench-", dir="/tmp")))
+    return Bench(options.rounds, Path(tempfile.mkdtemp(prefix="corten-t-bench-", dir="/tmp")), options.peer)
 
 
 if __name__ == "__main__":
-    main(__doc__, ITEMS, make)
+    main(__doc__, ITEMS, make, lambda parser: parser.add_argument("--peer", action="append", default=[], type=peer, metavar="NAME=PATH"))

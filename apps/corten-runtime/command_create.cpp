@@ -1,6 +1,7 @@
 #include "commands.hpp"
 #include "console.hpp"
 #include "create_steps.hpp"
+#include "notify_socket.hpp"
 #include "seccomp_cache.hpp"
 #include "store.hpp"
 
@@ -68,15 +69,6 @@ void tell_listen_fds(oci::Spec& spec, int count) {
     spec.process->env.push_back("LISTEN_PID=1");
 }
 
-void print_timings(const Global& global, const runtime::Created& created) {
-    for (const auto& timing : created.timings)
-        log_debug(fmt::format("{} took {} us", timing.phase, timing.duration.count() / 1000));
-    if (!global.timings) return;
-    for (const auto& timing : created.timings)
-        fmt::print(stderr, "{:>10.1f} us  {}\n",
-                   static_cast<double>(timing.duration.count()) / 1000.0, timing.phase);
-}
-
 Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool detached) {
     TRY(check_id(options.id));
     const auto bundle = TRY(absolute_bundle(options.bundle));
@@ -89,6 +81,7 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
     tell_listen_fds(spec, global.listen_fds);
     auto creation = TRY(Creation::begin(global, options.id, configuration));
     TRY(creation.announce(TRY(traces_before(global, spec, options.id))));
+    TRY(offer_notify_socket(creation.directory(), spec));
     Rollback unplace;
     Placement placed;
     auto request = request_for(global, options, spec, bundle);
@@ -111,7 +104,7 @@ Result<Made> make(const Global& global, CreateOptions options, Gate gate, bool d
     });
     log_debug(fmt::format("container {}: process {}, control group \"{}\"", options.id,
                           created.init.process().pid(), created.cgroup.path()));
-    print_timings(global, created);
+    print_timings(global, created.timings);
     for (const auto& warning : created.warnings) log_warning(warning);
     if (created.console_master && !options.console_socket.empty()) {
         TRY(send_console(options.console_socket, created.console_master));
@@ -142,9 +135,10 @@ void let_go(runtime::Created& created) {
     log_debug(fmt::format("process {} goes on without us", process.pid()));
 }
 
-Result<int> run_attended(const CreateOptions& options, Made made) {
+Result<int> run_attended(const CreateOptions& options, Made made,
+                         const std::optional<NotifySocket>& notify) {
     Fd master = std::move(made.created.console_master);
-    auto code = attend(std::move(made.created.init), master);
+    auto code = attend(std::move(made.created.init), master, notify);
     if (!code) remove_pid_file(options.pid_file);
     if (!options.keep)
         TRY(made.container.destroy(made.spec.hooks ? made.spec.hooks->poststop
@@ -167,7 +161,8 @@ Result<int> run(const Global& global, const CreateOptions& options) {
     if (!result) return start_error(std::move(result).error());
     Made made = std::move(*result);
     if (!options.detach) hold_signals();
-    auto started = made.created.start();
+    auto notify = NotifySocket::open(made.container.directory());
+    auto started = notify ? made.created.start() : Result<void>(notify.error());
     if (!started) {
         made.created.init = sys::OwnedChild();  // reaped before its group goes
         remove_pid_file(options.pid_file);
@@ -176,7 +171,8 @@ Result<int> run(const Global& global, const CreateOptions& options) {
         return start_error(std::move(started).error());
     }
     poststart(made.container, made.spec);
-    if (!options.detach) return run_attended(options, std::move(made));
+    if (!options.detach) return run_attended(options, std::move(made), *notify);
+    if (*notify) (*notify)->wait(made.created.init.process());
     let_go(made.created);
     return 0;
 }
@@ -191,11 +187,14 @@ Result<int> start(const Global& global, const std::string& id) {
     const auto spec = TRY(container.spec());
     const Fd socket =
         TRY(sys::connect_unix(container.start_socket(), sys::SocketType::stream).context("start"));
+    const auto process = TRY(container.process());
+    const auto notify = TRY(NotifySocket::open(container.directory()));
     auto started = runtime::start_by_socket(socket);
     if (!started) return start_error(std::move(started).error());
     // It says nothing any more, so it may stay when it cannot go.
     sys::remove_file(container.start_socket()).ignore();
     poststart(container, spec);
+    if (notify) notify->wait(process);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 #include "commands.hpp"
 #include "console.hpp"
+#include "create_steps.hpp"
 #include "seccomp_cache.hpp"
 #include "store.hpp"
 
@@ -148,6 +149,7 @@ Result<int> exec(const Global& global, const ExecOptions& options) {
     for (const auto& warning : started->warnings) log_warning(warning);
     log_debug(
         fmt::format("process {} in container {}", started->child.process().pid(), options.id));
+    print_timings(global, started->timings);
     if (!options.pidfd_socket.empty())
         TRY(send_pidfd(options.pidfd_socket, "setns", started->child.process().fd()));
     TRY(write_pid_file(options.pid_file, started->child.process().pid()));

@@ -56,7 +56,8 @@ void copy_window_size(FdView master) {
 
 class Attendance {
 public:
-    Attendance(sys::OwnedChild child, FdView master) : child_(std::move(child)), master_(master) {}
+    Attendance(sys::OwnedChild child, FdView master, const NotifySocket* notify)
+        : child_(std::move(child)), master_(master), notify_(notify) {}
     Result<int> run();
 
 private:
@@ -67,6 +68,7 @@ private:
 
     sys::OwnedChild child_;
     FdView master_;
+    const NotifySocket* notify_;  ///< until the process is ready
     bool input_open_ = true;
 };
 
@@ -108,16 +110,18 @@ Result<int> Attendance::run() {
         raw.emplace();
     }
     for (;;) {
-        std::array<pollfd, 4> entries{
+        std::array<pollfd, 5> entries{
             {{child_.process().fd().raw(), POLLIN, 0},
              {signals.raw(), POLLIN, 0},
              {master_.raw(), POLLIN, 0},
-             {master_.valid() && input_open_ ? STDIN_FILENO : -1, POLLIN, 0}}};
+             {master_.valid() && input_open_ ? STDIN_FILENO : -1, POLLIN, 0},
+             {notify_ != nullptr ? notify_->fd().raw() : -1, POLLIN, 0}}};
         if (::poll(entries.data(), entries.size(), -1) < 0 && errno != EINTR)
             return fail_errno("poll");
         if ((entries[1].revents & POLLIN) != 0) TRY(forward_signal(signals));
         if ((entries[2].revents & POLLIN) != 0) copy(master_, FdView(STDOUT_FILENO));
         if (entries[3].revents != 0) input_open_ = copy(FdView(STDIN_FILENO), master_);
+        if (entries[4].revents != 0 && notify_->take(::getpid())) notify_ = nullptr;
         if ((entries[0].revents & POLLIN) != 0) break;
         // All slaves closed while the process lives on: nothing more to copy.
         if ((entries[2].revents & (POLLHUP | POLLIN)) == POLLHUP) master_ = FdView();
@@ -151,8 +155,9 @@ void hold_signals() {
     ::sigprocmask(SIG_BLOCK, &set, nullptr);
 }
 
-Result<int> attend(sys::OwnedChild child, FdView master) {
-    return Attendance(std::move(child), master).run();
+Result<int> attend(sys::OwnedChild child, FdView master,
+                   const std::optional<NotifySocket>& notify) {
+    return Attendance(std::move(child), master, notify ? &*notify : nullptr).run();
 }
 
 }  // namespace corten::runtime_cli

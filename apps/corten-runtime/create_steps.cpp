@@ -104,6 +104,15 @@ Result<void> check_terminal(const oci::Spec& spec, const std::string& console_so
     return {};
 }
 
+void print_timings(const Global& global, const std::vector<runtime::Timing>& timings) {
+    for (const auto& [phase, duration] : timings)
+        log_debug(fmt::format("{} took {} us", phase, duration.count() / 1000));
+    if (!global.timings) return;
+    for (const auto& [phase, duration] : timings)
+        fmt::print(stderr, "{:>10.1f} us  {}\n", static_cast<double>(duration.count()) / 1000.0,
+                   phase);
+}
+
 void poststart(const Container& container, const oci::Spec& spec) {
     if (!spec.hooks) return;
     const auto state = container.state_as(Status::running);

@@ -5,8 +5,10 @@
 #include <base/result.hpp>
 #include <base/rollback.hpp>
 #include <oci/runtime_spec.hpp>
+#include <runtime/container.hpp>
 
 #include <string>
+#include <vector>
 
 namespace corten::runtime_cli {
 
@@ -31,6 +33,8 @@ Result<void> check_terminal(const oci::Spec& spec, const std::string& console_so
                             bool detached);
 /// The record without what only the process has: pid, start time and cgroup.
 Record record_of(const oci::Spec& spec, const std::string& id, const std::string& bundle);
+/// To the debug log, and with --timings to the standard error.
+void print_timings(const Global& global, const std::vector<runtime::Timing>& timings);
 /// Runs all of the hooks; those that fail are logged.
 void poststart(const Container& container, const oci::Spec& spec);
 

@@ -4,6 +4,7 @@
 #include "init.hpp"
 #include "kernel_settings.hpp"
 #include "plan.hpp"
+#include "stopwatch.hpp"
 
 #include <base/rollback.hpp>
 #include <base/text.hpp>
@@ -23,22 +24,6 @@
 
 namespace corten::runtime {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-class Stopwatch {
-public:
-    explicit Stopwatch(std::vector<Timing>& out) : out_(out) {}
-    void lap(std::string phase) {
-        const auto now = Clock::now();
-        out_.push_back({std::move(phase), now - last_});
-        last_ = now;
-    }
-
-private:
-    std::vector<Timing>& out_;
-    Clock::time_point last_ = Clock::now();
-};
 
 /// Namespaces that the child could only join with rights it gives up by being born in a new user
 /// namespace, and the pid namespace, which is only ever joined by children.

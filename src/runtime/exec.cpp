@@ -5,6 +5,7 @@
 #include "process_plan.hpp"
 #include "rootfs.hpp"
 #include "seccomp_load.hpp"
+#include "stopwatch.hpp"
 
 #include <runtime/exec.hpp>
 #include <runtime/rights.hpp>
@@ -231,13 +232,15 @@ Result<ExecPlan> make_exec_plan(ExecRequest& request, std::vector<std::string>& 
     return plan;
 }
 
-Result<void> follow(FdView channel, ExecProcess& out) {
+Result<void> follow(FdView channel, ExecProcess& out, Stopwatch& watch) {
     auto ready = TRY(receive(channel).context("exec process"));
     if (ready.closed) return fail(ErrorKind::io, "exec process ended before it was set up");
     if (ready.signal == Signal::error) return unpack(ready.payload);
     if (!ready.fds.empty()) out.console_master = std::move(ready.fds[0]);
+    watch.lap("join the container");
     TRY(send(channel, Signal::go_on, fmt::to_string(out.child.process().pid())));
     const auto end = TRY(receive(channel).context("exec process"));
+    watch.lap("run the program");
     if (end.closed) return {};  // closed by execve
     return unpack(end.payload);
 }
@@ -246,7 +249,9 @@ Result<void> follow(FdView channel, ExecProcess& out) {
 
 Result<ExecProcess> exec(ExecRequest request) {
     ExecProcess out;
+    Stopwatch watch(out.timings);
     auto plan = TRY(make_exec_plan(request, out.warnings));
+    watch.lap("plan");
     auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
     const Fd group = TRY(plan.cgroup.open_for_clone());
     InitialProcessors processors;
@@ -259,7 +264,8 @@ Result<ExecProcess> exec(ExecRequest request) {
     }
     theirs.reset();
     out.child = sys::OwnedChild(std::move(*child));
-    TRY(follow(ours, out));
+    watch.lap("clone");
+    TRY(follow(ours, out, watch));
     return out;
 }
 

@@ -35,6 +35,7 @@ struct ExecRequest {
 struct ExecProcess {
     sys::OwnedChild child;
     Fd console_master;
+    std::vector<Timing> timings;
     std::vector<std::string> warnings;
 };
 
