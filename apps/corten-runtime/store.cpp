@@ -79,11 +79,14 @@ Result<std::uint64_t> process_start_time(pid_t pid) {
     // ESRCH: it ended while its file was open.
     if (!text && (text.error().number() == ENOENT || text.error().number() == ESRCH)) return gone;
     if (!text) return text.error();
+    return start_time_in(*text).context(fmt::format("/proc/{}/stat", pid));
+}
+
+Result<std::uint64_t> start_time_in(std::string_view stat) {
     // The name in parentheses may contain anything, so fields are counted from its end.
-    const auto close = text->rfind(')');
-    const auto fields = split(std::string_view(*text).substr(std::min(close, text->size())), ' ');
-    if (fields.size() < 21) return fail(ErrorKind::corrupt, "/proc/{}/stat: \"{}\"", pid, *text);
-    if (fields[1] == "Z" || fields[1] == "X") return gone;
+    const auto fields = split(stat.substr(std::min(stat.rfind(')'), stat.size())), ' ');
+    if (fields.size() < 21) return fail(ErrorKind::corrupt, "\"{}\"", stat);
+    if (fields[1] == "Z" || fields[1] == "X") return std::uint64_t{0};
     return static_cast<std::uint64_t>(TRY(parse_integer(fields[20], "start time")));
 }
 

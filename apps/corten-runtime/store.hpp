@@ -142,6 +142,8 @@ Result<void> remove_half_made(const Global& global, const std::string& id);
 
 /// The start time of a process, field 22 of /proc/PID/stat. 0 when it is gone or a zombie.
 Result<std::uint64_t> process_start_time(pid_t pid);
+/// The same of the file's text.
+Result<std::uint64_t> start_time_in(std::string_view stat);
 
 /// An empty path is none.
 Result<void> write_pid_file(const std::string& path, pid_t pid);

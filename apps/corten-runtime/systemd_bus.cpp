@@ -174,9 +174,8 @@ void write_properties(BusWriter& out, const BusProperties& properties) {
 Result<SystemdBus> SystemdBus::connect() {
     if (!sys::exists("/run/systemd/system"))
         return fail(ErrorKind::unsupported, "systemd does not run on this machine");
-    SystemdBus bus;
-    bus.socket_ =
-        TRY(sys::connect_unix(private_socket, sys::SocketType::stream).context("systemd"));
+    SystemdBus bus(
+        TRY(sys::connect_unix(private_socket, sys::SocketType::stream).context("systemd")));
     TRY(bus.authenticate().context("systemd"));
     return bus;
 }

@@ -45,6 +45,8 @@ class SystemdBus {
 public:
     /// unsupported where systemd does not run.
     static Result<SystemdBus> connect();
+    /// A connection on which we are known already.
+    explicit SystemdBus(Fd socket) : socket_(std::move(socket)) {}
     /// Calls a method of org.freedesktop.systemd1.Manager. Gives the first string of its answer, ""
     /// when there is none. The error has systemd's sentence; not_found when the unit is not loaded.
     Result<std::string> call(std::string_view method, std::string_view signature,

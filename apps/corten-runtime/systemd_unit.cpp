@@ -91,18 +91,6 @@ BusProperties limits(const oci::LinuxResources& resources, bool v2) {
     return out;
 }
 
-/// The name of a device driver by its number, from "Character devices:\n  1 mem\n", ...
-std::string driver_name(std::string_view devices, char type, std::int64_t major) {
-    const std::string_view heading = type == 'c' ? "Character devices:" : "Block devices:";
-    bool ours = false;
-    for (const auto& line : split(devices, '\n')) {
-        const auto [number, name] = split_once(trim(line), ' ');
-        if (line.ends_with(':')) ours = line == heading;
-        if (ours && number == fmt::to_string(major)) return std::string(name);
-    }
-    return "";
-}
-
 /// As systemd.resource-control(5) names devices; "" for a driver that the kernel does not have.
 std::string device_name(char type, const oci::DeviceRule& rule, std::string_view devices) {
     const std::string_view kind = type == 'c' ? "char" : "block";
@@ -206,6 +194,17 @@ Result<void> forget_failed(SystemdBus& bus, const std::string& unit) {
 
 bool UnitName::is_slice() const {
     return unit.ends_with(".slice");
+}
+
+std::string driver_name(std::string_view devices, char type, std::int64_t major) {
+    const std::string_view heading = type == 'c' ? "Character devices:" : "Block devices:";
+    bool ours = false;
+    for (const auto& line : split(devices, '\n')) {
+        const auto [number, name] = split_once(trim(line), ' ');
+        if (line.ends_with(':')) ours = line == heading;
+        if (ours && number == fmt::to_string(major)) return std::string(name);
+    }
+    return "";
 }
 
 Result<UnitName> unit_name(const std::string& cgroups_path, const std::string& id) {

@@ -6,7 +6,9 @@
 #include <oci/runtime_spec.hpp>
 #include <sys/process.hpp>
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace corten::runtime_cli {
 
@@ -30,6 +32,9 @@ struct Unit {
 /// Starts the unit, and slices above it that are not there, with the limits of the specification
 /// that systemd knows; the rest is for the group's files. unsupported without systemd.
 Result<Unit> start_unit(const oci::Spec& spec, const std::string& id);
+
+/// What /proc/devices calls the driver of a major number; `type` is 'c' or 'b'. "" when it has none.
+std::string driver_name(std::string_view devices, char type, std::int64_t major);
 
 /// Tells systemd new limits, or it would write its old ones again some day.
 Result<void> update_unit(const std::string& unit, const oci::LinuxResources& resources);

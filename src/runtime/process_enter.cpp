@@ -67,18 +67,6 @@ const std::string* find_variable(const std::vector<std::string>& env, std::strin
     return nullptr;
 }
 
-/// name:password:uid:gid:gecos:home:shell. Only the number counts: a user whose *name* is a number
-/// is nobody's uid.
-std::string home_of(uid_t uid, std::string_view passwd) {
-    for (const auto& line : split(passwd, '\n')) {
-        const auto fields = split(line, ':');
-        if (fields.size() < 6) continue;
-        const auto number = parse_integer(fields[2], "uid");
-        if (number && *number == uid) return fields[5];
-    }
-    return "";
-}
-
 /// The image may have put anything there: a FIFO must not block us, a device not be read.
 std::string read_passwd() {
     const auto file = sys::open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY);
@@ -242,6 +230,18 @@ void keep_last_of_each_name(std::vector<std::string>& env) {
         if (seen.emplace(split_once(entry, '=').first).second) kept.push_back(std::move(entry));
     std::ranges::reverse(kept);
     env = std::move(kept);
+}
+
+/// name:password:uid:gid:gecos:home:shell. Only the number counts: a user whose *name* is a number
+/// is nobody's uid.
+std::string home_of(uid_t uid, std::string_view passwd) {
+    for (const auto& line : split(passwd, '\n')) {
+        const auto fields = split(line, ':');
+        if (fields.size() < 6) continue;
+        const auto number = parse_integer(fields[2], "uid");
+        if (number && *number == uid) return fields[5];
+    }
+    return "";
 }
 
 void complete_environment(ProcessPlan& plan) {

@@ -12,6 +12,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace corten::runtime {
@@ -68,6 +69,8 @@ Result<void> seal_descriptors(int preserved, std::vector<int> kept);
 Result<void> enter_cwd(ProcessPlan& plan);
 /// HOME when it is not set, from the container's /etc/passwd.
 void complete_environment(ProcessPlan& plan);
+/// The home of a user in the text of such a file, "" when it names none.
+std::string home_of(uid_t uid, std::string_view passwd);
 /// Finds args[0] in PATH. Errors have the texts that clients match on: exec: "x": ...
 Result<void> find_program(ProcessPlan& plan);
 /// User, groups, capabilities, no_new_privs, seccomp. After this nothing but execve may be done.

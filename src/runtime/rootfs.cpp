@@ -54,14 +54,19 @@ Result<Fd> place_for_root(const LaunchPlan& plan) {
     return sys::open("/", O_PATH | O_DIRECTORY);
 }
 
-/// As mountinfo writes a path.
-std::string escaped(std::string_view path) {
+/// mountinfo writes blanks and backslashes of a path as \ooo.
+std::string unescaped(std::string_view text) {
     std::string out;
-    for (const char c : path) {
-        if (c == ' ' || c == '\t' || c == '\n' || c == '\\')
-            out += fmt::format("\\{:03o}", c);
-        else
-            out += c;
+    for (; !text.empty(); text.remove_prefix(1)) {
+        const auto digits = text.substr(1, 3);
+        const bool octal = text[0] == '\\' && digits.size() == 3 &&
+                           digits.find_first_not_of("01234567") == digits.npos;
+        if (!octal) {
+            out += text[0];
+            continue;
+        }
+        out += static_cast<char>((digits[0] - '0') * 64 + (digits[1] - '0') * 8 + digits[2] - '0');
+        text.remove_prefix(digits.size());
     }
     return out;
 }
@@ -70,18 +75,12 @@ std::string escaped(std::string_view path) {
 /// without the masks: the kernel allows one where another, unmasked, is to be seen.
 Result<void> hide_kernel_file_systems(const std::string& root_path) {
     const auto text = TRY(sys::read_file("/proc/self/mountinfo"));
-    const auto inside = escaped(root_path) + "/";
-    for (const auto& line : split(text, '\n')) {
-        const auto fields = split(line, ' ');
-        const auto type =
-            split_once(line.substr(std::min(line.size(), line.find(" - "))), '-').second;
-        const bool kernels = type.starts_with(" proc ") || type.starts_with(" sysfs ");
-        if (fields.size() < 5 || !kernels || fields[4].starts_with(inside)) continue;
-        if (::umount2(fields[4].c_str(), MNT_DETACH) == 0) continue;
-        if (errno != EINVAL && errno != EPERM) return fail_errno("detach {}", fields[4]);
+    for (const auto& place : kernel_file_systems(text, root_path)) {
+        if (::umount2(place.c_str(), MNT_DETACH) == 0) continue;
+        if (errno != EINVAL && errno != EPERM) return fail_errno("detach {}", place);
         // It came with the namespace and cannot go.
-        if (::mount("tmpfs", fields[4].c_str(), "tmpfs", 0, nullptr) < 0)
-            return fail_errno("cover {}", fields[4]);
+        if (::mount("tmpfs", place.c_str(), "tmpfs", 0, nullptr) < 0)
+            return fail_errno("cover {}", place);
     }
     return {};
 }
@@ -96,6 +95,20 @@ Result<void> move_to_root(FdView root, const std::string& root_path) {
 }
 
 }  // namespace
+
+std::vector<std::string> kernel_file_systems(std::string_view mountinfo,
+                                             const std::string& root_path) {
+    std::vector<std::string> places;
+    for (const auto& line : split(mountinfo, '\n')) {
+        const auto fields = split(line, ' ');
+        const auto dash = std::ranges::find(fields, "-");
+        if (dash - fields.begin() < 5 || fields.end() - dash < 2) continue;
+        auto place = unescaped(fields[4]);
+        const bool kernels = dash[1] == "proc" || dash[1] == "sysfs";
+        if (kernels && !place.starts_with(root_path + "/")) places.push_back(std::move(place));
+    }
+    return places;
+}
 
 Result<Fd> attach_root(LaunchPlan& plan) {
     const bool isolated = plan.namespaces.own(CLONE_NEWNS);

@@ -6,6 +6,10 @@
 #include <base/fd.hpp>
 #include <base/result.hpp>
 
+#include <string>
+#include <string_view>
+#include <vector>
+
 namespace corten::runtime {
 
 /// Cuts the propagation of the namespace's mounts and attaches the root mount. Gives its
@@ -30,6 +34,9 @@ Result<Console> open_console(FdView root, const oci::Process& process, bool keep
 /// Binds the slave to /dev/console.
 Result<void> bind_console(FdView root, const Console& console);
 
+/// Where procfs and sysfs are mounted, by the text of mountinfo, but for those below `root_path`.
+std::vector<std::string> kernel_file_systems(std::string_view mountinfo,
+                                             const std::string& root_path);
 /// Makes the root mount "/" and lets the old one go.
 Result<void> change_root(FdView root, const LaunchPlan& plan);
 /// After change_root(): root.readonly and rootfsPropagation.
