@@ -1,6 +1,7 @@
 #include "commands.hpp"
 #include "store.hpp"
 
+#include <base/text.hpp>
 #include <base/units.hpp>
 #include <sys/poll.hpp>
 
@@ -25,6 +26,49 @@ Json memory_entry(std::uint64_t usage, std::uint64_t limit, std::uint64_t max,
     return entry;
 }
 
+Json stall_json(const cgroup::Stall& stall) {
+    return {{"avg10", stall.average10},
+            {"avg60", stall.average60},
+            {"avg300", stall.average300},
+            {"total", stall.total}};
+}
+
+void add_pressure(Json& json, const std::optional<cgroup::Pressure>& pressure) {
+    if (!pressure) return;
+    json["psi"] = {{"some", stall_json(pressure->some)}, {"full", stall_json(pressure->full)}};
+}
+
+/// "0-1,3" as [0,1,3].
+Json numbers_of(std::string_view list) {
+    Json numbers = Json::array();
+    for (const auto& range : split(list, ',')) {
+        const auto [first, last] = split_once(range, '-');
+        const auto from = parse_integer(first, "list");
+        const auto to = parse_integer(last.empty() ? first : last, "list");
+        if (!from || !to) continue;
+        for (auto n = *from; n <= *to; ++n) numbers.push_back(n);
+    }
+    return numbers;
+}
+
+Json cpuset_json(const cgroup::CpusetStats& cpuset) {
+    Json json = Json::object();
+    if (auto cpus = numbers_of(cpuset.cpus); !cpus.empty()) json["cpus"] = std::move(cpus);
+    if (auto mems = numbers_of(cpuset.mems); !mems.empty()) json["mems"] = std::move(mems);
+    for (const auto& [name, value] : cpuset.switches) json[name] = value;
+    return json;
+}
+
+Json hugetlb_json(const std::map<std::string, cgroup::HugetlbStats>& sizes) {
+    Json json = Json::object();
+    for (const auto& [size, pages] : sizes) {
+        json[size] = {{"failcnt", pages.fail_count}};
+        if (pages.usage != 0) json[size]["usage"] = pages.usage;
+        if (pages.max_usage != 0) json[size]["max"] = pages.max_usage;
+    }
+    return json;
+}
+
 Json memory_json(const cgroup::MemoryStats& memory) {
     Json json = Json::object();
     const auto cache = memory.stat.find("cache");
@@ -32,8 +76,10 @@ Json memory_json(const cgroup::MemoryStats& memory) {
     json["usage"] = memory_entry(memory.usage, memory.limit, memory.max_usage, memory.fail_count);
     json["swap"] = memory_entry(memory.usage + memory.swap_usage, memory.swap_limit, 0, 0);
     json["kernel"] = memory_entry(memory.kernel_usage, 0, 0, 0);
-    json["kernelTCP"] = memory_entry(0, 0, 0, 0);
+    json["kernelTCP"] = memory_entry(memory.tcp_usage, memory.tcp_limit, memory.tcp_max_usage,
+                                     memory.tcp_fail_count);
     json["raw"] = to_json(memory.stat);
+    add_pressure(json, memory.pressure);
     return json;
 }
 
@@ -44,6 +90,7 @@ Json cpu_json(const cgroup::CpuStats& cpu) {
     json["throttling"] = {{"periods", cpu.periods},
                           {"throttledPeriods", cpu.throttled_periods},
                           {"throttledTime", cpu.throttled_ns}};
+    add_pressure(json, cpu.pressure);
     return json;
 }
 
@@ -70,20 +117,21 @@ Json block_json(const cgroup::BlockIoStats& io) {
     Json json = Json::object();
     for (const auto& [name, entries] : lists)
         if (!entries->empty()) json[name] = block_entries(*entries);
+    add_pressure(json, io.pressure);
     return json;
 }
 
 Json stats_json(const cgroup::Stats& stats) {
     Json json = Json::object();
     json["cpu"] = cpu_json(stats.cpu);
-    json["cpuset"] = Json::object();
+    json["cpuset"] = cpuset_json(stats.cpuset);
     json["memory"] = memory_json(stats.memory);
     json["pids"] = {{"current", stats.pids.current}};
     if (stats.pids.limit != 0) json["pids"]["limit"] = stats.pids.limit;
     json["blkio"] = block_json(stats.block_io);
-    json["hugetlb"] = Json::object();
+    json["hugetlb"] = hugetlb_json(stats.hugetlb);
     json["intel_rdt"] = Json::object();
-    json["network_interfaces"] = nullptr;
+    json["network_interfaces"] = nullptr;  // as runc: it makes none, and knows of none
     return json;
 }
 

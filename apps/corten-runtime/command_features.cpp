@@ -16,7 +16,7 @@ Result<int> features() {
                     {"operators", seccomp::known_operators()},
                     {"archs", seccomp::known_architectures()},
                     {"knownFlags", seccomp::known_flags()},
-                    {"supportedFlags", seccomp::known_flags()}};
+                    {"supportedFlags", seccomp::supported_flags()}};
     Json section = {
         {"namespaces", known.namespaces},
         {"capabilities", known.capabilities},

@@ -46,6 +46,10 @@ MemoryStats read_memory(const std::string& directory) {
     memory.swap_usage = both > memory.usage ? both - memory.usage : 0;
     memory.swap_limit = number(directory, "memory.memsw.limit_in_bytes");
     memory.kernel_usage = number(directory, "memory.kmem.usage_in_bytes");
+    memory.tcp_usage = number(directory, "memory.kmem.tcp.usage_in_bytes");
+    memory.tcp_max_usage = number(directory, "memory.kmem.tcp.max_usage_in_bytes");
+    memory.tcp_limit = number(directory, "memory.kmem.tcp.limit_in_bytes");
+    memory.tcp_fail_count = number(directory, "memory.kmem.tcp.failcnt");
     memory.stat = read_flat_keyed(directory, "memory.stat");
     auto oom = read_flat_keyed(directory, "memory.oom_control");
     memory.oom_kills = oom["oom_kill"];
@@ -78,14 +82,33 @@ std::vector<BlockIoEntry> read_block(const std::string& directory, std::string_v
 }
 
 BlockIoStats read_block_io(const std::string& directory) {
-    return {read_block(directory, "io_service_bytes"),
-            read_block(directory, "io_serviced"),
-            read_block(directory, "io_queued"),
-            read_block(directory, "io_service_time"),
-            read_block(directory, "io_wait_time"),
-            read_block(directory, "io_merged"),
-            read_block(directory, "time"),
-            read_block(directory, "sectors")};
+    return {.service_bytes = read_block(directory, "io_service_bytes"),
+            .serviced = read_block(directory, "io_serviced"),
+            .queued = read_block(directory, "io_queued"),
+            .service_time = read_block(directory, "io_service_time"),
+            .wait_time = read_block(directory, "io_wait_time"),
+            .merged = read_block(directory, "io_merged"),
+            .time = read_block(directory, "time"),
+            .sectors = read_block(directory, "sectors")};
+}
+
+CpusetStats read_cpuset(const std::string& directory) {
+    CpusetStats cpuset{.cpus = read_control(directory, "cpuset.cpus").value_or(""),
+                       .mems = read_control(directory, "cpuset.mems").value_or("")};
+    for (const char* name : {"cpu_exclusive", "mem_hardwall", "mem_exclusive", "memory_migrate",
+                             "memory_spread_page", "memory_spread_slab", "memory_pressure",
+                             "sched_load_balance", "sched_relax_domain_level"}) {
+        const auto text = read_control(directory, fmt::format("cpuset.{}", name)).value_or("");
+        if (const auto value = parse_integer(text, name)) cpuset.switches[name] = *value;
+    }
+    return cpuset;
+}
+
+HugetlbStats read_hugetlb(const std::string& directory, std::string_view size) {
+    const auto file = [&](std::string_view name) { return fmt::format("hugetlb.{}.{}", size, name); };
+    return {.usage = number(directory, file("usage_in_bytes")),
+            .max_usage = number(directory, file("max_usage_in_bytes")),
+            .fail_count = number(directory, file("failcnt"))};
 }
 
 PidsStats read_pids(const std::string& directory) {
@@ -102,6 +125,10 @@ Stats read_stats_v1(const Group& group) {
     if (const auto at = group.directory("memory"); !at.empty()) stats.memory = read_memory(at);
     if (const auto at = group.directory("blkio"); !at.empty()) stats.block_io = read_block_io(at);
     if (const auto at = group.directory("pids"); !at.empty()) stats.pids = read_pids(at);
+    if (const auto at = group.directory("cpuset"); !at.empty()) stats.cpuset = read_cpuset(at);
+    if (const auto at = group.directory("hugetlb"); !at.empty())
+        for (const auto& size : hugetlb_sizes(at, ".usage_in_bytes"))
+            stats.hugetlb[size] = read_hugetlb(at, size);
     return stats;
 }
 

@@ -3,8 +3,32 @@
 
 #include <base/text.hpp>
 
+#include <cstdlib>
+
 namespace corten::cgroup {
 namespace {
+
+/// "some avg10=0.00 avg60=1.25 avg300=0.10 total=4711"
+void read_stall(const std::string& line, Pressure& pressure) {
+    const auto fields = split(line, ' ');
+    Stall& stall = fields[0] == "some" ? pressure.some : pressure.full;
+    for (const auto& field : fields) {
+        const auto [key, text] = split_once(field, '=');
+        if (key == "avg10") stall.average10 = std::strtod(text.data(), nullptr);
+        if (key == "avg60") stall.average60 = std::strtod(text.data(), nullptr);
+        if (key == "avg300") stall.average300 = std::strtod(text.data(), nullptr);
+        if (key == "total") stall.total = to_number(text).value_or(0);
+    }
+}
+
+/// The file is there on kernels without PSI as well, and cannot be read.
+std::optional<Pressure> read_pressure(const std::string& directory, std::string_view file) {
+    const auto text = read_control(directory, file);
+    if (!text) return std::nullopt;
+    Pressure pressure;
+    for (const auto& line : split(*text, '\n')) read_stall(line, pressure);
+    return pressure;
+}
 
 CpuStats read_cpu(const std::string& directory) {
     auto values = read_flat_keyed(directory, "cpu.stat");
@@ -15,6 +39,7 @@ CpuStats read_cpu(const std::string& directory) {
     cpu.periods = values["nr_periods"];
     cpu.throttled_periods = values["nr_throttled"];
     cpu.throttled_ns = values["throttled_usec"] * 1000;
+    cpu.pressure = read_pressure(directory, "cpu.pressure");
     return cpu;
 }
 
@@ -31,6 +56,9 @@ MemoryStats read_memory(const std::string& directory) {
     memory.oom_kills = events["oom_kill"];
     const auto kernel = memory.stat.find("kernel");
     memory.kernel_usage = kernel == memory.stat.end() ? 0 : kernel->second;
+    const auto sockets = memory.stat.find("sock");
+    memory.tcp_usage = sockets == memory.stat.end() ? 0 : sockets->second;
+    memory.pressure = read_pressure(directory, "memory.pressure");
     return memory;
 }
 
@@ -57,6 +85,7 @@ BlockIoStats read_io(const std::string& directory) {
     BlockIoStats io;
     for (const auto& line : split(read_control(directory, "io.stat").value_or(""), '\n'))
         read_io_line(line, io);
+    io.pressure = read_pressure(directory, "io.pressure");
     return io;
 }
 
@@ -64,6 +93,13 @@ PidsStats read_pids(const std::string& directory) {
     const auto limit = read_control(directory, "pids.max").value_or("max");
     return {read_number(directory, "pids.current").value_or(0),
             limit == "max" ? 0 : to_number(limit).value_or(0)};
+}
+
+HugetlbStats read_hugetlb(const std::string& directory, std::string_view size) {
+    auto events = read_flat_keyed(directory, fmt::format("hugetlb.{}.events", size));
+    return {.usage = read_number(directory, fmt::format("hugetlb.{}.current", size)).value_or(0),
+            .max_usage = 0,
+            .fail_count = events["max"]};
 }
 
 }  // namespace
@@ -75,6 +111,10 @@ Stats read_stats_v2(const std::string& directory) {
     stats.memory = read_memory(directory);
     stats.pids = read_pids(directory);
     stats.block_io = read_io(directory);
+    stats.cpuset.cpus = read_control(directory, "cpuset.cpus.effective").value_or("");
+    stats.cpuset.mems = read_control(directory, "cpuset.mems.effective").value_or("");
+    for (const auto& size : hugetlb_sizes(directory, ".current"))
+        stats.hugetlb[size] = read_hugetlb(directory, size);
     return stats;
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/file.hpp>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
@@ -182,6 +183,18 @@ Result<unsigned> filter_flags(const oci::LinuxSeccomp& section) {
                             needed);
     if (std::ranges::any_of(section.syscalls, notifies)) flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
     return flags;
+}
+
+std::vector<std::string> supported_flags() {
+    std::vector<std::string> found;
+    for (const auto& name : known_flags()) {
+        const auto flag = flag_number(name);
+        // Without a program nothing is loaded: flags are looked at first, and then the address.
+        if (flag && ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, *flag, nullptr) < 0 &&
+            errno == EFAULT)
+            found.push_back(name);
+    }
+    return found;
 }
 
 }  // namespace corten::seccomp

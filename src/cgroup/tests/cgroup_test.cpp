@@ -201,6 +201,38 @@ TEST_F(FakeTree, ReadsV1AndV2Stats) {
     EXPECT_EQ(two->block_io.service_bytes[1].value, 2U);
 }
 
+TEST_F(FakeTree, ReadsStatsOfPagesProcessorsAndPressure) {
+    for (const char* name : {"usage_in_bytes", "max_usage_in_bytes", "failcnt"})
+        file(fmt::format("/hugetlb/c/hugetlb.2MB.{}", name), "4096\n");
+    file("/hugetlb/c/hugetlb.2MB.rsvd.usage_in_bytes", "1\n");
+    file("/cpuset/c/cpuset.cpus", "0-1\n");
+    file("/cpuset/c/cpuset.sched_relax_domain_level", "-1\n");
+    file("/memory/c/memory.kmem.tcp.usage_in_bytes", "17\n");
+    auto layout = v1();
+    for (const std::string name : {"hugetlb", "cpuset"})
+        layout.v1.push_back({root_ + "/" + name, {name}, "/", "/"});
+    const auto one = Group::open(layout, "/c")->stats();
+    ASSERT_EQ(one->hugetlb.size(), 1U);
+    EXPECT_EQ(one->hugetlb.at("2MB").max_usage, 4096U);
+    EXPECT_EQ(one->cpuset.cpus, "0-1");
+    EXPECT_EQ(one->cpuset.switches.at("sched_relax_domain_level"), -1);
+    EXPECT_EQ(one->memory.tcp_usage, 17U);
+    EXPECT_FALSE(one->cpu.pressure.has_value());
+    file("/c/hugetlb.1GB.current", "8192\n");
+    file("/c/hugetlb.1GB.events", "max 3\n");
+    file("/c/cpuset.cpus.effective", "1,3\n");
+    file("/c/memory.stat", "sock 19\n");
+    file("/c/cpu.pressure", "some avg10=1.50 avg60=0.25 avg300=0.00 total=4711\n");
+    const auto two = Group::open(v2(), "/c")->stats();
+    EXPECT_EQ(two->hugetlb.at("1GB").usage, 8192U);
+    EXPECT_EQ(two->hugetlb.at("1GB").fail_count, 3U);
+    EXPECT_EQ(two->cpuset.cpus, "1,3");
+    EXPECT_EQ(two->memory.tcp_usage, 19U);
+    EXPECT_EQ(two->cpu.pressure->some.average10, 1.5);
+    EXPECT_EQ(two->cpu.pressure->some.total, 4711U);
+    EXPECT_FALSE(two->memory.pressure.has_value());
+}
+
 TEST_F(FakeTree, CompletesAGroupThatOthersBegan) {
     const auto layout = v1();
     file("/cpu/s.slice/x.scope/cgroup.procs", "17\n");

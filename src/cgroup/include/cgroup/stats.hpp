@@ -8,6 +8,19 @@
 
 namespace corten::cgroup {
 
+/// Time that tasks stood still for want of something (PSI): averages in percent, the total in
+/// microseconds.
+struct Stall {
+    double average10 = 0;
+    double average60 = 0;
+    double average300 = 0;
+    std::uint64_t total = 0;
+};
+struct Pressure {
+    Stall some;  ///< at least one task
+    Stall full;  ///< all of them
+};
+
 struct CpuStats {
     std::uint64_t usage_ns = 0;
     std::uint64_t user_ns = 0;
@@ -16,6 +29,14 @@ struct CpuStats {
     std::uint64_t periods = 0;
     std::uint64_t throttled_periods = 0;
     std::uint64_t throttled_ns = 0;
+    std::optional<Pressure> pressure;  ///< where the kernel has it; v2 only, like those below
+};
+
+struct CpusetStats {
+    std::string cpus;  ///< "0-1,3", as the kernel writes lists
+    std::string mems;
+    /// "memory_migrate" -> 0, ...: the switches of v1.
+    std::map<std::string, std::int64_t> switches;
 };
 
 struct MemoryStats {
@@ -26,8 +47,13 @@ struct MemoryStats {
     std::uint64_t swap_usage = 0;
     std::uint64_t swap_limit = 0;
     std::uint64_t kernel_usage = 0;
+    std::uint64_t tcp_usage = 0;  ///< buffers of sockets; the limit and the failures v1 only
+    std::uint64_t tcp_max_usage = 0;
+    std::uint64_t tcp_limit = 0;
+    std::uint64_t tcp_fail_count = 0;
     std::uint64_t oom_kills = 0;
     std::map<std::string, std::uint64_t> stat;  ///< memory.stat as it is
+    std::optional<Pressure> pressure;
 };
 
 struct PidsStats {
@@ -51,6 +77,7 @@ struct BlockIoStats {
     std::vector<BlockIoEntry> merged;
     std::vector<BlockIoEntry> time;
     std::vector<BlockIoEntry> sectors;
+    std::optional<Pressure> pressure;
 };
 
 struct HugetlbStats {
@@ -62,6 +89,7 @@ struct HugetlbStats {
 struct Stats {
     bool v2 = false;
     CpuStats cpu;
+    CpusetStats cpuset;
     MemoryStats memory;
     PidsStats pids;
     BlockIoStats block_io;

@@ -33,5 +33,7 @@ const std::vector<std::string>& known_actions();
 const std::vector<std::string>& known_operators();
 const std::vector<std::string>& known_architectures();
 const std::vector<std::string>& known_flags();
+/// Those of them that the running kernel takes.
+std::vector<std::string> supported_flags();
 
 }  // namespace corten::seccomp
