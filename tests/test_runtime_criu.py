@@ -83,6 +83,19 @@ def test_restored_container_is_one_like_others(runtime, counter, folder):
 
 
 @works
+def test_restored_container_has_nothing_of_the_host_open(runtime, counter, folder):
+    """Of its restorer's, and of CRIU's, with which it was made."""
+    running(runtime, "closed", counter)
+    runtime.ok("checkpoint", "--image-path", folder / "images", "closed")
+    runtime.prefix = ["bash", "-c", 'exec 3</etc 7</ 20</sys/fs/cgroup; exec "$@"', "leaking"]
+    done = restore(runtime, "closed", counter, folder / "images")
+    assert done.code == 0, done
+    pid = runtime.state("closed")["pid"]
+    assert set(os.listdir(f"/proc/{pid}/fd")) == {"0", "1", "2"}
+    assert "3" not in runtime.ok("exec", "closed", "ls", "/proc/1/fd").split()
+
+
+@works
 def test_leave_running_saves_and_goes_on(runtime, counter, folder):
     running(runtime, "stay", counter)
     runtime.ok("checkpoint", "--leave-running", "--image-path", folder / "images", "stay")

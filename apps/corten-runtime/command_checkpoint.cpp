@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view log_file = "dump.log";
 
 // criu_opts of rpc.proto, those of a dump.
-constexpr int pid_field = 2, leave_running_field = 3, root_field = 13, parent_img_field = 14,
+constexpr int pid_field = 2, leave_running_field = 3, root_field = 13, page_server_field = 11, parent_img_field = 14,
               track_mem_field = 15, external_field = 37, freeze_cgroup_field = 44;
 
 std::string link_of(pid_t pid, int fd) {
@@ -76,6 +76,25 @@ Result<void> add_masked_paths(MessageWriter& options, const oci::Spec& spec, pid
     return {};
 }
 
+/// "ADDRESS:PORT", where an IPv6 address may be in brackets.
+Result<MessageWriter> page_server(const std::string& where) {
+    constexpr int address_field = 1, port_field = 2;
+    constexpr std::int64_t last_port = 65535;
+    const auto colon = where.rfind(':');
+    auto address = where.substr(0, colon);
+    const auto port = parse_integer(
+        colon == where.npos ? std::string_view() : std::string_view(where).substr(colon + 1),
+        "--page-server");
+    if (address.starts_with('[') && address.ends_with(']'))
+        address = address.substr(1, address.size() - 2);
+    if (!port || *port < 1 || *port > last_port || address.empty())
+        return fail(ErrorKind::invalid, "--page-server: {} is not ADDRESS:PORT", where);
+    MessageWriter server;
+    server.text(address_field, address);
+    server.number(port_field, static_cast<std::uint64_t>(*port));
+    return server;
+}
+
 Result<void> add_dump_options(MessageWriter& options, const CheckpointOptions& asked,
                               const Container& container, const oci::Spec& spec) {
     const auto pid = container.record().pid;
@@ -83,6 +102,8 @@ Result<void> add_dump_options(MessageWriter& options, const CheckpointOptions& a
     options.number(pid_field, static_cast<std::uint64_t>(pid));
     options.number(leave_running_field, asked.leave_running ? 1 : 0);
     options.text(root_field, container.record().rootfs);
+    if (!asked.page_server.empty())
+        options.message(page_server_field, TRY(page_server(asked.page_server)));
     if (!asked.parent_path.empty()) options.text(parent_img_field, asked.parent_path);
     if (!asked.parent_path.empty() || asked.pre_dump) options.number(track_mem_field, 1);
     if (const auto freezer = group.directory("freezer"); !freezer.empty())
@@ -154,6 +175,9 @@ Result<int> checkpoint(const Global& global, const CheckpointOptions& options) {
         return fail(ErrorKind::conflict, "container cannot be checkpointed: it is {}",
                     to_string(status));
     const auto spec = TRY(container.spec());
+    if (options.status_fd)
+        return fail(ErrorKind::not_built, "--status-fd: it is for lazy migration, which is not built");
+    if (!options.page_server.empty()) TRY(page_server(options.page_server));
     TRY(check_can_criu(spec, options.criu));
     TRY(check_criu());
     TRY(dump(options, container, spec));

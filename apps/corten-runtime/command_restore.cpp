@@ -25,7 +25,7 @@ constexpr std::string_view log_file = "restore.log";
 
 // criu_opts of rpc.proto, those of a restore.
 constexpr int evasive_devices_field = 6, root_field = 13, rst_sibling_field = 26,
-              join_ns_field = 39;
+              join_ns_field = 39, lsm_profile_field = 53, lsm_mount_context_field = 63;
 
 struct Restored {
     sys::OwnedChild init;
@@ -102,6 +102,9 @@ Result<void> restore_process(const RestoreOptions& options, const oci::Spec& spe
     request.root = root.path;
     request.pass_stdio = true;
     TRY(add_restore_options(request, spec, root));
+    if (!options.lsm_profile.empty()) request.options.text(lsm_profile_field, options.lsm_profile);
+    if (!options.lsm_mount_context.empty())
+        request.options.text(lsm_mount_context_field, options.lsm_mount_context);
     TRY(add_inherited(request, spec, request.images));
     const auto on_stage = [&](CriuStage stage) -> Result<void> {
         if (stage.name == "setup-namespaces") return run_creation_hooks(spec, state, stage.pid);

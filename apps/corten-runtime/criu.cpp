@@ -297,8 +297,9 @@ Result<std::string> images_directory(const std::string& path, IfMissing missing)
 Result<MessageWriter> common_options(const CriuOptions& options) {
     // criu_opts of rpc.proto.
     constexpr int ext_unix_sk = 4, tcp_established = 5, shell_job = 7, file_locks = 8,
-                  log_level = 9, notify_scripts = 12, auto_dedup = 16, manage_cgroups = 24,
-                  manage_cgroups_mode = 34, empty_ns = 38, orphan_pts_master = 50;
+                  log_level = 9, notify_scripts = 12, auto_dedup = 16, link_remap = 18,
+                  manage_cgroups = 24, manage_cgroups_mode = 34, empty_ns = 38,
+                  tcp_skip_in_flight = 46, orphan_pts_master = 50;
     static const std::vector<std::pair<std::string, std::uint64_t>> modes = {
         {"ignore", 0}, {"soft", 3}, {"full", 4}, {"strict", 5}};
     const auto mode =
@@ -323,6 +324,8 @@ Result<MessageWriter> common_options(const CriuOptions& options) {
     out.number(log_level, 4);
     out.number(notify_scripts, 1);
     out.number(auto_dedup, options.auto_dedup ? 1 : 0);
+    out.number(link_remap, options.link_remap ? 1 : 0);
+    out.number(tcp_skip_in_flight, options.tcp_skip_in_flight ? 1 : 0);
     out.number(manage_cgroups, 1);
     out.number(manage_cgroups_mode, mode->second);
     out.number(empty_ns, empty);

@@ -220,6 +220,9 @@ void add_criu_options(CLI::App* sub, CriuOptions& options) {
     sub->add_flag("--file-locks", options.file_locks, "allow locks on files");
     sub->add_flag("--auto-dedup", options.auto_dedup, "free pages that are in newer images");
     sub->add_flag("--lazy-pages", options.lazy_pages, "not built");
+    sub->add_flag("--link-remap", options.link_remap, "save files that are unlinked and open");
+    sub->add_flag("--tcp-skip-in-flight", options.tcp_skip_in_flight,
+                  "leave out TCP connections that are being made");
     sub->add_option("--manage-cgroups-mode", options.manage_cgroups_mode,
                     "soft, full, strict or ignore");
     sub->add_option("--empty-ns", options.empty_ns, "a namespace to leave empty: network")
@@ -233,6 +236,8 @@ void add_criu(Program& program) {
         program.command("checkpoint", "save a running container and end it",
                         [&program, saved] { return checkpoint(program.global, *saved); });
     sub->add_option("--parent-path", saved->parent_path, "the images before, from the image path");
+    sub->add_option("--page-server", saved->page_server, "ADDRESS:PORT that gets the memory");
+    sub->add_option("--status-fd", saved->status_fd, "needs --lazy-pages");
     sub->add_flag("--leave-running", saved->leave_running, "do not end it");
     sub->add_flag("--pre-dump", saved->pre_dump, "save only the memory, and do not end it");
     add_criu_options(sub, saved->criu);
@@ -244,6 +249,8 @@ void add_criu(Program& program) {
     sub->add_option("--pid-file", made->pid_file, "file to write the process id to");
     sub->add_flag("-d,--detach", made->detach, "do not wait for its end");
     sub->add_flag("--no-subreaper", made->no_subreaper, "do not adopt orphans");
+    sub->add_option("--lsm-profile", made->lsm_profile, "apparmor:NAME or selinux:LABEL");
+    sub->add_option("--lsm-mount-context", made->lsm_mount_context, "SELinux context of mounts");
     sub->add_flag("--no-pivot", made->no_pivot, "without effect: criu changes the root");
     add_criu_options(sub, made->criu);
 }
@@ -254,7 +261,7 @@ bool lists_word(std::string_view list, std::string_view word) {
 }
 
 /// The first word that is no option, nor the value of one that stands before the command.
-std::string_view command_of(int argc, char** argv) {
+std::string_view command_of(int argc, char* const* argv) {
     for (int i = 1; i < argc; ++i) {
         const std::string_view word = argv[i];
         if (!word.starts_with('-')) return word;
@@ -290,7 +297,19 @@ bool starts_container(std::string_view command) {
     return command == "create" || command == "run";
 }
 
-Result<int> run_program(int argc, char** argv) {
+/// "help COMMAND" is "COMMAND --help", as with runc.
+std::vector<char*> without_help_command(std::vector<char*> words) {
+    static char option[] = "--help";
+    const auto command = command_of(static_cast<int>(words.size()), words.data());
+    if (command != "help") return words;
+    const auto topic = words.erase(std::ranges::find(words, command.data()));
+    words.insert(topic == words.end() ? topic : topic + 1, option);
+    return words;
+}
+
+Result<int> run_program(const std::vector<char*>& words) {
+    const int argc = static_cast<int>(words.size());
+    char* const* argv = words.data();
     Program program;
     add_globals(program);
     const auto command = command_of(argc, argv);
@@ -336,6 +355,7 @@ int main(int argc, char** argv) {
     // Memory is never given back before the end, which comes soon.
     ::mallopt(M_TRIM_THRESHOLD, 64 << 20);
     ::mallopt(M_TOP_PAD, 512 << 10);
-    const auto code = runtime_cli::run_program(argc, argv);
+    const auto code = runtime_cli::run_program(
+        runtime_cli::without_help_command(std::vector<char*>(argv, argv + argc)));
     return code ? *code : failed(code.error());
 }

@@ -76,6 +76,8 @@ struct CriuOptions {
     bool file_locks = false;
     bool auto_dedup = false;
     bool lazy_pages = false;
+    bool link_remap = false;
+    bool tcp_skip_in_flight = false;
     std::string manage_cgroups_mode = "soft";
     std::vector<std::string> empty_ns;
 };
@@ -83,6 +85,8 @@ struct CriuOptions {
 struct CheckpointOptions {
     CriuOptions criu;
     std::string parent_path;  ///< relative to the image path
+    std::string page_server;  ///< "ADDRESS:PORT" that gets the memory
+    std::optional<int> status_fd;
     bool leave_running = false;
     bool pre_dump = false;
 };
@@ -95,6 +99,8 @@ struct RestoreOptions {
     bool detach = false;
     bool no_subreaper = false;
     bool no_pivot = false;  ///< criu changes the root in its own way
+    std::string lsm_profile;        ///< "apparmor:NAME" or "selinux:LABEL"
+    std::string lsm_mount_context;  ///< of mounts, instead of the one they were saved with
 };
 
 }  // namespace corten::runtime_cli
