@@ -1,13 +1,17 @@
 """Each step of corten-runtime's commands fails in turn: what was made is gone again, and what is said to be done is done."""
+import contextlib
 import json
 import os
 import re
+import socket
+import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
 from support import cgroups
-from support.bundles import message
+from support.bundles import Bundle, message
 from support.faults import ERRORS, Fault, Strace
 from support.wait import eventually
 
@@ -28,6 +32,7 @@ describe() {
     while read -r id parent device root point options rest; do echo $point $options; done < /proc/self/mountinfo
     echo /dev/* /dev/pts/* /proc/acpi/* /sys/firmware/*
     for name in null zero full tty random urandom; do test -c /dev/$name && echo $name; done
+    show /data/file; show /copied/file
     pwd; set; ulimit -n; umask; show /proc/self/oom_score_adj
     echo end
 }
@@ -52,15 +57,30 @@ class Box:
         section["resources"].update(memory={"limit": 64 << 20}, pids={"limit": 50}, cpu={"shares": 512, "cpus": "0"})
         section["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdirat"], "action": "SCMP_ACT_ERRNO"}]}
         section["sysctl"] = {"net.ipv4.ip_forward": "1"}
+        for path in (self.folder / "data", bundle.root / "copied"):
+            path.mkdir()
+            (path / "file").write_text(f"of {path.name}\n")
+        bundle.mount("/data", self.folder / "data", options=["bind", "ro"])
+        bundle.mount("/copied", "tmpfs", "tmpfs", ["tmpcopyup", "size=64k"])
         (bundle.root / "tmp").chmod(0o1777)
         (bundle.root / "home").mkdir()
         self.options = ("--bundle", bundle.path, "--pid-file", self.pid_file, "box")
+        self.configure()
         self.describe()
-        runtime.ok("run", *self.options)
+        self.first_run()
         self.good = self.seen()
+
+    def configure(self):
+        """What a kind of box has besides."""
 
     def describe(self):
         self.bundle.shell(DESCRIPTION)
+
+    def first_run(self):
+        self.runtime.ok("create", *self.options)
+        self.runtime.ok("start", "box")
+        self.ended()
+        self.remove()
 
     def sleep(self):
         self.bundle.save("sleep", "1000")
@@ -114,12 +134,80 @@ class Box:
             path.rmdir()
 
 
+class Mapped(Box):
+    """In a user namespace, with a bind mount whose ids are mapped, in the message queues of another."""
+
+    def configure(self):
+        section = self.bundle.config["linux"]
+        self.other = subprocess.Popen(["unshare", "--ipc", "sleep", "1000"])
+        eventually(lambda: os.readlink(f"/proc/{self.other.pid}/exe").endswith("sleep"), "the other namespace")
+        next(n for n in section["namespaces"] if n["type"] == "ipc")["path"] = f"/proc/{self.other.pid}/ns/ipc"
+        section["namespaces"].append({"type": "user"})
+        for kind in ("uidMappings", "gidMappings"):
+            section[kind] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+        next(m for m in self.bundle.config["mounts"] if m["destination"] == "/data")["options"].append("idmap")
+
+    def close(self):
+        super().close()
+        self.other.kill()
+        self.other.wait()
+
+
+class WithTerminal(Box):
+    """Whose terminal goes to a socket, and is held there until the container goes."""
+
+    def configure(self):
+        self.masters, self.server = [], socket.socket(socket.AF_UNIX)
+        self.server.bind(str(self.folder / "console.sock"))
+        self.server.listen()
+        threading.Thread(target=self.receive, daemon=True).start()
+        self.options = (*self.options[:-1], "--console-socket", self.folder / "console.sock", self.options[-1])
+        self.bundle.config["process"]["terminal"] = True
+
+    def receive(self):
+        with contextlib.suppress(OSError):
+            while True:
+                peer, _ = self.server.accept()
+                with peer:
+                    self.masters += socket.recv_fds(peer, 4096, 1)[1]
+
+    def remove(self):
+        super().remove()
+        while self.masters:
+            os.close(self.masters.pop())
+
+    def close(self):
+        super().close()
+        self.server.shutdown(socket.SHUT_RDWR)
+        self.server.close()
+
+
+@contextlib.contextmanager
+def made(kind, runtime, bundle):
+    box = kind(runtime, bundle)
+    box.pid_file.unlink(missing_ok=True)
+    try:
+        yield box
+    finally:
+        box.close()
+
+
 @pytest.fixture
 def box(runtime, bundle):
-    made = Box(runtime, bundle)
-    made.pid_file.unlink()
-    yield made
-    made.close()
+    with made(Box, runtime, bundle) as plain:
+        yield plain
+
+
+@pytest.fixture(params=[Box, Mapped])
+def run_box(request, runtime, open_folder):
+    with made(request.param, runtime, Bundle(open_folder / "bundle")) as one:
+        yield one
+
+
+@pytest.fixture(params=[Box, WithTerminal])
+def create_box(request, runtime, bundle):
+    with made(request.param, runtime, bundle) as one:
+        yield one
 
 
 @pytest.fixture
@@ -162,8 +250,9 @@ class Trials:
 
 
 @pytest.mark.parametrize("who", ["caller", "child"])
-def test_run_that_fails_half_way_leaves_nothing(box, strace, who):
-    runtime, trials = box.runtime, Trials(box, strace, "run", *box.options)
+def test_run_that_fails_half_way_leaves_nothing(run_box, strace, who):
+    box, runtime = run_box, run_box.runtime
+    trials = Trials(box, strace, "run", *box.options)
     box.bundle.save("true")
     counts = strace.count(runtime, "run", *box.options)
     box.describe()
@@ -183,9 +272,10 @@ def test_run_that_fails_half_way_leaves_nothing(box, strace, who):
     trials.end()
 
 
-def test_create_that_fails_half_way_leaves_nothing(box, strace):
+def test_create_that_fails_half_way_leaves_nothing(create_box, strace):
     """And what it says is created can be started. That its child's steps may fail is seen with `run`."""
-    runtime, trials = box.runtime, Trials(box, strace, "create", *box.options)
+    box, runtime = create_box, create_box.runtime
+    trials = Trials(box, strace, "create", *box.options)
     counts = strace.count(runtime, "create", *box.options)
     box.remove()
     for done, check in trials.each(counts, "caller"):
