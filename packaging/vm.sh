@@ -35,8 +35,8 @@ while [ $# -gt 0 ]; do
     *) break ;;
     esac
 done
-runtime_tests=(tests/test_runtime.py tests/test_runtime_config.py tests/test_runtime_cves.py tests/test_runtime_criu.py
-    tests/test_runtime_systemd.py tests/test_security_modules.py tests/test_run_flags.py tests/test_lifecycle.py
+mapfile -t runtime_tests < <(cd "$root" && ls tests/test_runtime*.py)
+runtime_tests+=(tests/test_security_modules.py tests/test_run_flags.py tests/test_lifecycle.py
     tests/test_default_container.py)
 
 # Runs in mmdebstrap with the new root as its argument: how to get in, and nothing that disturbs.
@@ -105,7 +105,7 @@ boot() {
 # The same paths as here, so that what the programs and tests say fits.
 push() {
     local bin=build/$preset/bin files
-    mapfile -t files < <(cd "$root" && ls -d "$bin"/{corten,cortend,corten-*} "$bin"/{cgroup,runtime,storage}{,_root}_test 2> /dev/null)
+    mapfile -t files < <(cd "$root" && ls -d "$bin"/{corten,cortend,corten-*} "$bin"/{cgroup,runtime,storage}{,_root}_test src/*/tests 2> /dev/null)
     tar -C "$root" --exclude=__pycache__ -cf - "${files[@]}" tests packaging | in_vm "mkdir -p '$root' && tar -C '$root' -xf -"
 }
 
