@@ -78,6 +78,14 @@ Result<void> copy_entry(const Entry& entry) {
     return copy_owner(entry);
 }
 
+/// Null at the end.
+Result<const dirent*> next_entry(DIR* stream) {
+    errno = 0;
+    const dirent* item = ::readdir(stream);
+    if (item == nullptr && errno != 0) return fail_errno("read directory");
+    return item;
+}
+
 }  // namespace
 
 Result<void> copy_tree(FdView from, FdView to) {
@@ -88,7 +96,7 @@ Result<void> copy_tree(FdView from, FdView to) {
     const Directory stream(::fdopendir(readable.raw()));
     if (!stream) return fail_errno("read directory");
     const FdView source(readable.release());
-    while (const dirent* item = ::readdir(stream.get())) {
+    while (const dirent* item = TRY(next_entry(stream.get()))) {
         const std::string_view name = item->d_name;
         if (name == "." || name == "..") continue;
         Entry entry{source, reopened_to, item->d_name, {}};

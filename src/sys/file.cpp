@@ -163,11 +163,15 @@ Result<std::vector<std::string>> list_directory(const std::string& path) {
     DIR* stream = ::opendir(path.c_str());
     if (!stream) return fail_errno("open directory {}", path);
     std::vector<std::string> names;
+    errno = 0;
     while (const dirent* entry = ::readdir(stream)) {
         const std::string name = entry->d_name;
         if (name != "." && name != "..") names.push_back(name);
+        errno = 0;
     }
+    const int number = errno;  // a directory that cannot be read to its end is not short
     ::closedir(stream);
+    if (number != 0) return Error::from_errno(number, fmt::format("read directory {}", path));
     return names;
 }
 
