@@ -57,6 +57,7 @@ class Box:
         section["resources"].update(memory={"limit": 64 << 20}, pids={"limit": 50}, cpu={"shares": 512, "cpus": "0"})
         section["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdirat"], "action": "SCMP_ACT_ERRNO"}]}
         section["sysctl"] = {"net.ipv4.ip_forward": "1"}
+        (bundle.root / "data").mkdir()
         for path in (self.folder / "data", bundle.root / "copied"):
             path.mkdir()
             (path / "file").write_text(f"of {path.name}\n")
@@ -135,17 +136,19 @@ class Box:
 
 
 class Mapped(Box):
-    """In a user namespace, with a bind mount whose ids are mapped, in the message queues of another."""
+    """In a user namespace, with a bind mount whose ids are mapped, and the shared memory of another."""
 
     def configure(self):
         section = self.bundle.config["linux"]
+        # The kernel mounts message queues only for who owns the namespace that they are of.
+        mounts = self.bundle.config["mounts"] = [m for m in self.bundle.config["mounts"] if m["type"] != "mqueue"]
         self.other = subprocess.Popen(["unshare", "--ipc", "sleep", "1000"])
         eventually(lambda: os.readlink(f"/proc/{self.other.pid}/exe").endswith("sleep"), "the other namespace")
         next(n for n in section["namespaces"] if n["type"] == "ipc")["path"] = f"/proc/{self.other.pid}/ns/ipc"
         section["namespaces"].append({"type": "user"})
         for kind in ("uidMappings", "gidMappings"):
             section[kind] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-        next(m for m in self.bundle.config["mounts"] if m["destination"] == "/data")["options"].append("idmap")
+        next(m for m in mounts if m["destination"] == "/data")["options"].append("idmap")
 
     def close(self):
         super().close()
