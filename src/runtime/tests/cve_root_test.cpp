@@ -184,11 +184,11 @@ TEST_F(Cve, Cve_2025_31133_MaskingDoesNotUseTheContainersNull) {
 }
 
 TEST_F(Cve, Cve_2025_31133_MaskedFileCannotBeChanged) {
-    auto config = spec({});
-    const auto outcome =
-        run(shell(config, "chmod 0 /proc/keys 2>&1 || busybox chmod 0 /proc/keys"));
+    // To the mode that the host's null device has, so that no harm is done where it can be.
+    auto config = spec({"busybox", "chmod", "666", "/proc/keys"});
+    const auto outcome = run(config);
     EXPECT_NE(outcome.code, 0);
-    EXPECT_EQ(sys::stat("/dev/null")->st_mode & 0777, 0666U);
+    EXPECT_THAT(outcome.output, HasSubstr("Read-only file system"));
 }
 
 TEST_F(Cve, Cve_2025_52565_ConsoleIsTheTerminalThatWasOpened) {
