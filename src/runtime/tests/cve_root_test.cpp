@@ -160,8 +160,10 @@ TEST_F(Cve, Cve_2024_21626_WorkingDirectoryIsNotADescriptorOfTheHost) {
 TEST_F(Cve, Cve_2024_45310_NothingIsMadeOnTheHost) {
     std::filesystem::create_directory_symlink(canary_ + "/new", root() + "/dangling");
     auto config = spec({"true"});
+    std::filesystem::create_directory_symlink(canary_, root() + "/escape");
     config.process->cwd = "/dangling/deep";
-    config.mounts.push_back({"/dangling/file", "bind", "/etc/hostname", {}, {}, {}});
+    for (const char* place : {"/dangling/file", "/escape/deep/file"})
+        config.mounts.push_back({place, "bind", "/etc/hostname", {}, {}, {}});
     EXPECT_EQ(run(config).error, "");
     EXPECT_TRUE(canary_untouched());
 }
