@@ -396,7 +396,7 @@ def open_descriptors(runtime, bundle, folder, name, way, options=(), terminal=Fa
         if verb != "exec":
             words = [*detached, *options, "--bundle", bundle.save(*listing).path, name]
         subprocess.run(runtime.argv(verb, *words), stdin=subprocess.DEVNULL, stdout=writer, stderr=subprocess.DEVNULL,
-                       check=True, timeout=20)
+                       check=True, timeout=60)
         if way == "create":
             runtime.ok("start", name)
         os.close(writer)
