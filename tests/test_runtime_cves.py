@@ -430,7 +430,7 @@ def test_only_the_descriptors_that_are_to_be_preserved_are(leaky, bundle, canary
 def test_only_the_sockets_of_an_activation_are_passed(leaky, bundle, folder, name, way, monkeypatch):
     """As systemd hands them over (sd_listen_fds(3)): the numbers after 2, and how many they are."""
     monkeypatch.setenv("LISTEN_FDS", "2")
-    monkeypatch.delenv("LISTEN_PID", raising=False)
+    leaky.prefix = ["bash", "-c", 'LISTEN_PID=$$ exec "$@"', "activating", *leaky.prefix]
     found = open_descriptors(leaky, bundle, folder, name, way)
     assert set(found) == {0, 1, 2, 3, 4} and found[3].endswith(MARK)
     said = leaky.output(f"{name}-said", bundle.shell("echo $LISTEN_FDS $LISTEN_PID $$"))
