@@ -76,11 +76,20 @@ Result<void> add_mirror(Options& options, const std::string& text) {
     return {};
 }
 
-Result<void> set_pool(Options& options, const std::string& text) {
-    const auto count = TRY(parse_integer(text, "--prepared-sandboxes"));
+Result<std::size_t> kept_ready(const std::string& text, const char* flag) {
+    const auto count = TRY(parse_integer(text, flag));
     if (count < 0 || count > 64)
-        return fail(ErrorKind::invalid, "--prepared-sandboxes {}: wanted 0 to 64", text);
-    options.engine.prepared_sandboxes = static_cast<std::size_t>(count);
+        return fail(ErrorKind::invalid, "{} {}: wanted 0 to 64", flag, text);
+    return static_cast<std::size_t>(count);
+}
+
+Result<void> set_pool(Options& options, const std::string& text) {
+    options.engine.prepared_sandboxes = TRY(kept_ready(text, "--prepared-sandboxes"));
+    return {};
+}
+
+Result<void> set_spare_supervisors(Options& options, const std::string& text) {
+    options.engine.spare_supervisors = TRY(kept_ready(text, "--spare-supervisors"));
     return {};
 }
 
@@ -162,6 +171,8 @@ const std::vector<Setting>& settings() {
          text_into([](Options& o) -> auto& { return o.engine.bridge_address; })},
         {"prepared-sandboxes", "prepared-sandboxes", Kind::text,
          "network sandboxes kept ready (default 4)", set_pool},
+        {"spare-supervisors", "spare-supervisors", Kind::text,
+         "supervisors kept ready (default 2)", set_spare_supervisors},
         {"cgroup-parent", "cgroup-parent", Kind::text, "parent of the containers' control groups",
          text_into([](Options& o) -> auto& { return o.engine.cgroup_parent; })},
         {"dns", "dns", Kind::list, "name server for containers",

@@ -10,6 +10,7 @@
 #include "network_store.hpp"
 #include "probe_table.hpp"
 #include "seccomp_cache.hpp"
+#include "spare_supervisors.hpp"
 #include "volume_mounts.hpp"
 #include "volume_store.hpp"
 
@@ -48,6 +49,7 @@ public:
     ContainerTable containers;
     ExecTable execs;
     ProbeTable probes;
+    SpareSupervisors spare_supervisors;
     std::atomic<bool> closing = false;
     sys::Event ending;  ///< set with `closing`: for who waits by descriptor
     std::mutex prune;   ///< one prune at a time

@@ -36,6 +36,8 @@ void end_cgroup(const Context& context, const std::string& path);
 /// The container's supervisor, started when it does not run yet.
 Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
     Context& context, const std::shared_ptr<Container>& container);
+/// Soon there are as many spare supervisors as the configuration says.
+void keep_spare_supervisors(Context& context);
 /// Whether a supervisor runs, be it that it has just been spawned and does not listen yet.
 bool supervisor_lives(const Context& context, const std::string& id);
 /// What a supervisor's events lead to.

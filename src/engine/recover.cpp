@@ -216,6 +216,7 @@ Result<void> recover(Context& context) {
         start_by_policy(context, container);
     }
     context.collect_garbage_soon();
+    keep_spare_supervisors(context);
     return {};
 }
 

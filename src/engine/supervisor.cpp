@@ -88,7 +88,45 @@ void reap_later(Context& context, std::shared_ptr<sys::PidRef> process,
     });
 }
 
+/// A spare one, told whose it is; nullopt when there is none that hears it.
+std::optional<StartedSupervisor> assign_spare(Context& context, const proto::AssignMessage& whose,
+                                              FdView errors) {
+    auto spare = context.spare_supervisors.take();
+    if (!spare) return {};
+    keep_spare_supervisors(context);
+    const auto sent = proto::send(
+        spare->control, {.type = std::string(whose.type), .body = to_json(whose)},
+        {{"errors", errors}});
+    if (!sent) return {};
+    return spare;
+}
+
+Result<StartedSupervisor> start_supervisor(Context& context, const proto::AssignMessage& whose,
+                                           FdView errors) {
+    if (auto spare = assign_spare(context, whose, errors)) return std::move(*spare);
+    return spawn_supervisor(context.config.shim_program, {whose.directory, whose.cgroup_path}, errors);
+}
+
+Result<void> add_spare_supervisor(Context& context) {
+    const std::string placeholder(context.runtime_directory(random_id()).size(), '-');
+    context.spare_supervisors.add(
+        TRY(spawn_supervisor(context.config.shim_program, {"--spare", placeholder}, FdView(STDERR_FILENO))));
+    return {};
+}
+
 }  // namespace
+
+/// Not at once: a start takes all processors for a few milliseconds.
+void keep_spare_supervisors(Context& context) {
+    constexpr std::chrono::milliseconds after_a_start{15};
+    const auto fill = [&context] {
+        while (!context.closing && !context.spare_supervisors.has(context.config.spare_supervisors))
+            if (const auto added = add_spare_supervisor(context); !added)
+                return log::warning("start a supervisor ahead: {}, ignoring",
+                                    added.error().message());
+    };
+    context.timers.after(after_a_start, [&context, fill] { context.workers.post(fill); });
+}
 
 std::string cgroup_path_of(const Context& context, const ContainerSpec& spec) {
     const std::string& asked = spec.host.cgroup_parent;
@@ -131,21 +169,18 @@ Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
     const std::string directory = context.runtime_directory(container->id());
     TRY(sys::make_directories(directory, 0700));
     TRY(sys::remove_file(proto::exit_file_in(directory)));
-    auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
     const Fd errors =
         TRY(sys::open(proto::supervisor_log_in(directory), O_WRONLY | O_CREAT | O_APPEND, 0600));
     // The supervisor's life is the lock's: see supervisor_lives().
     if (!TRY(sys::try_lock(errors)))
         return fail(ErrorKind::conflict, "container {} has a supervisor already", container->id());
-    auto child =
-        TRY(sys::spawn({.program = context.config.shim_program,
-                        .arguments = {directory, cgroup_path_of(context, *container->spec())},
-                        .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
-                        .fds = {{errors, STDERR_FILENO}, {theirs, proto::control_descriptor}},
-                        .argv0 = "corten-shim",
-                        .new_session = true}));
-    auto client = TRY(context.pump->add(std::move(ours), supervisor_handlers(context, container)));
-    container->set_supervisor(client, child.detach());
+    auto started = TRY(start_supervisor(
+        context,
+        {.directory = directory, .cgroup_path = cgroup_path_of(context, *container->spec())},
+        errors));
+    auto client = TRY(
+        context.pump->add(std::move(started.control), supervisor_handlers(context, container)));
+    container->set_supervisor(client, started.process.detach());
     return client;
 }
 

@@ -16,6 +16,7 @@ struct Config {
     std::string storage_driver;  ///< see storage::StoreOptions
     std::string shim_program;    ///< corten-shim
     std::string init_program;    ///< corten-init, for --init
+    std::size_t spare_supervisors = 2;  ///< started before a container needs them
 
     std::string bridge = "docker0";
     std::string bridge_address = "172.17.0.1/16";

@@ -248,6 +248,20 @@ struct ReleaseRequest {
     static constexpr void fields(auto visit) { visit(); }
 };
 
+/// The first message to a supervisor that was started ahead of need: whose it is. Not answered.
+/// Descriptors:
+///   errors      where it writes what goes wrong; the lock on it lasts as long as the supervisor
+struct AssignMessage {
+    static constexpr std::string_view type = "assign";
+
+    std::string directory;    ///< the container's runtime directory
+    std::string cgroup_path;  ///< where its group will be
+    static constexpr void fields(auto visit) {
+        visit(field("directory", &AssignMessage::directory),
+              field("cgroup_path", &AssignMessage::cgroup_path));
+    }
+};
+
 // ---- events ---------------------------------------------------------------------------------
 
 /// The container's first process has ended, the exit file is written and the log is complete.
