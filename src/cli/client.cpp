@@ -114,6 +114,15 @@ Result<std::unique_ptr<http::Connection>> Client::connect() {
                 opened.error().message());
 }
 
+void Client::connect_ahead(std::size_t count) {
+    while (idle_.size() < count) {
+        auto opened = http::Connection::open(endpoint_);
+        if (!opened) return;
+        // The first to be opened is the first to be served, and used.
+        idle_.insert(idle_.begin(), std::move(*opened));
+    }
+}
+
 Result<Reply> Client::send(Request request, bool upgrade) {
     auto connection = TRY(connect());
     const std::string what = request.method + " " + request.path;

@@ -70,6 +70,10 @@ public:
     /// True when the daemon frames the stream of the last hijack by its content type.
     bool hijacked_is_multiplexed() const { return multiplexed_; }
 
+    /// Opens connections for requests that will follow one another closely: the daemon has their
+    /// threads ready by then. What fails here fails again, with words, when it is needed.
+    void connect_ahead(std::size_t count);
+
     /// As given with -H or in the environment.
     const std::string& address() const { return address_; }
 

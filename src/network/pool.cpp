@@ -14,6 +14,8 @@ using namespace std::chrono_literals;
 // unless the pool runs low.
 constexpr auto quiet = 15ms;
 constexpr auto pause_after_failure = 1s;
+// Who waits for a container's end shall hear of it before the kernel is busy with its interfaces.
+constexpr auto pause_before_reaping = 5ms;
 
 }  // namespace
 
@@ -122,7 +124,10 @@ void Reaper::add(Remains remains) {
 
 void Reaper::wait_idle() {
     std::unique_lock lock(mutex_);
+    ++hurried_;
+    changed_.notify_all();
     changed_.wait(lock, [&] { return waiting_.empty() && !busy_; });
+    --hurried_;
 }
 
 namespace {
@@ -146,6 +151,7 @@ Result<void> delete_interfaces(const std::vector<Remains>& all) {
 void Reaper::run(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     while (changed_.wait(lock, stop, [&] { return !waiting_.empty(); })) {
+        changed_.wait_for(lock, stop, pause_before_reaping, [&] { return hurried_ > 0; });
         std::vector<Remains> batch = std::exchange(waiting_, {});
         busy_ = true;
         lock.unlock();

@@ -85,6 +85,7 @@ private:
     std::condition_variable_any changed_;
     std::vector<Remains> waiting_;
     bool busy_ = false;
+    int hurried_ = 0;  ///< who waits until all is gone
     std::jthread thread_;
 };
 

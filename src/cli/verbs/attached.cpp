@@ -79,9 +79,10 @@ Result<void> check_terminal(bool input, bool tty) {
 Result<int> run_attached(Client& client, const AttachedRun& run) {
     auto options = TRY(session_options(client, run));
     const std::string path = "/containers/" + run.id;
+    // The wait first: attaching gives the daemon work to do, and its answer would come after that.
+    Reply wait = TRY(open_wait(client, run));
     auto stream = TRY(
         client.hijack({.method = "POST", .path = path + "/attach", .query = attach_query(run)}));
-    Reply wait = TRY(open_wait(client, run));
     SessionEnd end{};
     {
         Session session = TRY(Session::prepare(std::move(options)));

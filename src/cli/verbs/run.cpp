@@ -98,6 +98,8 @@ Result<int> run_in_foreground(Context& context, const FlagValues& flags, CreateR
         const WindowSize size = window_size();
         request.host_config.console_size = {size.height, size.width};
     }
+    // One for the attached stream, one to wait on, and one for the other requests.
+    TRY(context.client())->connect_ahead(3);
     const std::string id = TRY(create_container(context, flags, request));
     return run_attached(
         *TRY(context.client()),
