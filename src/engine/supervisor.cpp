@@ -92,8 +92,8 @@ void reap_later(Context& context, std::shared_ptr<sys::PidRef> process,
 std::optional<StartedSupervisor> assign_spare(Context& context, const proto::AssignMessage& whose,
                                               FdView errors) {
     auto spare = context.spare_supervisors.take();
-    if (!spare) return {};
     keep_spare_supervisors(context);
+    if (!spare) return {};
     const auto sent = proto::send(
         spare->control, {.type = std::string(whose.type), .body = to_json(whose)},
         {{"errors", errors}});

@@ -147,8 +147,9 @@ class Daemon(Engine):
         eventually(ready, "an answer from cortend", deadline)
 
     def owns(self, finding: str) -> bool:
-        """Is this one of the things that a running daemon keeps: itself, and network sandboxes made in advance?"""
-        return finding.startswith(f"process: ({self.process.pid},") or finding.endswith(f" on {self.bridge}")
+        """Is this one of the things that a running daemon keeps: itself, and what it has made in advance?"""
+        return (finding.startswith(f"process: ({self.process.pid},") or finding.endswith(f" on {self.bridge}")
+                or "corten-shim --spare" in finding)
 
     def kill(self):
         """kill -9: what a crash looks like."""
