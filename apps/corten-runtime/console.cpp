@@ -121,7 +121,8 @@ Result<int> Attendance::run() {
         if ((entries[1].revents & POLLIN) != 0) TRY(forward_signal(signals));
         if ((entries[2].revents & POLLIN) != 0) copy(master_, FdView(STDOUT_FILENO));
         if (entries[3].revents != 0) input_open_ = copy(FdView(STDIN_FILENO), master_);
-        if (entries[4].revents != 0 && notify_->take(::getpid())) notify_ = nullptr;
+        if (notify_ != nullptr && entries[4].revents != 0 && notify_->take(::getpid()))
+            notify_ = nullptr;
         if ((entries[0].revents & POLLIN) != 0) break;
         // All slaves closed while the process lives on: nothing more to copy.
         if ((entries[2].revents & (POLLHUP | POLLIN)) == POLLHUP) master_ = FdView();

@@ -96,12 +96,9 @@ std::string interface_line(const Json& interface) {
 }
 
 void port(Tree& tree, const Json& entry) {
-    if (!entry.is_object()) return;
-    std::string line = "port";
-    for (const auto& [key, value] : entry.items())
-        line += fmt::format(" {}={}", to_lower(key),
-                            value.is_string() ? value.get<std::string>() : value.dump());
-    tree.add(3, line);
+    tree.add(3, fmt::format("port {}:{} -> {}/{}", text(entry, "HostIp"),
+                            number(entry, "HostPort"), number(entry, "ContainerPort"),
+                            text(entry, "Protocol")));
 }
 
 void endpoint(Tree& tree, const Json& entry) {
