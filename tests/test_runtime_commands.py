@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support import cgroups
+from support.paths import BIN
 from support.wait import SLOWNESS, eventually
 
 pytestmark = pytest.mark.corten_only
@@ -181,3 +182,14 @@ def test_options_for_criu_are_known(runtime):
                           ("restore", ("--link-remap", "--tcp-skip-in-flight", "--lsm-profile", "--lsm-mount-context"))):
         told = runtime.ok("help", verb)
         assert all(option in told for option in options), told
+
+
+# --- size ----------------------------------------------------------------------------------------
+
+def test_the_installed_program_is_under_four_megabytes(tmp_path):
+    build = BIN.parent / "CMakeCache.txt"
+    if build.exists() and "CMAKE_BUILD_TYPE:STRING=Release\n" not in build.read_text():
+        pytest.skip("only what users get is made small")
+    stripped = tmp_path / "corten-runtime"
+    subprocess.run(["strip", "-o", stripped, BIN / "corten-runtime"], check=True)
+    assert stripped.stat().st_size < 4_000_000
