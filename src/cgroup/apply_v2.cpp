@@ -22,8 +22,10 @@ std::string or_max(std::int64_t value) {
 
 /// v1 counts memory and swap together, v2 swap alone.
 Result<std::optional<std::string>> swap_value(const oci::LinuxMemory& memory) {
-    if (!memory.swap || *memory.swap == 0) return std::optional<std::string>();
-    if (*memory.swap < 0) return std::optional<std::string>("max");
+    // Without a limit there is none on swap either.
+    if (memory.swap.value_or(0) == 0 && memory.limit.value_or(0) >= 0)
+        return std::optional<std::string>();
+    if (memory.swap.value_or(-1) <= 0) return std::optional<std::string>("max");
     if (memory.limit.value_or(0) <= 0)
         return fail(ErrorKind::invalid, "linux.resources.memory.swap: needs a memory limit");
     if (*memory.swap < *memory.limit)

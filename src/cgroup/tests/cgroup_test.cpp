@@ -55,6 +55,16 @@ TEST(Conversions, MeetAtDefaultsAndEnds) {
     EXPECT_EQ(io_weight_from_blkio(1000), 10000U);
 }
 
+TEST(Conversions, FollowTheFormulasOfCrunsManual) {
+    const std::pair<std::uint64_t, std::uint64_t> shares[] = {
+        {0, 0},    {1, 1},      {3, 2},       {10, 4},       {100, 17},
+        {512, 59}, {2048, 174}, {10000, 627}, {100000, 4340}, {300000, 10000}};
+    for (const auto& [given, weight] : shares) EXPECT_EQ(weight_from_shares(given), weight) << given;
+    const std::pair<std::uint16_t, std::uint64_t> weights[] = {
+        {11, 11}, {100, 910}, {500, 4950}, {999, 9989}};
+    for (const auto& [given, weight] : weights) EXPECT_EQ(io_weight_from_blkio(given), weight);
+}
+
 /// A cgroup file system of ordinary files: the kernel's are made here in its place.
 class FakeTree : public ::testing::Test {
 protected:
@@ -177,6 +187,27 @@ TEST_F(FakeTree, WritesV2LimitsInItsUnits) {
     EXPECT_EQ(text("/c/memory.low"), "50");
     EXPECT_EQ(text("/c/cpu.weight"), "100");
     EXPECT_EQ(text("/c/cpu.max"), "50000 100000");
+}
+
+TEST_F(FakeTree, NoLimitOfMemoryIsNoneOfSwapEither) {
+    for (const char* name : {"memory.max", "memory.swap.max", "memory.low"})
+        file(std::string("/c/") + name, "");
+    const auto group = Group::open(v2(), "/c");
+    const auto swap_of = [&](std::optional<std::int64_t> limit, std::optional<std::int64_t> swap) {
+        file("/c/memory.swap.max", "");
+        oci::LinuxResources limits;
+        limits.memory.emplace().limit = limit;
+        limits.memory->swap = swap;
+        const auto applied = group->apply(limits);
+        return applied ? text("/c/memory.swap.max") : applied.error().message();
+    };
+    EXPECT_EQ(swap_of(-1, {}), "max");
+    EXPECT_EQ(text("/c/memory.max"), "max");
+    EXPECT_EQ(swap_of(100, -1), "max");
+    EXPECT_EQ(swap_of(100, 100), "0");
+    EXPECT_EQ(swap_of(100, {}), "");
+    EXPECT_EQ(swap_of({}, {}), "");
+    EXPECT_THAT(swap_of(100, 50), HasSubstr("is below the limit"));
 }
 
 TEST_F(FakeTree, ReadsV1AndV2Stats) {
