@@ -1,5 +1,6 @@
 #include <base/text.hpp>
 #include <sys/file.hpp>
+#include <sys/mountinfo.hpp>
 
 #include <cgroup/layout.hpp>
 
@@ -7,21 +8,6 @@
 
 namespace corten::cgroup {
 namespace {
-
-/// mountinfo writes space, tab, newline and backslash as \ooo.
-std::string unescape(std::string_view text) {
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '\\' && i + 3 < text.size()) {
-            out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
-                                     (text[i + 3] - '0'));
-            i += 3;
-        } else {
-            out += text[i];
-        }
-    }
-    return out;
-}
 
 struct MountLine {
     std::string root;
@@ -35,7 +21,7 @@ std::optional<MountLine> parse_line(const std::string& line) {
     const auto fields = split(line, ' ');
     const auto dash = std::ranges::find(fields, "-");
     if (fields.size() < 10 || fields.end() - dash < 4) return std::nullopt;
-    return MountLine{unescape(fields[3]), unescape(fields[4]), *(dash + 1), *(dash + 3)};
+    return MountLine{sys::mountinfo_unescaped(fields[3]), sys::mountinfo_unescaped(fields[4]), *(dash + 1), *(dash + 3)};
 }
 
 bool is_controller(std::string_view option) {

@@ -8,6 +8,7 @@
 #include <engine/containers.hpp>
 #include <proto/shim_files.hpp>
 #include <sys/file.hpp>
+#include <sys/mountinfo.hpp>
 
 #include <cgroup/group.hpp>
 #include <unistd.h>
@@ -18,19 +19,6 @@
 namespace corten::engine {
 
 namespace {
-
-/// mountinfo writes space, tab, newline and backslash as \\ooo.
-std::string unescaped(std::string_view text) {
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const bool code = text[i] == '\\' && i + 3 < text.size();
-        out += code ? static_cast<char>((text[i + 1] - '0') << 6 | (text[i + 2] - '0') << 3 |
-                                        (text[i + 3] - '0'))
-                    : text[i];
-        if (code) i += 3;
-    }
-    return out;
-}
 
 Json container_section(const ContainerSpec& spec, const ContainerState& state) {
     return {{"Id", spec.id},
@@ -253,10 +241,10 @@ Result<Json> mounts_inside(const Context& context, const ContainerSpec& spec, in
         const auto fields = split(line, ' ');
         const auto kind = split(line.substr(separator + 3), ' ');
         if (fields.size() < 6 || kind.size() < 2) continue;
-        const std::string target = unescaped(fields[4]);
+        const std::string target = sys::mountinfo_unescaped(fields[4]);
         const auto known = from.find(target);
         out.push_back({{"Type", known == from.end() || known->second.empty() ? kind[0] : "bind"},
-                       {"Source", known == from.end() || known->second.empty() ? unescaped(kind[1])
+                       {"Source", known == from.end() || known->second.empty() ? sys::mountinfo_unescaped(kind[1])
                                                                                : known->second},
                        {"Target", target},
                        {"ReadOnly", fields[5] == "ro" || fields[5].starts_with("ro,")},

@@ -61,9 +61,9 @@ Result<void> bind_host_node(FdView directory, const std::string& name, const Nod
         ::openat(directory.raw(), name.c_str(), O_CREAT | O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0644));
     if (!file) return fail_errno("create {}", node.path);
     const Fd tree = TRY(sys::clone_mount(host, "", sys::Depth::single));
-    TRY(sys::set_mount_attributes(tree, {.set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC},
-                                  sys::Depth::single));
-    return sys::attach_mount(tree, file);
+    TRY(sys::attach_mount(tree, file));
+    return sys::set_mount_attributes(tree, {.set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC},
+                                     sys::Depth::single);
 }
 
 bool is_same_node(FdView directory, const std::string& name, const Node& node) {

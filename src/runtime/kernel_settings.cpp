@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.hpp>
 #include <sys/personality.h>
+#include <sys/resolve.hpp>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -57,13 +58,8 @@ Result<Fd> private_proc() {
 }
 
 Result<Fd> open_proc_file(FdView proc, std::string_view path, int flags) {
-    const std::string name(path);
-    struct open_how how{};
-    how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-    Fd file(static_cast<int>(::syscall(SYS_openat2, proc.raw(), name.c_str(), &how, sizeof how)));
-    if (!file) return fail_errno("open /proc/{}", path);
-    return file;
+    constexpr auto resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+    return sys::open_resolved(proc, std::string(path), flags, 0, resolve).context("/proc");
 }
 
 Result<void> write_proc_file(FdView file, std::string_view value) {

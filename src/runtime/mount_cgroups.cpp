@@ -25,12 +25,15 @@ unsigned attributes_of(const MountPlan& mount) {
 
 /// In a cgroup namespace a new mount shows the namespace's root; without one the group's directory
 /// is bound, which looks the same from inside.
-Result<Fd> group_tree(const std::string& host_directory, const MountPlan& mount) {
+Result<Fd> group_tree(const std::string& host_directory) {
     const Fd directory = TRY(sys::open(host_directory, O_PATH | O_DIRECTORY));
-    Fd tree = TRY(sys::clone_mount(directory, "", sys::Depth::single));
-    TRY(sys::set_mount_attributes(tree, {.set = mount.options.set, .propagation = MS_PRIVATE},
-                                  sys::Depth::single));
-    return tree;
+    return sys::clone_mount(directory, "", sys::Depth::single);
+}
+
+Result<void> attach_group(FdView tree, FdView target, const MountPlan& mount) {
+    TRY(sys::attach_mount(tree, target));
+    return sys::set_mount_attributes(
+        tree, {.set = mount.options.set, .propagation = MS_PRIVATE}, sys::Depth::single);
 }
 
 Result<Fd> v2_tree(const MountPlan& mount, const LaunchPlan& plan) {
@@ -44,7 +47,7 @@ Result<Fd> v2_tree(const MountPlan& mount, const LaunchPlan& plan) {
     const auto& host = plan.cgroup_layout.v2;
     if (directory.empty() && !host)
         return fail(ErrorKind::unsupported, "no cgroup2 hierarchy is mounted on the host");
-    return group_tree(directory.empty() ? host->mount_point : directory, mount);
+    return group_tree(directory.empty() ? host->mount_point : directory);
 }
 
 Result<Fd> v1_tmpfs(const MountPlan& mount, const std::string& label) {
@@ -74,9 +77,9 @@ Result<void> mount_hierarchy(FdView tmpfs, const cgroup::Hierarchy& hierarchy,
         return fail_errno("mkdir {}", name);
     auto directory = plan.cgroup.directory(hierarchy.controllers[0]);
     if (directory.empty()) directory = hierarchy.mount_point;
-    const Fd tree = TRY(group_tree(directory, mount));
+    const Fd tree = TRY(group_tree(directory));
     const Fd target = TRY(sys::open_at(tmpfs, name, O_PATH | O_NOFOLLOW | O_DIRECTORY));
-    TRY(sys::attach_mount(tree, target));
+    TRY(attach_group(tree, target, mount));
     return link_controllers(tmpfs, hierarchy, name);
 }
 
@@ -95,7 +98,7 @@ Result<void> mount_cgroups(FdView root, const MountPlan& mount, const LaunchPlan
     const Fd target = TRY(open_or_make(root, mount.destination, Target::directory));
     if (mount.type == "cgroup2" || plan.cgroup_layout.unified()) {
         const Fd tree = TRY(v2_tree(mount, plan));
-        return sys::attach_mount(tree, target);
+        return attach_group(tree, target, mount);
     }
     return mount_v1(target, mount, plan);
 }

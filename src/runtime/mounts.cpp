@@ -193,34 +193,35 @@ Result<void> mount_bind(FdView root, MountPlan& mount, const LaunchPlan& plan) {
     if (!mount.tree && mount.link.empty()) TRY(open_bind_source(mount, plan.bundle));
     if (!mount.link.empty()) return make_link(root, mount);
     TRY(apply_id_map(mount));
+    const Fd target = TRY(open_target(root, mount));
+    TRY(check_target(mount, target, mount.tree));
+    TRY(sys::attach_mount(mount.tree, target));
     if (mount.options.set != 0 || mount.options.clear != 0)
         TRY(sys::set_mount_attributes(mount.tree,
                                       {.set = mount.options.set, .clear = mount.options.clear},
                                       sys::Depth::single));
-    TRY(apply_tree_attributes(mount, mount.tree, default_propagation(plan)));
-    const Fd target = TRY(open_target(root, mount));
-    TRY(check_target(mount, target, mount.tree));
-    return sys::attach_mount(mount.tree, target);
+    return apply_tree_attributes(mount, mount.tree, default_propagation(plan));
 }
 
 /// In a user namespace that does not own the network namespace sysfs cannot be made, only shown.
-Result<Fd> host_sysfs(const MountPlan& mount) {
+Result<Fd> host_sysfs() {
     const Fd sys_directory = TRY(sys::open("/sys", O_PATH | O_DIRECTORY));
-    Fd tree = TRY(sys::clone_mount(sys_directory, "", sys::Depth::recursive));
-    TRY(sys::set_mount_attributes(tree, {.set = mount.options.set}, sys::Depth::recursive));
-    return tree;
+    return sys::clone_mount(sys_directory, "", sys::Depth::recursive);
 }
 
 Result<void> mount_new(FdView root, const MountPlan& mount, const std::string& label) {
     auto made = new_file_system(root, mount, label);
-    if (!made && mount.type == "sysfs" && made.error().number() == EPERM) made = host_sysfs(mount);
+    const bool hosts = !made && mount.type == "sysfs" && made.error().number() == EPERM;
+    if (hosts) made = host_sysfs();
     const Fd tree = TRY(std::move(made));
     if (mount.type == "mqueue") TRY(label_object(tree, label));
     const Fd target = TRY(open_target(root, mount));
     TRY(check_target(mount, target, FdView()));
     if (mount.options.copy_up) TRY(copy_tree(target, tree).context("tmpcopyup"));
-    TRY(apply_tree_attributes(mount, tree, 0));
-    return sys::attach_mount(tree, target);
+    TRY(sys::attach_mount(tree, target));
+    if (hosts)
+        TRY(sys::set_mount_attributes(tree, {.set = mount.options.set}, sys::Depth::recursive));
+    return apply_tree_attributes(mount, tree, 0);
 }
 
 }  // namespace

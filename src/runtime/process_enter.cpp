@@ -5,6 +5,7 @@
 #include "seccomp_load.hpp"
 
 #include <base/text.hpp>
+#include <sys/descriptors.hpp>
 #include <sys/file.hpp>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -187,9 +188,8 @@ namespace {
 
 /// From `first` on, without `end`.
 Result<void> close_descriptors(unsigned first, unsigned end) {
-    if (first < end && ::syscall(SYS_close_range, first, end - 1, 0) < 0)
-        return fail_errno("close descriptors");
-    return {};
+    if (first >= end) return {};
+    return sys::close_range(first, end - 1);
 }
 
 }  // namespace

@@ -30,7 +30,9 @@ public:
     Result<void> hide(FdView path) {
         if (TRY(is_directory(path)))
             return hide_with(directory_, path, [this] { return make_directory(); });
-        return hide_with(file_, path, [this]() -> Result<Fd> { return std::move(null_); });
+        const bool first = !file_;
+        TRY(hide_with(file_, path, [this]() -> Result<Fd> { return std::move(null_); }));
+        return first ? make_null_safe() : Result<void>();
     }
 
 private:
@@ -41,6 +43,14 @@ private:
         TRY(sys::attach_mount(mount, path));
         if (!model) model = std::move(mount);
         return {};
+    }
+    /// Read-only, so that nobody changes the mode of the host's node through it. Copies are as it is.
+    Result<void> make_null_safe() const {
+        return sys::set_mount_attributes(
+            file_,
+            {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+             .propagation = MS_PRIVATE},
+            sys::Depth::single);
     }
     Result<Fd> make_directory() const {
         const auto context = TRY(sys::FileSystemContext::open("tmpfs"));
@@ -58,8 +68,8 @@ private:
 
 Result<void> make_read_only(FdView path) {
     const Fd tree = TRY(sys::clone_mount(path, "", sys::Depth::recursive));
-    TRY(sys::set_mount_attributes(tree, {.set = MOUNT_ATTR_RDONLY}, sys::Depth::recursive));
-    return sys::attach_mount(tree, path);
+    TRY(sys::attach_mount(tree, path));
+    return sys::set_mount_attributes(tree, {.set = MOUNT_ATTR_RDONLY}, sys::Depth::recursive);
 }
 
 /// Finds paths. Those in /proc and /sys are looked up below what was mounted there, not by the
@@ -108,19 +118,13 @@ private:
 }  // namespace
 
 /// The host's device, verified: the container's own could be anything by now (CVE-2025-31133).
-/// Read-only, so that nobody changes the mode of the host's node through it.
 Result<Fd> null_mount() {
     const Fd device = TRY(sys::open("/dev/null", O_PATH | O_NOFOLLOW));
     struct ::stat info{};
     if (::fstat(device.raw(), &info) < 0) return fail_errno("/dev/null");
     if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3))
         return fail(ErrorKind::corrupt, "/dev/null of the host is not the null device");
-    Fd tree = TRY(sys::clone_mount(device, "", sys::Depth::single));
-    TRY(sys::set_mount_attributes(tree,
-                                  {.set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-                                   .propagation = MS_PRIVATE},
-                                  sys::Depth::single));
-    return tree;
+    return sys::clone_mount(device, "", sys::Depth::single);
 }
 
 Result<void> protect_paths(FdView root, LaunchPlan& plan) {

@@ -6,6 +6,7 @@
 #include <sys/file.hpp>
 #include <sys/mount.h>
 #include <sys/mount.hpp>
+#include <sys/mountinfo.hpp>
 #include <sys/stat.h>
 
 #include <fcntl.h>
@@ -54,23 +55,6 @@ Result<Fd> place_for_root(const LaunchPlan& plan) {
     return sys::open("/", O_PATH | O_DIRECTORY);
 }
 
-/// mountinfo writes blanks and backslashes of a path as \ooo.
-std::string unescaped(std::string_view text) {
-    std::string out;
-    for (; !text.empty(); text.remove_prefix(1)) {
-        const auto digits = text.substr(1, 3);
-        const bool octal = text[0] == '\\' && digits.size() == 3 &&
-                           digits.find_first_not_of("01234567") == digits.npos;
-        if (!octal) {
-            out += text[0];
-            continue;
-        }
-        out += static_cast<char>((digits[0] - '0') * 64 + (digits[1] - '0') * 8 + digits[2] - '0');
-        text.remove_prefix(digits.size());
-    }
-    return out;
-}
-
 /// Whoever is moved out of the host's tree and not out of its mounts could still mount a procfs
 /// without the masks: the kernel allows one where another, unmasked, is to be seen.
 Result<void> hide_kernel_file_systems(const std::string& root_path) {
@@ -103,7 +87,7 @@ std::vector<std::string> kernel_file_systems(std::string_view mountinfo,
         const auto fields = split(line, ' ');
         const auto dash = std::ranges::find(fields, "-");
         if (dash - fields.begin() < 5 || fields.end() - dash < 2) continue;
-        auto place = unescaped(fields[4]);
+        auto place = sys::mountinfo_unescaped(fields[4]);
         const bool kernels = dash[1] == "proc" || dash[1] == "sysfs";
         if (kernels && !place.starts_with(root_path + "/")) places.push_back(std::move(place));
     }
@@ -117,10 +101,10 @@ Result<Fd> attach_root(LaunchPlan& plan) {
         return sys::open(plan.root_path, O_PATH | O_DIRECTORY).context("root.path");
     if (isolated) TRY(cut_propagation(plan));
     Fd root = TRY(detached_root(plan).context(fmt::format("root.path: {}", plan.root_path)));
-    // pivot_root refuses a shared root, and mounts below it must not propagate while we work.
-    TRY(sys::set_mount_attributes(root, {.propagation = MS_PRIVATE}, sys::Depth::recursive));
     const Fd place = TRY(place_for_root(plan));
     TRY(sys::attach_mount(root, place).context("attach the root"));
+    // pivot_root refuses a shared root, and mounts below it must not propagate while we work.
+    TRY(sys::set_mount_attributes(root, {.propagation = MS_PRIVATE}, sys::Depth::recursive));
     return root;
 }
 

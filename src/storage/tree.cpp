@@ -1,7 +1,7 @@
 #include "tree.hpp"
 
 #include <sys/file.hpp>
-#include <sys/syscall.h>
+#include <sys/resolve.hpp>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
@@ -139,15 +139,7 @@ Result<std::vector<DirectoryItem>> read_directory(FdView fd) {
 namespace {
 
 Result<Fd> open_directory(FdView root, const std::string& path, std::uint64_t resolve) {
-    struct open_how how{};
-    how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
-    how.resolve = resolve;
-    for (int attempt = 0;; ++attempt) {
-        Fd fd(static_cast<int>(::syscall(SYS_openat2, root.raw(), path.c_str(), &how, sizeof how)));
-        if (fd) return fd;
-        if (errno != EAGAIN || attempt == 64)
-            return fail_errno("directory {}", std::string_view(path).substr(0, 200));
-    }
+    return sys::open_resolved(root, path, O_PATH | O_DIRECTORY, 0, resolve);
 }
 
 constexpr std::uint64_t in_root = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;

@@ -3,7 +3,7 @@
 #include <sys/file.h>
 #include <sys/file.hpp>
 #include <sys/mman.h>
-#include <sys/syscall.h>
+#include <sys/resolve.hpp>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -34,16 +34,7 @@ Result<Fd> open_at(FdView directory, const std::string& path, int flags, mode_t 
 }
 
 Result<Fd> open_in_root(FdView root, const std::string& path, int flags, mode_t mode) {
-    struct open_how how{};
-    how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
-    how.mode = flags & (O_CREAT | O_TMPFILE) ? mode : 0;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    for (int attempt = 0;; ++attempt) {
-        Fd fd(static_cast<int>(::syscall(SYS_openat2, root.raw(), path.c_str(), &how, sizeof how)));
-        if (fd) return fd;
-        // The kernel answers EAGAIN when a rename raced with "..": try again, but not for ever.
-        if (errno != EAGAIN || attempt == 64) return fail_errno("open {}", path);
-    }
+    return open_resolved(root, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
 Result<Fd> reopen(FdView fd, int flags) {

@@ -70,19 +70,6 @@ Result<void> attach_mount(FdView mount, FdView target) {
     return {};
 }
 
-Result<void> set_mount_attributes(FdView mount, const MountAttributes& attributes, Depth depth) {
-    struct mount_attr attr{};
-    attr.attr_set = attributes.set;
-    attr.attr_clr = attributes.clear;
-    attr.propagation = attributes.propagation;
-    if (attributes.user_namespace.valid())
-        attr.userns_fd = static_cast<std::uint64_t>(attributes.user_namespace.raw());
-    const unsigned flags = AT_EMPTY_PATH | (depth == Depth::recursive ? AT_RECURSIVE : 0U);
-    if (::mount_setattr(mount.raw(), "", flags, &attr, sizeof attr) < 0)
-        return fail_errno("mount_setattr");
-    return {};
-}
-
 Result<void> mount_at(const std::string& source, const std::string& target, const std::string& type,
                       unsigned long flags, const std::string& data) {
     if (::mount(source.c_str(), target.c_str(), type.c_str(), flags,

@@ -147,9 +147,15 @@ unsigned long MountWords::flags() const {
     unsigned long flags = 0;
     if (bind) flags |= MS_BIND;
     if (recursive_bind) flags |= MS_REC;
-    for (const auto& [attribute, flag] : attribute_flags)
-        if ((set & attribute) != 0) flags |= flag;
+    flags |= flags_of_attributes(set);
     for (const auto& word : super_flags) flags |= super_flag(word)->flag;
+    return flags;
+}
+
+unsigned long flags_of_attributes(std::uint64_t wanted) {
+    unsigned long flags = 0;
+    for (const auto& [attribute, flag] : attribute_flags)
+        if ((wanted & attribute) != 0) flags |= flag;
     return flags;
 }
 

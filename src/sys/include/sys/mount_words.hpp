@@ -29,6 +29,9 @@ struct MountWords {
     std::string data_text() const;
 };
 
+/// MOUNT_ATTR_* as mount(2) has them: MS_*. The usual access time, relatime, is no attribute.
+unsigned long flags_of_attributes(std::uint64_t attributes);
+
 /// All that take() knows.
 std::vector<std::string> known_mount_words();
 
