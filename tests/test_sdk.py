@@ -2,6 +2,7 @@
 import io
 import tarfile
 import threading
+from concurrent import futures
 
 import pytest
 from support.engines import BOX
@@ -34,6 +35,17 @@ def test_run(sdk):
     with pytest.raises(docker_sdk.errors.ContainerError) as failed:
         sdk.containers.run(BOX, "sh -c 'echo bad >&2; exit 3'", remove=True)
     assert failed.value.exit_status == 3 and b"bad" in failed.value.stderr
+
+
+def test_exec_loses_no_output(engine, sdk):
+    """Its client reads the answer's head through a buffer, and the rest from the bare socket."""
+    box = sdk.containers.run(BOX, ["sleep", "600"], detach=True)
+
+    def ask(_):
+        return docker_sdk.DockerClient(base_url=engine.host).containers.get(box.id).exec_run(["sh", "-c", "echo out; echo err >&2"], demux=True)
+    with futures.ThreadPoolExecutor(8) as pool:
+        for code, streams in pool.map(ask, range(80)):
+            assert (code, streams) == (0, (b"out\n", b"err\n"))
 
 
 def test_life_cycle(sdk):

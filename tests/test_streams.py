@@ -2,8 +2,10 @@
 import hashlib
 import os
 import re
+import select
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -294,6 +296,21 @@ def test_attach_before_start_keeps_early_input(engine, docker):
     s.shutdown(1)
     docker.ok("start", number)
     assert list(http.frames(rest + http.read_all(s))) == [(1, b"early\n")]
+
+
+@pytest.mark.corten_only
+@pytest.mark.parametrize("upgrade", ["Connection: Upgrade\r\nUpgrade: tcp\r\n", ""])
+def test_output_comes_after_the_head_was_read(engine, docker, upgrade):
+    """What comes in one read with it is lost to clients that go on with the bare socket."""
+    docker.ok("run", "-d", "--name", "eager", BOX, "sh", "-c", "while :; do echo x; done")
+    made = engine.api.post("/containers/eager/exec", {"Cmd": ["echo", "x"], "AttachStdout": True}).json()["Id"]
+    for path in ("/containers/eager/attach?stream=1&stdout=1", "/containers/eager/attach?stream=1&logs=1&stdout=1", f"/exec/{made}/start"):
+        with engine.api.socket() as s:
+            s.sendall(f"POST {path} HTTP/1.1\r\nHost: d\r\n{upgrade}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+            select.select([s], [], [], 30)
+            time.sleep(0.005)
+            assert s.recv(1 << 16).endswith(b"\r\n\r\n"), path
+            assert s.recv(1 << 16)
 
 
 def test_attach_without_upgrade(engine, docker):

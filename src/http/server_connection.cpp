@@ -4,14 +4,17 @@
 
 #include <sys/epoll.h>
 #include <sys/file.hpp>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/socket.hpp>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 
 #include <cerrno>
+#include <thread>
 
 namespace corten::http {
 
@@ -46,6 +49,25 @@ std::string describe_peer(const Fd& socket) {
         return fmt::format("[{}]:{}", text, ntohs(v6.sin6_port));
     }
     return describe_unix_peer(socket);
+}
+
+/// What has been sent and not been read yet. Only unix sockets know: TCP tells what the other
+/// machine's kernel has not taken.
+int unread_bytes(FdView socket) {
+    int domain = 0;
+    socklen_t size = sizeof domain;
+    if (::getsockopt(socket.raw(), SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0) return 0;
+    int unread = 0;
+    if (domain != AF_UNIX || ::ioctl(socket.raw(), SIOCOUTQ, &unread) < 0) return 0;
+    return unread;
+}
+
+/// Some clients (docker-py) read the head through a buffer and go on with the bare socket: what
+/// comes with the head is lost to them. A client that reads late is not waited for.
+void wait_until_read(FdView socket) {
+    const auto end = std::chrono::steady_clock::now() + 100ms;
+    while (unread_bytes(socket) > 0 && std::chrono::steady_clock::now() < end)
+        std::this_thread::sleep_for(30us);
 }
 
 struct Secured {
@@ -257,6 +279,7 @@ Result<Hijacked> ServerConnection::hijack(std::string_view head) {
         out.early = input_.take();
         out.socket = Fd(::fcntl(raw.raw(), F_DUPFD_CLOEXEC, 0));
         if (!out.socket) return fail_errno("dup");
+        wait_until_read(out.socket);
         shared_->release(id_);
         return out;
     }
