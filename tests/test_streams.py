@@ -277,6 +277,27 @@ def test_exec_ends_with_the_container(cli, target):
     assert process.wait(20) != 0
 
 
+def test_how_an_exec_ended_is_known_after_its_container(cli, engine):
+    """The container ends in the moment that the exec has been reaped."""
+    waits = "until [ -e /go ]; do :; done; while kill -0 $(cat /go) 2>/dev/null; do :; done"
+    for n in range(5):
+        name = cli.ok("run", "-d", "--name", f"quick{n}", BOX, "sh", "-c", waits)
+        assert cli.run("exec", name, "sh", "-c", "echo $$ > /made; mv /made /go; exit 7").code == 7
+
+
+def test_an_exec_that_is_killed_with_its_container(cli, engine):
+    name = cli.ok("run", "-d", BOX, "sh", "-c", "trap 'exit 3' TERM; touch /ready; while :; do sleep 0.1; done")
+    eventually(lambda: cli.run("exec", name, "test", "-e", "/ready").code == 0, "the trap")
+    made = engine.api.post(f"/containers/{name}/exec", {"Cmd": ["sh", "-c", "kill -TERM 1; sleep 600"], "AttachStdout": True}).json()["Id"]
+    assert engine.api.post(f"/exec/{made}/start", {"Detach": False}).status == 200
+    assert cli.ok("wait", name) == "3"
+    found = engine.api.get(f"/exec/{made}/json").json()
+    assert (found["Running"], found["ExitCode"]) == (False, 137)
+    assert not engine.api.get(f"/containers/{name}/json").json()["ExecIDs"]
+    cli.ok("rm", name)
+    assert engine.api.get(f"/exec/{made}/json").status == 404
+
+
 # --- the wire ------------------------------------------------------------------------------------
 
 def hijack(engine, path, body=b"", version="v1.43"):

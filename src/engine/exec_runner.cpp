@@ -154,13 +154,8 @@ Result<void> run_exec(Context& context, const std::string& exec_id,
             exec_id, [&](ExecRecord& record) { record.pid = static_cast<int>(reply->pid); });
         return {};
     }
-    const int code = failure_code(reply.error(), cannot_be_executed);
-    context.execs.change(exec_id, [&](ExecRecord& record) {
-        record.running = false;
-        record.exit_code = code;
-    });
+    context.execs.end(exec_id, failure_code(reply.error(), cannot_be_executed));
     container->remove_exec(exec_id);
-    context.execs.note_ended(exec_id);
     if (!client) return reply.error();
     const std::string text =
         fmt::format("OCI runtime exec failed: {}\r\n", reply.error().message());
@@ -170,13 +165,8 @@ Result<void> run_exec(Context& context, const std::string& exec_id,
 }
 
 void handle_exec_exit(Context& context, Container& container, const proto::ExecExitedEvent& event) {
-    const bool known = context.execs.change(event.exec_id, [&](ExecRecord& record) {
-        record.started = true;
-        record.running = false;
-        record.exit_code = event.code;
-    });
+    context.execs.end(event.exec_id, event.code);
     container.remove_exec(event.exec_id);
-    if (known) context.execs.note_ended(event.exec_id);
     auto attributes = exec_attributes(event.exec_id);
     attributes["exitCode"] = std::to_string(event.code);
     publish_container_event(context, *container.spec(), "exec_die", attributes);

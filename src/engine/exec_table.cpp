@@ -1,13 +1,29 @@
 #include "exec_table.hpp"
 
+#include <algorithm>
+
 namespace corten::engine {
 
 namespace {
 constexpr std::size_t most_ended = 1024;
 }
 
+void ExecTable::Execs::end(ExecRecord& record, int code) {
+    if (!record.exit_code) ended.push_back(record.id);
+    record.running = false;
+    record.exit_code = code;
+}
+
+void ExecTable::Execs::forget_old() {
+    for (; ended.size() > most_ended; ended.pop_front()) by_id.erase(ended.front());
+}
+
 void ExecTable::insert(ExecRecord record) {
-    execs_.with([&](Execs& execs) { execs.by_id[record.id] = std::move(record); });
+    execs_.with([&](Execs& execs) {
+        if (record.exit_code) execs.ended.push_back(record.id);
+        execs.by_id[record.id] = std::move(record);
+        execs.forget_old();
+    });
 }
 
 Result<ExecRecord> ExecTable::find(std::string_view id) const {
@@ -22,23 +38,40 @@ Result<ExecRecord> ExecTable::find(std::string_view id) const {
     });
 }
 
-void ExecTable::note_ended(const std::string& id) {
+void ExecTable::end(const std::string& id, int code) {
     execs_.with([&](Execs& execs) {
-        execs.ended.push_back(id);
-        if (execs.ended.size() <= most_ended) return;
-        execs.by_id.erase(execs.ended.front());
-        execs.ended.pop_front();
+        const auto at = execs.by_id.find(id);
+        if (at == execs.by_id.end()) return;
+        at->second.started = true;
+        execs.end(at->second, code);
+        execs.forget_old();
     });
 }
 
-void ExecTable::erase(const std::string& id) {
-    execs_.with([&](Execs& execs) { execs.by_id.erase(id); });
+void ExecTable::end_with(const std::string& container_id, int code) {
+    execs_.with([&](Execs& execs) {
+        for (auto& [id, record] : execs.by_id)
+            if (record.container_id == container_id && record.running) execs.end(record, code);
+        std::erase_if(execs.by_id, [&](const auto& entry) {
+            return entry.second.container_id == container_id && !entry.second.started;
+        });
+        execs.forget_old();
+    });
+}
+
+bool ExecTable::any_runs_in(const std::string& container_id) const {
+    return execs_.with([&](const Execs& execs) {
+        return std::ranges::any_of(execs.by_id, [&](const auto& entry) {
+            return entry.second.container_id == container_id && entry.second.running;
+        });
+    });
 }
 
 void ExecTable::erase_of(const std::string& container_id) {
     execs_.with([&](Execs& execs) {
         std::erase_if(execs.by_id,
                       [&](const auto& entry) { return entry.second.container_id == container_id; });
+        std::erase_if(execs.ended, [&](const auto& id) { return !execs.by_id.contains(id); });
     });
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Execs are not kept on disk: they end with the supervisor that knows them, and after a restart of
-// the daemon the supervisor tells of the ones that run.
+// Execs are not kept on disk: after a restart of the daemon the supervisor tells of the ones that
+// it knows. How one ended can be asked until its container is removed.
 #include <apitypes/exec.hpp>
 #include <base/result.hpp>
 #include <base/sync.hpp>
@@ -39,15 +39,19 @@ public:
             return true;
         });
     }
-    /// Forgets the oldest ended ones beyond the last 1024, so that health checks do not pile up.
-    void note_ended(const std::string& id);
-    void erase(const std::string& id);
+    /// It runs no more. Of those that ended the last 1024 are known.
+    void end(const std::string& id, int code);
+    /// With their container those that run end, and those that were never started are forgotten.
+    void end_with(const std::string& container_id, int code);
+    bool any_runs_in(const std::string& container_id) const;
     void erase_of(const std::string& container_id);
 
 private:
     struct Execs {
         std::map<std::string, ExecRecord, std::less<>> by_id;
-        std::deque<std::string> ended;
+        std::deque<std::string> ended;  ///< those with an exit code, in that order
+        void end(ExecRecord& record, int code);
+        void forget_old();
     };
     Sync<Execs> execs_;
 };

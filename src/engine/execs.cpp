@@ -126,11 +126,7 @@ void refresh(Context& context, const ExecRecord& exec) {
     const auto state = supervisor->call(proto::StateRequest{});
     if (!state) return;  // it is going away: its exit is on its way to us
     for (const auto& known : state->execs)
-        if (known.exec_id == exec.id && !known.running)
-            context.execs.change(exec.id, [&](ExecRecord& record) {
-                record.running = false;
-                record.exit_code = known.code;
-            });
+        if (known.exec_id == exec.id && !known.running) context.execs.end(exec.id, known.code);
 }
 
 }  // namespace

@@ -85,6 +85,18 @@ bool record_exit(Context& context, Container& container, const proto::ExitRecord
     return true;
 }
 
+/// The supervisor has reaped them before the container's first process, where that has a pid
+/// namespace of its own; elsewhere it may be about to kill them.
+void end_execs(Context& context, Container& container) {
+    const auto supervisor = container.supervisor();
+    if (supervisor && context.execs.any_runs_in(container.id()))
+        if (const auto state = supervisor->call(proto::StateRequest{}))
+            for (const auto& exec : state->execs)
+                if (!exec.running) context.execs.end(exec.exec_id, exec.code);
+    context.execs.end_with(container.id(), 128 + SIGKILL);
+    for (const auto& id : container.execs()) container.remove_exec(id);
+}
+
 }  // namespace
 
 void handle_exit(Context& context, const std::shared_ptr<Container>& container, std::uint64_t run,
@@ -98,9 +110,9 @@ void handle_exit(Context& context, const std::shared_ptr<Container>& container, 
     context.volume_mounts.release(spec->id);
     const After after = what_follows(context, *container, record.code);
     const bool kept = record_exit(context, *container, record, after);
+    end_execs(context, *container);
     publish_exit(context, *spec, before, record);
     container->notify_exit({.exit_code = record.code, .error = {}});
-    context.execs.erase_of(spec->id);
     if (after != After::removal) {
         release_supervisor(context, *container, kept ? ExitFile::remove : ExitFile::keep);
         drop_shared_memory(context, spec->id);
