@@ -262,6 +262,16 @@ def test_exec_in_a_stopped_container(cli):
     cli.fails("exec", "idle", "true", code=1, says="is not running")
 
 
+@pytest.mark.corten_only
+@pytest.mark.parametrize("replace", ["mkfifo", "ln -s /dev/zero", "mv /dev/zero", "touch"])
+def test_an_empty_stream_is_the_null_device_or_nothing(cli, target, replace):
+    """What the container has put in its place is opened by nobody who still has all capabilities."""
+    cli.ok("exec", target, "sh", "-c", f"rm /dev/null; {replace} /dev/null")
+    done = cli.run("exec", target, "echo", "started")
+    assert done.code == 126 and "/dev/null of the container is no null device" in done.out + done.err, done
+    assert cli.ok("exec", "-i", target, "echo", "started") == "started"
+
+
 def test_exec_survives_the_end_of_its_client(cli, target):
     process = cli.popen("exec", target, "sh", "-c", "echo ready; sleep 0.5; touch /tmp/after; sleep 600")
     assert process.stdout.readline() == b"ready\n"

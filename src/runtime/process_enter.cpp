@@ -10,6 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 
 #include <fcntl.h>
 #include <grp.h>
@@ -28,9 +29,25 @@ constexpr std::string_view default_path =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::size_t passwd_limit = 8 << 20;
 
+/// The container's own, which it may have replaced by anything, opened while we still have all
+/// capabilities: no link is followed and no FIFO or terminal waited for.
+Result<Fd> open_null() {
+    const auto wrong = [] {
+        return fail(ErrorKind::forbidden, "stdio: /dev/null of the container is no null device");
+    };
+    auto opened = sys::open("/dev/null", O_RDWR | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (!opened && opened.error().number() == ELOOP) return wrong();
+    Fd null = TRY(std::move(opened).context("stdio"));
+    struct ::stat info{};
+    if (::fstat(null.raw(), &info) < 0) return fail_errno("stdio: /dev/null");
+    if (!S_ISCHR(info.st_mode) || info.st_rdev != makedev(1, 3)) return wrong();
+    if (::fcntl(null.raw(), F_SETFL, 0) < 0) return fail_errno("stdio: /dev/null");
+    return null;
+}
+
 Result<void> place(FdView from, int to) {
     if (!from.valid()) {
-        const Fd null = TRY(sys::open("/dev/null", O_RDWR));
+        const Fd null = TRY(open_null());
         if (::dup3(null.raw(), to, 0) < 0) return fail_errno("stdio: duplicate descriptor");
         return {};
     }
