@@ -72,6 +72,18 @@ def test_terminate_leaves_containers_running_too(daemon, docker):
     assert docker.inspect("term", "State.Pid") == pid
 
 
+def test_terminate_does_not_wait_for_the_trash(daemon, docker):
+    daemon.terminate()
+    many = daemon.data / "overlay" / "trash" / "many"
+    for n in range(4_000):
+        os.makedirs(many / str(n) / "deeper")
+    daemon.start()
+    daemon.terminate()
+    assert any(many.iterdir()), "all of it was deleted first"
+    daemon.start()
+    eventually(lambda: not many.exists(), "an empty trash", 60)
+
+
 def test_exit_while_nobody_looked(daemon, docker):
     run(docker, "unseen", "while [ ! -e /go ]; do sleep 0.05; done; exit 42", "-v", f"{daemon.work}:/shared")
     run(docker, "removed", "while [ ! -e /shared/go ]; do sleep 0.05; done; exit 1", "--rm", "-v", f"{daemon.work}:/shared")

@@ -26,6 +26,7 @@
 
 #include <atomic>
 #include <memory>
+#include <stop_token>
 
 namespace corten::engine {
 
@@ -51,8 +52,9 @@ public:
     ProbeTable probes;
     SpareSupervisors spare_supervisors;
     std::atomic<bool> closing = false;
-    sys::Event ending;  ///< set with `closing`: for who waits by descriptor
-    std::mutex prune;   ///< one prune at a time
+    sys::Event ending;          ///< set with `closing`: for who waits by descriptor
+    std::stop_source sweeping;  ///< stopped with `closing`: the next start sweeps the rest
+    std::mutex prune;           ///< one prune at a time
 
     io::Timers timers;
     io::WorkerPool workers{"engine-work", 16};

@@ -75,18 +75,19 @@ Engine::Engine(std::unique_ptr<Context> context)
       volumes_(std::make_unique<Volumes>(*context_)) {}
 
 void Context::sweep() {
-    if (const auto swept = store->sweep(); !swept)
-        log::warning("sweep: {}", swept.error().message());
+    const auto swept = store->sweep(sweeping.get_token());
+    if (!swept && !closing) log::warning("sweep: {}", swept.error().message());
 }
 
 void Context::collect_garbage() {
-    if (const auto collected = store->collect_garbage(); !collected)
-        log::warning("collect garbage: {}", collected.error().message());
+    const auto collected = store->collect_garbage(sweeping.get_token());
+    if (!collected && !closing) log::warning("collect garbage: {}", collected.error().message());
 }
 
 Engine::~Engine() {
     context_->closing = true;
     context_->ending.set();
+    context_->sweeping.request_stop();
     context_->pump.reset();    // no more events; supervisors and containers run on
     context_->timers.close();  // before the workers, which timers give work to
 }

@@ -183,11 +183,11 @@ public:
         return fail_errno("remove {}", id);
     }
 
-    Result<std::size_t> sweep() override {
+    Result<std::size_t> sweep(const std::stop_token& stop) override {
         std::lock_guard lock(sweeping_);
         const auto items = TRY(read_directory(trash_));
         for (const DirectoryItem& item : items)
-            TRY(remove_at(trash_, item.name).context("empty the trash"));
+            TRY(remove_at(trash_, item.name, stop).context("empty the trash"));
         return items.size();
     }
 

@@ -81,16 +81,16 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_root,
     return store;
 }
 
-Result<std::size_t> Store::sweep() {
+Result<std::size_t> Store::sweep(const std::stop_token& stop) {
     TRY(packed_layers_.sweep());
-    auto removed = driver_->sweep();
+    auto removed = driver_->sweep(stop);
     keep_reserve();
     return removed;
 }
 
-Result<void> Store::collect_garbage() {
+Result<void> Store::collect_garbage(const std::stop_token& stop) {
     TRY(images_.collect_garbage());
-    TRY(sweep());
+    TRY(sweep(stop));
     return {};
 }
 

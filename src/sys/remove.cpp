@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -38,9 +39,10 @@ Error mounted(std::string_view name) {
 }
 
 /// One step of the removal: unlinks all but directories with something in them, and finds one.
-Result<std::optional<std::string>> unlink_files(FdView directory) {
+Result<std::optional<std::string>> unlink_files(FdView directory, const std::stop_token& stop) {
     const Directory items = TRY(list(directory));
     for (;;) {
+        if (stop.stop_requested()) return fail(ErrorKind::cancelled, "the removal was stopped");
         errno = 0;
         const dirent* item = ::readdir(items.get());
         if (!item && errno != 0) return fail_errno("read directory");
@@ -98,12 +100,12 @@ Result<Fd> leave(FdView from, const Level& level, const Level& above) {
 }
 
 /// Iterative and with one descriptor, because the depth of a hostile tree is not bounded.
-Result<void> empty_directory(Step top) {
+Result<void> empty_directory(Step top, const std::stop_token& stop) {
     Fd current = std::move(top.directory);
     std::vector<Level> way;
     way.push_back(std::move(top.level));
     for (;;) {
-        if (const auto deeper = TRY(unlink_files(current))) {
+        if (const auto deeper = TRY(unlink_files(current, stop))) {
             Step step = TRY(enter(current, way.back(), *deeper));
             current = std::move(step.directory);
             way.push_back(std::move(step.level));
@@ -117,13 +119,14 @@ Result<void> empty_directory(Step top) {
 
 }  // namespace
 
-Result<void> remove_at(FdView directory, const std::string& name) {
+Result<void> remove_at(FdView directory, const std::string& name, const std::stop_token& stop) {
     if (::unlinkat(directory.raw(), name.c_str(), 0) == 0 || errno == ENOENT) return {};
     if (errno != EISDIR && errno != EPERM) return fail_errno("remove {}", name);
     if (::unlinkat(directory.raw(), name.c_str(), AT_REMOVEDIR) == 0) return {};
     if (errno == EBUSY) return mounted(name);
     if (errno != ENOTEMPTY) return fail_errno("remove {}", name);
-    TRY(empty_directory(TRY(enter(directory, TRY(level_of(directory, "directory")), name))));
+    const Level above = TRY(level_of(directory, "directory"));
+    TRY(empty_directory(TRY(enter(directory, above, name)), stop));
     if (::unlinkat(directory.raw(), name.c_str(), AT_REMOVEDIR) < 0)
         return fail_errno("remove directory {}", name);
     return {};

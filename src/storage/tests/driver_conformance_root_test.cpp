@@ -9,6 +9,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <stop_token>
 
 namespace corten::storage {
 namespace {
@@ -37,7 +38,7 @@ protected:
         if (!mounted && mounted.error().kind() == ErrorKind::unsupported)
             GTEST_SKIP() << mounted.error().message();
         ASSERT_OK(driver_->remove("probe"));
-        ASSERT_OK(driver_->sweep());
+        ASSERT_OK(driver_->sweep({}));
     }
 
     void layer(const std::string& id, const std::string& tar) {
@@ -333,8 +334,17 @@ TEST_P(DriverConformance, RemovalIsAtOnceAndSweptLater) {
     EXPECT_OK(driver_->remove("base"));
     EXPECT_OK(driver_->remove("s"));
     EXPECT_TRUE(driver_->list()->empty());
-    EXPECT_EQ(driver_->sweep().value_or(99), 2u);
-    EXPECT_EQ(driver_->sweep().value_or(99), 0u);
+    EXPECT_EQ(driver_->sweep({}).value_or(99), 2u);
+    EXPECT_EQ(driver_->sweep({}).value_or(99), 0u);
+}
+
+TEST_P(DriverConformance, ASweepThatIsStoppedLeavesTheRestToTheNext) {
+    layer("base", TarText().directory("d").file("d/f", "x").finish());
+    ASSERT_OK(driver_->remove("base"));
+    std::stop_source stop;
+    stop.request_stop();
+    EXPECT_EQ(driver_->sweep(stop.get_token()).error().kind(), ErrorKind::cancelled);
+    EXPECT_EQ(driver_->sweep({}).value_or(99), 1u);
 }
 
 TEST_P(DriverConformance, IdsAreNoPaths) {

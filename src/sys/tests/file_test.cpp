@@ -1,9 +1,13 @@
 #include <sys/file.hpp>
+#include <sys/remove.hpp>
 #include <sys/resource.h>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
+
+#include <stop_token>
+#include <thread>
 
 namespace corten::sys {
 
@@ -57,6 +61,23 @@ TEST_F(FileTest, RemoveTreeOfADepthTakesFewDescriptors) {
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
     ASSERT_TRUE(removed.has_value()) << removed.error().message();
     EXPECT_FALSE(exists(root + "/deep"));
+}
+
+TEST_F(FileTest, ARemovalStopsBetweenEntries) {
+    for (int i = 0; i < 400; ++i)
+        ASSERT_TRUE(make_directories(fmt::format("{}/many/{}/x", root, i)).has_value());
+    const Fd directory = open(root, O_RDONLY | O_DIRECTORY).value();
+    std::stop_source stop;
+    Result<void> removed;
+    std::jthread remover([&] { removed = remove_at(directory, "many", stop.get_token()); });
+    while (list_directory(root + "/many").value().size() == 400) std::this_thread::yield();
+    stop.request_stop();
+    remover.join();
+    ASSERT_FALSE(removed.has_value());
+    EXPECT_EQ(removed.error().kind(), ErrorKind::cancelled);
+    EXPECT_FALSE(list_directory(root + "/many").value().empty());
+    EXPECT_TRUE(remove_at(directory, "many").has_value());
+    EXPECT_FALSE(exists(root + "/many"));
 }
 
 TEST_F(FileTest, RemoveTreeOfNothing) {

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -97,7 +98,8 @@ public:
     /// One that does not exist is fine.
     virtual Result<void> remove(const std::string& id) = 0;
     /// Deletes what is in the trash; gives the number of directories. For a background thread.
-    virtual Result<std::size_t> sweep() = 0;
+    /// cancelled, with the rest left to the next one, once it is to stop.
+    virtual Result<std::size_t> sweep(const std::stop_token& stop) = 0;
     /// Ids of all layers and snapshots on disk.
     virtual Result<std::vector<std::string>> list() = 0;
 };

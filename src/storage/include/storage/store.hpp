@@ -18,6 +18,7 @@
 #include <storage/snapshots.hpp>
 
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -73,9 +74,10 @@ public:
     PackedLayers& packed_layers() { return packed_layers_; }
 
     /// Deletes what removals put aside. The daemon calls it in a background thread after removals.
-    Result<std::size_t> sweep();
+    /// cancelled, with the rest left to the next sweep, once it is to stop.
+    Result<std::size_t> sweep(const std::stop_token& stop = {});
     /// Layers that nothing needs (the leases of failed pulls run out), and sweep().
-    Result<void> collect_garbage();
+    Result<void> collect_garbage(const std::stop_token& stop = {});
 
     /// Even a removal writes to the database first. `operation`, and when the disk is full, once
     /// more with the reserve given up and everything swept afterwards.
