@@ -611,9 +611,11 @@ def test_attach_to_one_stream(cli):
 
 def test_label_file(cli, engine):
     listed = engine.folder() / "labels"
-    listed.write_text("# a comment\none=1\n")
-    cli.ok("create", "--name", "labelled", "--label-file", listed, "--label", "two=2", BOX)
-    assert cli.inspect("labelled", "Config.Labels").items() >= {"one": "1", "two": "2"}.items()
+    listed.write_text("# a comment\none=1\nempty=\nbare\n")
+    cli.ok("create", "--name", "labelled", "--label-file", listed, "--label", "two=2", "--label", "alone", BOX)
+    labels = cli.inspect("labelled", "Config.Labels")
+    assert labels.items() >= {"one": "1", "two": "2", "empty": "", "alone": ""}.items()
+    assert "bare" not in labels, "a line without '=' is none, as it is to docker"
 
 
 def test_volumes_from(cli, engine):

@@ -22,7 +22,8 @@ std::string_view trim_left(std::string_view text) {
     return start == text.npos ? std::string_view() : text.substr(start);
 }
 
-enum class BareNames { look_up, keep };
+/// A name without "=" takes our own variable's value, or is nothing at all.
+enum class BareNames { look_up, drop };
 
 Result<void> read_line(std::string_view line, BareNames bare, apitypes::Strings& out) {
     line = trim_left(line);
@@ -34,10 +35,9 @@ Result<void> read_line(std::string_view line, BareNames bare, apitypes::Strings&
         return fail(ErrorKind::invalid, "variable '{}' contains whitespaces", name);
     if (name.size() < line.size()) {
         out.push_back(fmt::format("{}={}", name, value));
-    } else if (bare == BareNames::keep) {
-        out.emplace_back(name);
-    } else if (const auto own = own_variable(std::string(name))) {
-        out.push_back(fmt::format("{}={}", name, *own));
+    } else if (bare == BareNames::look_up) {
+        if (const auto own = own_variable(std::string(name)))
+            out.push_back(fmt::format("{}={}", name, *own));
     }
     return {};
 }
@@ -95,7 +95,7 @@ Result<apitypes::Strings> parse_environment(const std::vector<std::string>& file
 Result<apitypes::StringMap> parse_labels(const std::vector<std::string>& files,
                                          const std::vector<std::string>& values) {
     apitypes::Strings lines;
-    for (const std::string& path : files) TRY(read_lines(path, BareNames::keep, lines));
+    for (const std::string& path : files) TRY(read_lines(path, BareNames::drop, lines));
     lines.insert(lines.end(), values.begin(), values.end());
     return parse_pairs(lines);
 }
