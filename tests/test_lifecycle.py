@@ -1,10 +1,14 @@
 """A container's life: every state, every way out of it, and what is said when there is none."""
+import io
+import os
 import re
 import socket
+import tarfile
 import time
 from concurrent import futures
 
 import pytest
+from support import http, images
 from support.engines import BOX
 from support.wait import eventually
 
@@ -160,6 +164,55 @@ def test_copy_that_nobody_reads_holds_nobody_up(docker, engine):
         assert stalled.recv(100).startswith(b"HTTP/1.1 200")
         docker.ok("start", "-a", "full")
         docker.ok("rm", "full")
+
+
+@pytest.mark.corten_only
+def test_upload_that_stalls_holds_nobody_up(docker, engine):
+    docker.ok("create", "--name", "filled", BOX, "cat", "/new")
+    archive = images.tar([images.text("new", "content\n")])
+    with engine.api.socket() as stalled:
+        stalled.sendall(b"PUT /containers/filled/archive?path=/ HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                        b"Content-Length: %d\r\n\r\n" % len(archive))
+        assert http.read_until(stalled, b"\r\n\r\n").startswith(b"HTTP/1.1 100")
+        stalled.sendall(archive[:700])
+        assert docker.run("start", "-a", "filled").code == 1
+        stalled.sendall(archive[700:])
+        assert http.read_until(stalled, b"\r\n\r\n").startswith(b"HTTP/1.1 200")
+    assert docker.ok("start", "-a", "filled") == "content"
+    docker.ok("rm", "filled")
+
+
+def test_upload_to_where_nothing_is(engine, docker):
+    """Which is said before the archive has come."""
+    docker.ok("create", "--name", "filled", BOX)
+    with engine.api.socket() as s:
+        s.sendall(b"PUT /containers/filled/archive?path=/nosuch HTTP/1.1\r\nHost: x\r\nContent-Length: 10240\r\n\r\n")
+        assert http.read_until(s, b"\r\n\r\n").startswith(b"HTTP/1.1 404")
+
+
+def test_files_of_a_container_that_has_changed_its_root(cli, engine):
+    """What is copied and executed is what the container has, not what its first process has left itself of it."""
+    script = "echo outer > /which; mkdir -p /in/bin; cp /bin/busybox /in/bin; echo inner > /in/which; exec chroot /in /bin/busybox sleep 600"
+    run(cli, "rooted", "sh", "-c", script)
+    pid = engine.host_pid("rooted")
+    eventually(lambda: os.readlink(f"/proc/{pid}/root").endswith("/in"), "the other root")
+    reply = engine.api.get("/containers/rooted/archive?path=/which")
+    with tarfile.open(fileobj=io.BytesIO(reply.body)) as archive:
+        assert archive.extractfile("which").read() == b"outer\n"
+    archive = images.tar([images.text("put", "")])
+    assert engine.api.request("PUT", "/containers/rooted/archive?path=/", archive).status == 200
+    assert cli.ok("exec", "rooted", "ls", "-d", "/put", "/which").split() == ["/put", "/which"]
+
+
+def test_export_of_a_running_container_is_its_own_files(cli):
+    run(cli, "exported", "sh", "-c", "echo x > /home/in-volume; echo new > /made; exec sleep 600", flags=["-v", "hides:/home:nocopy"])
+    eventually(lambda: cli.run("exec", "exported", "test", "-s", "/made").code == 0, "the new file")
+    with tarfile.open(fileobj=io.BytesIO(cli.run("export", "exported").raw)) as archive:
+        assert archive.extractfile("made").read() == b"new\n"
+        names = {name.rstrip("/") for name in archive.getnames()}
+        assert archive.getmember("etc/hosts").size == 0, "what is mounted is not the container's"
+    assert "home/alice" in names and "home/in-volume" not in names
+    assert not [name for name in names if name.startswith(("proc/", "sys/"))]
 
 
 def test_exec_that_is_started_twice_at_once(docker, engine):

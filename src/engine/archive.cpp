@@ -4,6 +4,7 @@
 #include "mount_sources.hpp"
 #include "users.hpp"
 
+#include <base/ids.hpp>
 #include <engine/containers.hpp>
 #include <storage/archive.hpp>
 #include <storage/compression.hpp>
@@ -23,12 +24,12 @@ enum class Purpose { read, write };
 
 /// Where a path of a container is to be looked up.
 struct Place {
-    Fd root;
-    std::string path;
-    std::string refusal;  ///< why nothing may be written there; empty: it may
     /// Held while the file system of a stopped container is open for writing: two mounts of it that
     /// write would spoil each other's files.
     std::unique_lock<std::mutex> operation;
+    Fd root;
+    std::string path;
+    std::string refusal;  ///< why nothing may be written there; empty: it may
 };
 
 /// The mount that a path falls into, the deepest one.
@@ -56,7 +57,7 @@ Result<Place> place_in_mount(Context& context, const PlannedMount& mount, const 
                              std::string_view tail) {
     Fd root = TRY(mount.type == "volume" ? open_volume(context, mount)
                                          : sys::open(mount.source, O_PATH | O_DIRECTORY));
-    Place place{.root = std::move(root), .path = {}, .refusal = {}, .operation = {}};
+    Place place{.operation = {}, .root = std::move(root), .path = {}, .refusal = {}};
     place.path =
         "/" + clean.substr(std::min(clean.size(), mount.target.size() + 1)) + std::string(tail);
     return place;
@@ -72,10 +73,10 @@ std::string_view meaningful_tail(std::string_view path) {
 /// As the container's processes see it, mounts included.
 Result<Place> live_place(const Container& container, const std::string& path) {
     const auto spec = container.spec();
-    return Place{.root = TRY(open_live_root(container)),
+    return Place{.operation = {},
+                 .root = TRY(open_live_root(container)),
                  .path = path,
-                 .refusal = refusal_of(*spec, mount_over(*spec, clean_path(path))),
-                 .operation = {}};
+                 .refusal = refusal_of(*spec, mount_over(*spec, clean_path(path)))};
 }
 
 Result<Place> place_in_stopped(Context& context, const ContainerSpec& spec, const std::string& path,
@@ -91,10 +92,10 @@ Result<Place> place_in_stopped(Context& context, const ContainerSpec& spec, cons
     }
     const bool writes = purpose == Purpose::write && refusal.empty();
     const auto access = writes ? storage::Access::read_write : storage::Access::read_only;
-    return Place{.root = TRY(context.store->snapshots().mount(spec.id, access)),
+    return Place{.operation = {},
+                 .root = TRY(context.store->snapshots().mount(spec.id, access)),
                  .path = path,
-                 .refusal = refusal,
-                 .operation = {}};
+                 .refusal = refusal};
 }
 
 /// A client that reads slowly, or not at all, keeps nobody from starting or removing the container.
@@ -102,8 +103,10 @@ Result<Place> place_of(Context& context, const std::shared_ptr<Container>& conta
                        const std::string& path, Purpose purpose) {
     if (path.find('\0') != std::string::npos)
         return fail(ErrorKind::invalid, "the path holds a NUL byte");
-    if (container->state().is_running())
-        if (auto place = live_place(*container, path)) return place;
+    if (container->state().is_running()) {
+        auto place = live_place(*container, path);
+        if (place || container->state().is_running()) return place;
+    }
     if (purpose == Purpose::read)
         return place_in_stopped(context, *container->spec(), path, purpose);
     std::unique_lock operation(container->operation());
@@ -112,6 +115,16 @@ Result<Place> place_of(Context& context, const std::shared_ptr<Container>& conta
     Place place = TRY(place_in_stopped(context, *container->spec(), path, purpose));
     place.operation = std::move(operation);
     return place;
+}
+
+/// Without what is mounted in it. While it runs that is its own mount: what a second one shows of
+/// files that change is not defined.
+Result<Fd> own_files(Context& context, const Container& container) {
+    if (container.state().is_running()) {
+        auto root = clone_live_root(container);
+        if (root || container.state().is_running()) return root;
+    }
+    return context.store->snapshots().mount(container.id(), storage::Access::read_only);
 }
 
 /// Whom copyUIDGID gives everything to: the container's user, when it has one.
@@ -124,10 +137,60 @@ Result<std::optional<storage::Owner>> new_owner(Context& context, const Containe
     return std::optional(storage::Owner{.uid = user.uid, .gid = user.gid});
 }
 
+/// The rest of a request's body in a file without a name.
+Result<Fd> spool(Context& context, storage::Source& body) {
+    const auto path = fmt::format("{}/load-{}", context.store->root(), random_hex(8));
+    Fd file = TRY(sys::open(path, O_RDWR | O_CREAT | O_EXCL, 0600));
+    TRY(sys::remove_file(path));
+    for (auto bytes = TRY(body.next()); !bytes.empty(); bytes = TRY(body.next()))
+        TRY(sys::write_all(file, bytes));
+    if (::lseek(file.raw(), 0, SEEK_SET) < 0) return fail_errno("read the archive again");
+    return file;
+}
+
+Result<void> extract(const Place& place, storage::Source& archive,
+                     const storage::UntarOptions& options) {
+    const auto plain = TRY(storage::Decompressor::create(archive));
+    TRY(storage::untar_into(place.root, place.path, *plain, options));
+    return {};
+}
+
 template <typename T>
 Result<T> with_docker_text(Result<T> result, const std::string& path, std::string_view ref) {
     if (result || result.error().kind() != ErrorKind::not_found) return result;
     return fail(ErrorKind::not_found, "Could not find the file {} in container {}", path, ref);
+}
+
+/// Where an archive is to go.
+struct Target {
+    const std::shared_ptr<Container>& container;
+    const std::string& path;
+    std::string_view ref;
+};
+
+Result<Place> extraction_point(Context& context, const Target& target) {
+    Place place = TRY(place_of(context, target.container, target.path, Purpose::write));
+    if (!place.refusal.empty()) return fail(ErrorKind::forbidden, "{}", place.refusal);
+    const auto status = TRY(
+        with_docker_text(storage::stat_in(place.root, place.path + "/"), target.path, target.ref));
+    if (!S_ISDIR(status.mode))
+        return fail(ErrorKind::invalid, "extraction point is not a directory");
+    return place;
+}
+
+/// What goes into a stopped container is here before that is locked: nobody waits for a client that
+/// writes slowly, or not at all.
+Result<void> extract_body(Context& context, const Target& target, const ByteSource& source,
+                          const storage::UntarOptions& options) {
+    BodySource body(source);
+    {
+        const Place place = TRY(extraction_point(context, target));
+        if (!place.operation) return extract(place, body, options);
+    }
+    const Fd kept = TRY(spool(context, body));
+    const Place place = TRY(extraction_point(context, target));
+    storage::FdSource archive(kept);
+    return extract(place, archive, options);
 }
 
 }  // namespace
@@ -164,25 +227,16 @@ Result<void> Containers::put_archive(std::string_view ref, const std::string& pa
     const auto container = TRY(context_.containers.find(ref));
     std::optional<storage::Owner> owner;
     if (options.copy_uid_gid) owner = TRY(new_owner(context_, *container));
-    const auto place = TRY(place_of(context_, container, path, Purpose::write));
-    if (!place.refusal.empty()) return fail(ErrorKind::forbidden, "{}", place.refusal);
-    const auto status =
-        TRY(with_docker_text(storage::stat_in(place.root, place.path + "/"), path, ref));
-    if (!S_ISDIR(status.mode))
-        return fail(ErrorKind::invalid, "extraction point is not a directory");
-    BodySource body(source);
-    auto plain = TRY(storage::Decompressor::create(body));
     const storage::UntarOptions untar{
         .no_overwrite_dir_non_dir = options.no_overwrite_dir_non_dir, .owner = owner, .limits = {}};
-    TRY(storage::untar_into(place.root, place.path, *plain, untar));
+    TRY(extract_body(context_, {container, path, ref}, source, untar));
     publish_container_event(context_, *container->spec(), "extract-to-dir", {{"path", path}});
     return {};
 }
 
 Result<void> Containers::export_archive(std::string_view ref, const ByteSink& sink) {
     const auto container = TRY(context_.containers.find(ref));
-    const Fd root =
-        TRY(context_.store->snapshots().mount(container->id(), storage::Access::read_only));
+    const Fd root = TRY(own_files(context_, *container));
     storage::FunctionSink out(sink);
     TRY(storage::tar_tree(root, out));
     publish_container_event(context_, *container->spec(), "export");

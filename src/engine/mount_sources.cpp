@@ -7,6 +7,8 @@
 #include <storage/archive.hpp>
 #include <sys/file.hpp>
 #include <sys/mount.h>
+#include <sys/mount.hpp>
+#include <sys/namespaces.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -47,7 +49,24 @@ Result<Fd> open_namespace(const Container& container, std::string_view type) {
 }
 
 Result<Fd> open_live_root(const Container& container) {
-    return open_of_process(container, "root", O_PATH | O_DIRECTORY);
+    const Fd mounts = TRY(open_namespace(container, "mnt"));
+    Fd root;
+    TRY(sys::in_mount_namespace(mounts, [&]() -> Result<void> {
+        root = TRY(sys::open("/", O_PATH | O_DIRECTORY));
+        return {};
+    }));
+    return root;
+}
+
+Result<Fd> clone_live_root(const Container& container) {
+    const Fd mounts = TRY(open_namespace(container, "mnt"));
+    Fd root;
+    TRY(sys::in_mount_namespace(mounts, [&]() -> Result<void> {
+        const Fd here = TRY(sys::open("/", O_PATH | O_DIRECTORY));
+        root = TRY(sys::clone_mount(here, "", sys::Depth::single));
+        return {};
+    }));
+    return root;
 }
 
 namespace {

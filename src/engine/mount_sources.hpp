@@ -27,9 +27,12 @@ void drop_shared_memory(Context& context, const std::string& container_id);
 Result<Fd> open_volume_subpath(FdView volume, const std::string& subpath);
 
 Result<std::shared_ptr<Container>> running_container(Context& context, std::string_view ref);
-/// A namespace ("pid", "ipc", "net") of a running container's first process.
+/// A namespace ("pid", "ipc", "net", "mnt") of a running container's first process.
 Result<Fd> open_namespace(const Container& container, std::string_view type);
-/// The root directory of a running container as its processes see it.
+/// The root directory of a running container with all that is mounted in it: that of its mount
+/// namespace, as its first process may have made another directory its root.
 Result<Fd> open_live_root(const Container& container);
+/// The same without what is mounted in it, as a mount of its own.
+Result<Fd> clone_live_root(const Container& container);
 
 }  // namespace corten::engine

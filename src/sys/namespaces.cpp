@@ -27,14 +27,34 @@ Result<void> unshare_network_namespace() {
     return {};
 }
 
-Result<void> in_network_namespace(FdView network_namespace,
-                                  const std::function<Result<void>()>& work) {
+namespace {
+
+Result<void> enter_mount_namespace(FdView mount_namespace) {
+    // Root and working directory change with it, which threads share otherwise.
+    if (::unshare(CLONE_FS) < 0) return fail_errno("unshare the root directory");
+    if (::setns(mount_namespace.raw(), CLONE_NEWNS) < 0) return fail_errno("enter mount namespace");
+    return {};
+}
+
+Result<void> on_own_thread(const std::function<Result<void>()>& enter,
+                           const std::function<Result<void>()>& work) {
     Result<void> outcome;
     std::thread([&] {
-        outcome = enter_network_namespace(network_namespace);
+        outcome = enter();
         if (outcome) outcome = work();
     }).join();
     return outcome;
+}
+
+}  // namespace
+
+Result<void> in_network_namespace(FdView network_namespace,
+                                  const std::function<Result<void>()>& work) {
+    return on_own_thread([&] { return enter_network_namespace(network_namespace); }, work);
+}
+
+Result<void> in_mount_namespace(FdView mount_namespace, const std::function<Result<void>()>& work) {
+    return on_own_thread([&] { return enter_mount_namespace(mount_namespace); }, work);
 }
 
 Result<std::uint64_t> namespace_identity(FdView network_namespace) {

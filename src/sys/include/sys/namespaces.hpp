@@ -1,7 +1,7 @@
 #pragma once
-// Network namespaces as descriptors: no names, no bind mounts. A namespace lives as long as a
-// process, a descriptor or a socket of it does; after the last one the kernel removes it together
-// with the interfaces inside (and with the other end of each veth).
+// Namespaces as descriptors, for programs with threads: no names, no bind mounts. A network
+// namespace lives as long as a process, a descriptor or a socket of it does; after the last one the
+// kernel removes it together with the interfaces inside (and with the other end of each veth).
 #include <base/fd.hpp>
 #include <base/result.hpp>
 #include <sys/types.h>
@@ -27,6 +27,9 @@ Result<void> unshare_network_namespace();
 /// 50 microseconds); for /proc/sys/net and sockets that must be made inside.
 Result<void> in_network_namespace(FdView network_namespace,
                                   const std::function<Result<void>()>& work);
+
+/// The same in a mount namespace: "/" is that namespace's root, whatever its processes made theirs.
+Result<void> in_mount_namespace(FdView mount_namespace, const std::function<Result<void>()>& work);
 
 /// A number that is the same for every descriptor of one namespace (its inode on nsfs).
 Result<std::uint64_t> namespace_identity(FdView network_namespace);
