@@ -729,6 +729,12 @@ def test_log_driver_none(cli):
 
 
 @pytest.mark.corten_only
+@pytest.mark.parametrize("published", ["[::1]:80:80", "[::]:80:80"])
+def test_ports_on_ipv6_addresses_are_refused_at_create(cli, published):
+    cli.fails("create", "-p", published, BOX, code=1, says="publish on ::1? is not implemented")
+
+
+@pytest.mark.corten_only
 @pytest.mark.parametrize("flags", [["--gpus", "all"], ["--runtime", "kata"], ["--volume-driver", "nfs"], ["--isolation", "hyperv"], ["--link", "other"],
                                    ["--storage-opt", "other=1"], ["--link-local-ip", "169.254.1.1"]])
 def test_unsupported_flag_is_named(cli, flags):

@@ -39,6 +39,9 @@ Result<network::PortRequest> request_of(const PortKey& key, const apitypes::Port
     out.protocol = key.protocol;
     out.container_port = key.port;
     out.host_ip = binding.host_ip;
+    if (out.host_ip.find(':') != std::string::npos)
+        return fail(ErrorKind::not_built,
+                    "publish on {} is not implemented: networks have IPv4 addresses", out.host_ip);
     if (binding.host_port.empty()) return out;
     const auto [first, last] = split_once(binding.host_port, '-');
     for (const auto& [text, target] :

@@ -119,9 +119,6 @@ Result<HeldPort> PortTable::hold_ephemeral(std::uint8_t protocol, Ipv4 ip) {
 
 Result<HeldPort> PortTable::hold_one(const PortRequest& request) {
     const std::uint8_t protocol = TRY(protocol_number(request.protocol));
-    if (request.host_ip.find(':') != std::string::npos)
-        return fail(ErrorKind::unsupported, "publish on {}: the network has no IPv6",
-                    request.host_ip);
     const Ipv4 ip = request.host_ip.empty() ? Ipv4{} : TRY(Ipv4::parse(request.host_ip));
     if (request.container_port == 0) return fail(ErrorKind::invalid, "invalid container port: 0");
     if (request.host_port_first == 0) return hold_ephemeral(protocol, ip);
