@@ -627,14 +627,16 @@ def test_volumes_from(cli, engine):
     cli.fails("run", "--rm", "--volumes-from", "nosuch", BOX, "true", says="(?i)no such container")
 
 
+@pytest.mark.parametrize("way", ["Mounts", "Binds"])
 @pytest.mark.parametrize("version, writable", [("1.43", True), ("1.44", False)])
-def test_what_is_mounted_below_a_read_only_bind(docker, engine, version, writable):
+def test_what_is_mounted_below_a_read_only_bind(docker, engine, version, writable, way):
     folder = engine.folder()
     (folder / "below").mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "below", str(folder / "below")], check=True)
     try:
         mount = {"Type": "bind", "Source": str(folder), "Target": "/x", "ReadOnly": True}
-        body = {"Image": BOX, "Cmd": ["touch", "/x/below/f"], "HostConfig": {"Mounts": [mount]}}
+        host = {"Mounts": [mount]} if way == "Mounts" else {"Binds": [f"{folder}:/x:ro"]}
+        body = {"Image": BOX, "Cmd": ["touch", "/x/below/f"], "HostConfig": host}
         number = engine.api.post(f"/v{version}/containers/create", body).json()["Id"]
         assert (docker.run("start", "-a", number).code == 0) is writable
         docker.ok("rm", number)

@@ -31,15 +31,12 @@ constexpr const char* mac_is_deprecated =
     "The container-wide MacAddress field is now deprecated. It should be specified in "
     "EndpointsConfig instead.";
 
-/// Before 1.44 what is mounted below a read-only bind stayed writable.
-void shape_binds(const Call& call, apitypes::HostConfig& host) {
-    if (call.version >= ApiVersion{1, 44}) return;
-    for (auto& mount : host.mounts) {
-        if (mount.type != "bind" || !mount.read_only) continue;
-        if (!mount.bind_options) mount.bind_options.emplace();
-        mount.bind_options->read_only_non_recursive = true;
-        mount.bind_options->read_only_force_recursive = false;
-    }
+/// Before 1.44 what is mounted below a read-only bind stayed writable, whatever the options.
+engine::ReadOnlyBinds shape_binds(const Call& call, apitypes::HostConfig& host) {
+    if (call.version >= ApiVersion{1, 44}) return engine::ReadOnlyBinds::recursive;
+    for (auto& mount : host.mounts)
+        if (mount.bind_options) mount.bind_options->read_only_force_recursive = false;
+    return engine::ReadOnlyBinds::shallow;
 }
 
 Result<void> create(Call& call) {
@@ -52,13 +49,14 @@ Result<void> create(Call& call) {
         for (auto& [network, endpoint] : body.networking_config.endpoints)
             if (endpoint) endpoint->mac_address.clear();
     const bool warns = call.version >= macs_of_endpoints && !body.mac_address.empty();
-    shape_binds(call, body.host_config);
+    const auto read_only_binds = shape_binds(call, body.host_config);
     auto reply = TRY(
         call.engine.containers().create({.name = call.text("name"),
                                          .config = static_cast<apitypes::ContainerConfig&>(body),
                                          .host = std::move(body.host_config),
                                          .networking = std::move(body.networking_config),
-                                         .platform = call.text("platform")}));
+                                         .platform = call.text("platform"),
+                                         .read_only_binds = read_only_binds}));
     if (warns) reply.warnings.emplace_back(mac_is_deprecated);
     return call.reply(201, reply);
 }

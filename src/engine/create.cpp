@@ -378,8 +378,9 @@ Result<Planned> plan(Context& context, CreateContainer request, const std::strin
     const auto command = TRY(command_of(spec.config));
     spec.path = command.path;
     spec.args = command.args;
-    spec.mounts = TRY(plan_mounts(spec.config, spec.host,
-                                  [&](std::string_view ref) { return mounts_of(context, ref); }));
+    spec.mounts = TRY(plan_mounts(
+        spec.config, spec.host, [&](std::string_view ref) { return mounts_of(context, ref); },
+        request.read_only_binds));
     TRY(check_bind_sources(spec));
     fill_propagation(context, spec);
     fill_host_defaults(context, spec);

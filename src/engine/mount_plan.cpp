@@ -211,14 +211,19 @@ std::string clean_path(std::string_view path) {
 
 Result<std::vector<PlannedMount>> plan_mounts(const apitypes::ContainerConfig& config,
                                               const apitypes::HostConfig& host,
-                                              const MountsOf& mounts_of) {
+                                              const MountsOf& mounts_of, ReadOnlyBinds read_only) {
     Plan inherited;
     for (const auto& text : apitypes::items(host.volumes_from))
         TRY(add_volumes_from(inherited, text, mounts_of));
 
     Plan plan;
-    for (const auto& text : apitypes::items(host.binds)) TRY(plan.add(TRY(plan_bind(text))));
-    for (const auto& asked : host.mounts) TRY(plan.add(TRY(plan_mount(asked))));
+    const auto add = [&](PlannedMount mount) {
+        if (mount.type == "bind" && read_only == ReadOnlyBinds::shallow)
+            mount.recursive_read_only = false;
+        return plan.add(std::move(mount));
+    };
+    for (const auto& text : apitypes::items(host.binds)) TRY(add(TRY(plan_bind(text))));
+    for (const auto& asked : host.mounts) TRY(add(TRY(plan_mount(asked))));
     for (const auto& [target, options] : host.tmpfs) {
         PlannedMount mount;
         mount.type = "tmpfs";

@@ -16,6 +16,7 @@ using MountsOf = std::function<Result<std::vector<PlannedMount>>(std::string_vie
 /// Errors are of kind invalid with docker's texts; two mounts on one target are one of them.
 Result<std::vector<PlannedMount>> plan_mounts(const apitypes::ContainerConfig& config,
                                               const apitypes::HostConfig& host,
-                                              const MountsOf& mounts_of);
+                                              const MountsOf& mounts_of,
+                                              ReadOnlyBinds read_only = ReadOnlyBinds::recursive);
 
 }  // namespace corten::engine

@@ -35,12 +35,16 @@ struct ContainerBrief {
     bool running = false;  ///< running, paused or restarting
 };
 
+/// Whether what is mounted below a read-only bind is read-only, too, where its options do not say.
+enum class ReadOnlyBinds { recursive, shallow };
+
 struct CreateContainer {
     std::string name;  ///< empty: one is made up
     apitypes::ContainerConfig config;
     apitypes::HostConfig host;
     apitypes::NetworkingConfig networking;
     std::string platform;  ///< os/arch[/variant], or empty
+    ReadOnlyBinds read_only_binds = ReadOnlyBinds::recursive;
 };
 
 struct ListContainers {
