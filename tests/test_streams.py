@@ -13,6 +13,7 @@ from support import http
 from support.engines import BOX
 from support.terminal import Terminal
 from support.wait import eventually
+from support.websocket import WebSocket
 
 MIB = 1 << 20
 
@@ -342,6 +343,54 @@ def test_output_comes_after_the_head_was_read(engine, docker, upgrade):
             time.sleep(0.005)
             assert s.recv(1 << 16).endswith(b"\r\n\r\n"), path
             assert s.recv(1 << 16)
+
+
+def test_attach_by_websocket(engine, docker):
+    docker.ok("run", "-di", "--name", "web", BOX, "sh", "-c", "echo before; cat; echo err >&2; exit 3")
+    eventually(lambda: "before" in docker.ok("logs", "web"), "the first output")
+    with WebSocket(engine.api, "/v1.43/containers/web/attach/ws?logs=1&stream=1&stdin=1&stdout=1&stderr=1") as web:
+        assert web.read(7) == b"before\n"
+        for size in (1, 125, 126, 65535, 65536, 300_000):
+            web.send(b"x" * size)
+            assert web.read(size) == b"x" * size
+        web.send(b"last\n", parts=3)
+        assert web.read(5) == b"last\n" and web.kinds == {2}
+        web.ping(b"there?")
+        assert web.pong() == b"there?"
+    docker.ok("rm", "-f", "web")
+
+
+def test_the_end_of_a_container_ends_its_websockets(engine, docker):
+    docker.ok("create", "-t", "--name", "web", BOX, "sh", "-c", "echo out; echo err >&2")
+    with WebSocket(engine.api, "/v1.43/containers/web/attach/ws?stream=1&stdout=1&stderr=1") as web:
+        docker.ok("start", "web")
+        assert web.read_all() == b"out\r\nerr\r\n" and web.closed_with == 1000
+
+
+@pytest.mark.corten_only
+@pytest.mark.parametrize("polite", [True, False])
+def test_a_websocket_that_its_client_closes(engine, docker, polite):
+    """Nothing of it is left, although the container says nothing that could fail to be sent."""
+    docker.ok("run", "-di", "--name", "web", BOX, "sleep", "600")
+
+    def pumps():
+        return subprocess.run(["ps", "-L", "-o", "comm=", "-p", str(engine.process.pid)], stdout=subprocess.PIPE, text=True).stdout.count("http-pump")
+    with WebSocket(engine.api, "/containers/web/attach/ws?stream=1&stdin=1&stdout=1") as web:
+        eventually(pumps, "the thread")
+        if polite:
+            web.close()
+            assert web.read_all() == b"" and web.closed_with == 1000
+    eventually(lambda: not pumps(), "the end of the thread")
+    assert docker.inspect("web", "State.Running")
+
+
+def test_what_is_no_websocket(engine, docker):
+    docker.ok("create", "--name", "web", BOX)
+    assert engine.api.get("/containers/nosuch/attach/ws?stream=1").status == 404
+    assert engine.api.get("/containers/web/attach/ws?stream=1").status == 400
+    with WebSocket(engine.api, "/containers/web/attach/ws?stream=1&stdin=1") as web:
+        web.socket.sendall(b"\x82\x01x")  # without a mask
+        assert web.read_all() == b""
 
 
 def test_attach_without_upgrade(engine, docker):

@@ -31,18 +31,32 @@ Result<void> wait(Call& call) {
     return call.answer.write(dump_json(to_json(reply)) + "\n");
 }
 
+engine::AttachRequest attach_request(const Call& call) {
+    return {.stdin_stream = call.flag("stdin"),
+            .stdout_stream = call.flag("stdout"),
+            .stderr_stream = call.flag("stderr"),
+            .logs = call.flag("logs"),
+            .stream = call.flag("stream"),
+            .detach_keys = call.text("detachKeys")};
+}
+
 Result<void> attach(Call& call) {
-    const engine::AttachRequest request{.stdin_stream = call.flag("stdin"),
-                                        .stdout_stream = call.flag("stdout"),
-                                        .stderr_stream = call.flag("stderr"),
-                                        .logs = call.flag("logs"),
-                                        .stream = call.flag("stream"),
-                                        .detach_keys = call.text("detachKeys")};
+    const auto request = attach_request(call);
     // Clients that repeat the query as a body mean nothing else by it.
     TRY(call.request.read_whole_body());
     const auto attachment = call.engine.containers().attach(call.name(), request);
     if (!attachment.has_value()) return answer_raw_error(call, attachment.error());
     return connect_stream(call, **attachment, CopyHeaders::no);
+}
+
+Result<void> attach_websocket(Call& call) {
+    auto request = attach_request(call);
+    request.framed = false;
+    // Before 1.42 it was all streams, whatever the query said.
+    if (call.version < ApiVersion{1, 42})
+        request.stdin_stream = request.stdout_stream = request.stderr_stream = true;
+    const auto attachment = TRY(call.engine.containers().attach(call.name(), request));
+    return connect_websocket(call, *attachment);
 }
 
 Result<engine::LogRequest> log_request(const Call& call) {
@@ -123,6 +137,7 @@ Result<void> resize(Call& call) {
 constexpr std::array routes{
     Route{"POST", "/containers/{}/wait", wait},
     Route{"POST", "/containers/{}/attach", attach},
+    Route{"GET", "/containers/{}/attach/ws", attach_websocket},
     Route{"GET", "/containers/{}/logs", logs},
     Route{"POST", "/containers/{}/resize", resize},
 };

@@ -14,12 +14,27 @@ namespace {
 constexpr std::string_view raw_type = "application/vnd.docker.raw-stream";
 constexpr std::string_view framed_type = "application/vnd.docker.multiplexed-stream";
 
+enum class Form { plain, framed };
+
 /// Best effort: the client may have gone, and there is nobody else to tell.
-void say(const Fd& socket, const Error& error, bool tty) {
+void say(const Fd& socket, const Error& error, Form form) {
     const std::string line = error.message() + "\r\n";
     http::make_socket_stream(Fd(::fcntl(socket.raw(), F_DUPFD_CLOEXEC, 0)))
-        ->write(tty ? line : frame(1, line), std::chrono::seconds(5))
+        ->write(form == Form::plain ? line : frame(1, line), std::chrono::seconds(5))
         .ignore();
+}
+
+Result<void> hand_over(Call& call, engine::Attachment& attachment, http::Hijacked taken,
+                       Form form) {
+    const Fd ours(::fcntl(taken.socket.raw(), F_DUPFD_CLOEXEC, 0));
+    if (!ours) return fail_errno("dup");
+    auto connected = attachment.connect({std::move(taken.socket), std::move(taken.early)});
+    if (!connected.has_value()) {
+        log::error("{} {}: {}", call.request.method, call.request.path,
+                   connected.error().message());
+        say(ours, connected.error(), form);
+    }
+    return {};
 }
 
 std::string head_for(const Call& call, bool tty, CopyHeaders copy) {
@@ -55,15 +70,15 @@ Result<void> connect_stream(Call& call, engine::Attachment& attachment, CopyHead
     const bool tty = attachment.tty();
     attachment.hold();
     auto taken = TRY(call.answer.hijack(head_for(call, tty, copy)));
-    const Fd ours(::fcntl(taken.socket.raw(), F_DUPFD_CLOEXEC, 0));
-    if (!ours) return fail_errno("dup");
-    auto connected = attachment.connect({std::move(taken.socket), std::move(taken.early)});
-    if (!connected.has_value()) {
-        log::error("{} {}: {}", call.request.method, call.request.path,
-                   connected.error().message());
-        say(ours, connected.error(), tty);
-    }
-    return {};
+    return hand_over(call, attachment, std::move(taken), tty ? Form::plain : Form::framed);
+}
+
+Result<void> connect_websocket(Call& call, engine::Attachment& attachment) {
+    using Kind = http::MessageKind;
+    const auto kind = call.version >= ApiVersion{1, 28} ? Kind::binary : Kind::text;
+    attachment.hold();
+    auto taken = TRY(call.answer.hijack_websocket(call.request.headers, kind));
+    return hand_over(call, attachment, std::move(taken), Form::plain);
 }
 
 Result<void> answer_raw_error(Call& call, const Error& error) {
@@ -75,7 +90,7 @@ Result<void> answer_raw_error(Call& call, const Error& error) {
 
 Result<void> answer_error_as_output(Call& call, const Error& error, bool tty) {
     const auto taken = TRY(call.answer.hijack(head_for(call, tty, CopyHeaders::yes)));
-    say(taken.socket, error, tty);
+    say(taken.socket, error, tty ? Form::plain : Form::framed);
     return {};
 }
 

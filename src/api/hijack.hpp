@@ -17,6 +17,10 @@ std::string hijack_head(bool upgrade, bool tty, ApiVersion version,
 /// Answers with success and hands the socket to the attachment.
 Result<void> connect_stream(Call& call, engine::Attachment& attachment, CopyHeaders copy);
 
+/// The same over a websocket, whose messages are text before 1.28. invalid when the request is no
+/// handshake.
+Result<void> connect_websocket(Call& call, engine::Attachment& attachment);
+
 /// Errors of attach are text in a raw answer, after which the connection ends.
 Result<void> answer_raw_error(Call& call, const Error& error);
 

@@ -36,12 +36,6 @@ Result<void> checkpoint(Call&) {
     return fail(ErrorKind::not_built, "checkpoints are not supported by this engine");
 }
 
-Result<void> websocket(Call&) {
-    return fail(ErrorKind::not_built,
-                "attaching by websocket is not supported by this engine yet: use "
-                "POST /containers/{{id}}/attach");
-}
-
 constexpr std::array routes{
     Route{"GET", "/swarm", swarm},
     Route{"POST", "/swarm/init", join_swarm},
@@ -78,7 +72,6 @@ constexpr std::array routes{
     Route{"POST", "/session", buildkit},
     Route{"POST", "/grpc", buildkit},
     Route{"GET", "/images/{}/attestations", attestations},
-    Route{"GET", "/containers/{}/attach/ws", websocket},
     Route{"GET", "/containers/{}/checkpoints", checkpoint},
     Route{"POST", "/containers/{}/checkpoints", checkpoint},
     Route{"DELETE", "/containers/{}/checkpoints/{}", checkpoint},

@@ -59,7 +59,7 @@ public:
         request.options = {.use_stdin = request_.stdin_stream && spec->config.open_stdin,
                            .use_stdout = request_.stdout_stream,
                            .use_stderr = request_.stderr_stream,
-                           .framed = !spec->config.tty,
+                           .framed = framed(),
                            .detach_keys = keys_,
                            .preread = base64_encode(client.early_bytes)};
         auto sent = TRY(supervisor->send(request, {{"client", client.socket}}));
@@ -70,6 +70,8 @@ public:
     }
 
 private:
+    bool framed() const { return request_.framed && !tty(); }
+
     Result<void> write_past_output(FdView socket) {
         auto reader = TRY(
             logfile::Reader::open(context_.log_of(container_->id()), {.out = request_.stdout_stream,
@@ -78,7 +80,8 @@ private:
                                                                       .until = {}}));
         while (const auto* entry = TRY(reader.next())) {
             const int stream = entry->stream == logfile::Stream::err ? 2 : 1;
-            TRY(sys::write_all(socket, tty() ? entry->text : framed(stream, entry->text)));
+            TRY(sys::write_all(socket,
+                               framed() ? engine::framed(stream, entry->text) : entry->text));
         }
         return {};
     }

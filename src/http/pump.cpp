@@ -86,8 +86,9 @@ void pump(Stream& near, Stream& far) {
         out.add_interest(entries[0], entries[1]);
         in.add_interest(entries[1], entries[0]);
         if (::poll(entries.data(), entries.size(), -1) < 0 && errno != EINTR) return;
-        // Nobody is left to read what the client may still send.
+        // Nobody is left to read what the other may still send.
         if (out.finished() && (entries[0].revents & POLLHUP)) return;
+        if (in.finished() && (entries[1].revents & (POLLHUP | POLLERR))) return;
     }
 }
 

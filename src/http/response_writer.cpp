@@ -1,4 +1,5 @@
 #include "server_connection.hpp"
+#include "websocket.hpp"
 
 #include <base/clock.hpp>
 
@@ -130,6 +131,14 @@ Result<Hijacked> ResponseWriter::hijack(std::string_view head) {
     started_ = finished_ = true;
     status_ = 101;
     return connection_.hijack(head);
+}
+
+Result<Hijacked> ResponseWriter::hijack_websocket(const Headers& request, MessageKind kind) {
+    if (started_) return fail(ErrorKind::internal, "answered twice");
+    const std::string head = TRY(websocket_head(request));
+    started_ = finished_ = true;
+    status_ = 101;
+    return connection_.hijack_websocket(head, kind);
 }
 
 }  // namespace corten::http

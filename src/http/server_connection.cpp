@@ -1,6 +1,7 @@
 #include "server_connection.hpp"
 
 #include "pump.hpp"
+#include "websocket.hpp"
 
 #include <sys/epoll.h>
 #include <sys/file.hpp>
@@ -286,6 +287,13 @@ Result<Hijacked> ServerConnection::hijack(std::string_view head) {
     out.early = input_.take();
     out.socket = TRY(pumped_socket());
     return out;
+}
+
+Result<Hijacked> ServerConnection::hijack_websocket(std::string_view head, MessageKind kind) {
+    TRY(stream_->write(head, write_stall_));
+    hijacked_ = true;
+    stream_ = make_websocket(std::move(stream_), input_.take(), kind);
+    return Hijacked{.socket = TRY(pumped_socket()), .early = {}};
 }
 
 Result<Fd> ServerConnection::pumped_socket() {

@@ -36,6 +36,7 @@ private:
     Result<std::size_t> read_body(std::span<char> buffer);
     Result<FdView> gone_fd();
     Result<Hijacked> hijack(std::string_view head);
+    Result<Hijacked> hijack_websocket(std::string_view head, MessageKind kind);
     Result<Fd> pumped_socket();
 
     std::shared_ptr<Server::Shared> shared_;

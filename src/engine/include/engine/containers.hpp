@@ -75,6 +75,7 @@ struct AttachRequest {
     bool stderr_stream = false;
     bool logs = false;        ///< what was written so far comes first
     bool stream = false;      ///< and then what comes
+    bool framed = true;       ///< without a terminal: in frames that say which stream it is
     std::string detach_keys;  ///< docker's notation; empty for ctrl-p,ctrl-q
 };
 

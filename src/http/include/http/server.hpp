@@ -12,6 +12,7 @@
 #include <http/url.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -52,6 +53,9 @@ struct Hijacked {
     std::string early;  ///< what the client sent already
 };
 
+/// What kind of messages a websocket sends.
+enum class MessageKind : std::uint8_t { text, binary };
+
 class ResponseWriter {
 public:
     /// Fields of the answer; Date, Content-Length, Transfer-Encoding and Connection are added.
@@ -81,6 +85,9 @@ public:
 
     /// Writes `head` as it is and takes the connection over. Read the request's body first.
     Result<Hijacked> hijack(std::string_view head);
+    /// The same for a websocket's handshake, which it answers: the socket carries the content of
+    /// the messages. invalid, with nothing written, when the request is no handshake.
+    Result<Hijacked> hijack_websocket(const Headers& request, MessageKind kind);
 
 private:
     friend class ServerConnection;
