@@ -1,5 +1,6 @@
 """Registries on loopback: a real one, and one that misbehaves on request."""
 import base64
+import ctypes
 import http.server
 import json
 import re
@@ -65,8 +66,10 @@ class RealRegistry:
 
 def bcrypt(password: str) -> str:
     """htpasswd's own hash of a password; the registry takes no other kind."""
-    import crypt
-    return crypt.crypt(password, crypt.mksalt(crypt.METHOD_BLOWFISH, rounds=16))
+    library = ctypes.CDLL("libcrypt.so.1")
+    library.crypt_gensalt.restype = library.crypt.restype = ctypes.c_char_p
+    salt = library.crypt_gensalt(b"$2b$", 4, None, 0)
+    return library.crypt(password.encode(), ctypes.c_char_p(salt)).decode()
 
 
 class FaultyRegistry:
