@@ -203,12 +203,19 @@ std::optional<storage::PartialBlob> PullJob::kept_download(const oci::Descriptor
     return *std::move(partial);
 }
 
+Result<storage::WindowMemory::Part> PullJob::take_window(std::size_t bytes) {
+    auto part = shares_.windows.take(bytes, [this] { return cancel_.is_set(); });
+    if (!part) return fail(ErrorKind::cancelled, "context canceled");
+    return *std::move(part);
+}
+
 Result<FetchedLayer> PullJob::unpack(const std::vector<Session*>& sessions,
                                      const oci::Descriptor& layer, storage::PartialBlob* kept) {
     BlobSource blob(sessions, layer, options_for(layer, kept));
     const auto download = storage::read_ahead(blob);
-    const auto inflated =
-        TRY(storage::Decompressor::create(*download).context("layer " + layer.digest));
+    const auto inflated = TRY(storage::Decompressor::create(*download, [this](std::size_t bytes) {
+                                  return take_window(bytes);
+                              }).context("layer " + layer.digest));
     LimitedSource tar(*inflated, options_.layer_limits.bytes);
     auto unpacked = store_.layers().unpack(tar, {.limits = options_.layer_limits});
     // Bytes that are not a layer at all are usually not the blob that was asked for: its digest is

@@ -8,6 +8,7 @@
 #include "resolve.hpp"
 
 #include <image/puller.hpp>
+#include <storage/window_memory.hpp>
 #include <sys/poll.hpp>
 
 namespace corten::image {
@@ -16,6 +17,8 @@ namespace corten::image {
 struct Shares {
     Slots layers;  ///< in work
     Slots chunks;  ///< that came before their turn and wait in memory
+    /// What zstd layers look back on.
+    storage::WindowMemory windows;
     LayerClaims claims{};
 };
 
@@ -52,6 +55,7 @@ private:
                                    std::optional<storage::PartialBlob> kept);
     Result<FetchedLayer> unpack(const std::vector<Session*>& sessions, const oci::Descriptor& layer,
                                 storage::PartialBlob* kept);
+    Result<storage::WindowMemory::Part> take_window(std::size_t bytes);
     std::optional<storage::PartialBlob> kept_download(const oci::Descriptor& layer);
     Result<bool> record(const Resolved& resolved, const Plan& plan, const std::string& chain_id);
     Result<void> record_origin(const oci::Descriptor& layer, const std::string& diff_id);

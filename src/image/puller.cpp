@@ -42,6 +42,8 @@ void remove_leftovers(const std::string& root) {
 
 /// Of all layers in work together: 20 MiB, and as many connections beyond one for each layer.
 constexpr std::ptrdiff_t chunks_ahead = 5;
+/// The largest window that is taken: of such layers one is unpacked after the other.
+constexpr std::size_t window_memory = 32 << 20;
 constexpr auto look_for_cancel = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -85,7 +87,8 @@ public:
           options_(std::move(options)),
           shares_{.layers = Slots(
                       static_cast<std::ptrdiff_t>(std::max<std::size_t>(options_.downloads, 1))),
-                  .chunks = Slots(chunks_ahead)} {
+                  .chunks = Slots(chunks_ahead),
+                  .windows = storage::WindowMemory(window_memory)} {
         remove_leftovers(store_.root());
     }
 

@@ -2,9 +2,11 @@
 
 #include <archive.h>
 #include <isa-l/igzip_lib.h>
+#include <lzma.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <vector>
@@ -15,7 +17,10 @@ namespace {
 
 constexpr std::size_t output_size = 256 << 10;
 constexpr int largest_window_log = 25;
+/// Level 9 needs 65 MiB; a dictionary may have 4 GiB.
+constexpr std::uint64_t xz_memory = 128 << 20;
 constexpr std::size_t magic_size = 6;
+constexpr std::string_view zstd_magic = "\x28\xb5\x2f\xfd";
 
 Error corrupt(std::string_view what) {
     return fail(ErrorKind::corrupt, "compressed data: {}", what);
@@ -69,7 +74,7 @@ std::string_view to_string(Compression compression) {
 Compression detect_compression(std::string_view start) {
     using namespace std::string_view_literals;
     if (start.starts_with("\x1f\x8b\x08"sv)) return Compression::gzip;
-    if (start.starts_with("\x28\xb5\x2f\xfd"sv)) return Compression::zstd;
+    if (start.starts_with(zstd_magic)) return Compression::zstd;
     // A skippable frame (RFC 8878 3.1.2) may come first.
     if (start.size() >= 4 && (start[0] & 0xf0) == 0x50 && start.substr(1, 3) == "\x2a\x4d\x18"sv)
         return Compression::zstd;
@@ -179,32 +184,94 @@ private:
     bool ended_ = false;
 };
 
+/// Bytes of a zstd frame's header (RFC 8878 3.1.1.1), as far as `head` tells; of what is none, and
+/// of a skippable frame, the five that say so.
+std::size_t frame_head_size(std::string_view head) {
+    constexpr std::size_t least = 5;
+    constexpr std::array dictionary_sizes = {0, 1, 2, 4};
+    constexpr std::array content_sizes = {0, 2, 4, 8};
+    if (head.size() < least || !head.starts_with(zstd_magic)) return least;
+    const auto flags = static_cast<std::uint8_t>(head[4]);
+    const bool single = (flags & 0x20) != 0;
+    const int content = content_sizes[flags >> 6];
+    return least + static_cast<std::size_t>(dictionary_sizes[flags & 3]) +
+           static_cast<std::size_t>(single ? std::max(content, 1) : content + 1);
+}
+
+/// How far back the frame with that header may look; 0 of what is none.
+std::uint64_t window_of(std::string_view head) {
+    if (!head.starts_with(zstd_magic)) return 0;
+    const auto flags = static_cast<std::uint8_t>(head[4]);
+    if ((flags & 0x20) == 0) {
+        const auto window = static_cast<std::uint8_t>(head[5]);
+        const std::uint64_t base = std::uint64_t{1} << (10 + (window >> 3));
+        return base + base / 8 * (window & 7);
+    }
+    // A single segment: its window is its content, whose size ends the header.
+    std::uint64_t size = 0;
+    const std::size_t bytes = (flags >> 6) == 0 ? 1 : std::size_t{1} << (flags >> 6);
+    for (std::size_t i = 0; i < bytes; ++i)
+        size = size << 8 | static_cast<std::uint8_t>(head[head.size() - 1 - i]);
+    return size;
+}
+
 class ZstdStage final : public Stage {
 public:
-    explicit ZstdStage(Input input)
-        : Stage(std::move(input)),
-          context_(ZSTD_createDCtx(), &ZSTD_freeDCtx),
-          output_(output_size) {
-        ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, largest_window_log);
+    ZstdStage(Input input, Decompressor::TakeWindow take)
+        : Stage(std::move(input)), take_(std::move(take)), output_(output_size) {
+        renew_context();
     }
 
     Result<std::string_view> next() override {
         for (;;) {
-            if (in_.pos == in_.size && !output_full_) {
-                const std::string_view more = TRY(input_.next());
-                if (more.empty() && !frame_done_) return corrupt("the zstd stream stops early");
-                if (more.empty()) return std::string_view();
-                in_ = {more.data(), more.size(), 0};
+            if (!output_full_ && !TRY(has_input())) {
+                if (!frame_done_) return corrupt("the zstd stream stops early");
+                return std::string_view();
             }
-            const std::size_t produced = TRY(step());
+            if (frame_done_) TRY(begin_frame());
+            const std::size_t produced = TRY(step(in_));
             if (produced > 0) return std::string_view(output_.data(), produced);
         }
     }
 
 private:
-    Result<std::size_t> step() {
+    void renew_context() {
+        context_.reset();
+        context_.reset(ZSTD_createDCtx());
+        ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, largest_window_log);
+    }
+
+    Result<bool> has_input() {
+        if (in_.pos < in_.size) return true;
+        const std::string_view more = TRY(input_.next());
+        in_ = {more.data(), more.size(), 0};
+        return !more.empty();
+    }
+
+    /// Its window is known, and there is memory for it, before the decoder sees the frame.
+    Result<void> begin_frame() {
+        std::string head;
+        while (head.size() < frame_head_size(head) && TRY(has_input()))
+            head += static_cast<const char*>(in_.src)[in_.pos++];
+        if (head.size() == frame_head_size(head)) TRY(take_window(window_of(head)));
+        ZSTD_inBuffer bytes{head.data(), head.size(), 0};
+        TRY(step(bytes));
+        return {};
+    }
+
+    /// Larger ones than are taken at all are the decoder's to refuse.
+    Result<void> take_window(std::uint64_t bytes) {
+        if (!take_ || bytes <= window_ || bytes > std::uint64_t{1} << largest_window_log) return {};
+        renew_context();
+        memory_.reset();
+        memory_.emplace(TRY(take_(bytes)));
+        window_ = bytes;
+        return {};
+    }
+
+    Result<std::size_t> step(ZSTD_inBuffer& in) {
         ZSTD_outBuffer out{output_.data(), output_.size(), 0};
-        const std::size_t code = ZSTD_decompressStream(context_.get(), &out, &in_);
+        const std::size_t code = ZSTD_decompressStream(context_.get(), &out, &in);
         if (ZSTD_getErrorCode(code) == ZSTD_error_frameParameter_windowTooLarge)
             return fail(ErrorKind::unsupported,
                         "zstd data that looks back on more than {} MiB is not taken: pack it with "
@@ -217,14 +284,61 @@ private:
         return out.pos;
     }
 
-    std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context_;
+    Decompressor::TakeWindow take_;
+    std::optional<WindowMemory::Part> memory_;
+    std::uint64_t window_ = 0;  ///< that there is memory for
+    std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context_{nullptr, &ZSTD_freeDCtx};
     std::vector<char> output_;
     ZSTD_inBuffer in_{nullptr, 0, 0};
     bool frame_done_ = true;
     bool output_full_ = false;
 };
 
-/// xz and bzip2: rare in practice, so libarchive's filters are good enough.
+class XzStage final : public Stage {
+public:
+    explicit XzStage(Input input) : Stage(std::move(input)), output_(output_size) {}
+    ~XzStage() override { lzma_end(&stream_); }
+
+    Result<std::string_view> next() override {
+        if (!opened_ && lzma_stream_decoder(&stream_, xz_memory, LZMA_CONCATENATED) != LZMA_OK)
+            return fail(ErrorKind::no_space, "no memory to read xz data");
+        opened_ = true;
+        while (!ended_) {
+            const std::size_t produced = TRY(step());
+            if (produced > 0) return std::string_view(output_.data(), produced);
+        }
+        return std::string_view();
+    }
+
+private:
+    Result<std::size_t> step() {
+        if (stream_.avail_in == 0 && !input_ended_) {
+            const std::string_view more = TRY(input_.next());
+            stream_.next_in = reinterpret_cast<const std::uint8_t*>(more.data());
+            stream_.avail_in = more.size();
+            input_ended_ = more.empty();
+        }
+        stream_.next_out = reinterpret_cast<std::uint8_t*>(output_.data());
+        stream_.avail_out = output_.size();
+        const lzma_ret code = lzma_code(&stream_, input_ended_ ? LZMA_FINISH : LZMA_RUN);
+        ended_ = code == LZMA_STREAM_END;
+        if (code == LZMA_MEMLIMIT_ERROR)
+            return fail(ErrorKind::unsupported,
+                        "xz data that needs more than {} MiB of memory is not taken",
+                        xz_memory >> 20);
+        if (code == LZMA_BUF_ERROR) return corrupt("the xz stream stops early");
+        if (code != LZMA_OK && !ended_) return corrupt(fmt::format("bad xz stream ({})", +code));
+        return output_.size() - stream_.avail_out;
+    }
+
+    lzma_stream stream_ = LZMA_STREAM_INIT;
+    std::vector<char> output_;
+    bool opened_ = false;
+    bool input_ended_ = false;
+    bool ended_ = false;
+};
+
+/// bzip2: rare in practice, so libarchive's filter is good enough.
 class ArchiveStage final : public Stage {
 public:
     explicit ArchiveStage(Input input)
@@ -242,7 +356,6 @@ public:
 private:
     Result<void> open() {
         opened_ = true;
-        archive_read_support_filter_xz(archive_.get());
         archive_read_support_filter_bzip2(archive_.get());
         archive_read_support_format_raw(archive_.get());
         archive_read_support_format_empty(archive_.get());
@@ -276,13 +389,15 @@ private:
     bool opened_ = false;
 };
 
-std::unique_ptr<Stage> make_stage(Compression compression, Input input) {
+std::unique_ptr<Stage> make_stage(Compression compression, Input input,
+                                  Decompressor::TakeWindow take) {
     switch (compression) {
         case Compression::gzip:
             return std::make_unique<GzipStage>(std::move(input));
         case Compression::zstd:
-            return std::make_unique<ZstdStage>(std::move(input));
+            return std::make_unique<ZstdStage>(std::move(input), std::move(take));
         case Compression::xz:
+            return std::make_unique<XzStage>(std::move(input));
         case Compression::bzip2:
             return std::make_unique<ArchiveStage>(std::move(input));
         case Compression::none:
@@ -297,12 +412,12 @@ Decompressor::Decompressor(std::unique_ptr<Stage> stage, Compression compression
     : stage_(std::move(stage)), compression_(compression) {}
 Decompressor::~Decompressor() = default;
 
-Result<std::unique_ptr<Decompressor>> Decompressor::create(Source& compressed) {
+Result<std::unique_ptr<Decompressor>> Decompressor::create(Source& compressed, TakeWindow take) {
     Input input(compressed);
     TRY(input.prefetch());
     const Compression compression = detect_compression(input.start());
     return std::unique_ptr<Decompressor>(
-        new Decompressor(make_stage(compression, std::move(input)), compression));
+        new Decompressor(make_stage(compression, std::move(input), std::move(take)), compression));
 }
 
 Compression Decompressor::compression() const {

@@ -3,6 +3,9 @@
 #include <storage/compression.hpp>
 #include <sys/file.hpp>
 
+#include <atomic>
+#include <thread>
+
 namespace corten::storage {
 namespace {
 
@@ -116,6 +119,82 @@ TEST(Compression, HowFarZstdLooksBackIsLimited) {
         EXPECT_EQ(decompress(run(good, text)).value_or("error"), text) << good;
     for (const char* bad : {"zstd -q --ultra -22", "zstd -q --long=26"})
         EXPECT_ERROR(decompress(run(bad, text)), ErrorKind::unsupported);
+}
+
+TEST(Compression, XzThatNeedsMuchMemoryIsRefused) {
+    const std::string text = sample();
+    EXPECT_EQ(decompress(run("xz -9", text)).value_or("error"), text);
+    EXPECT_EQ(decompress(run("xz -0", text) + run("xz -0", "x")).value_or("error"), text + "x");
+    EXPECT_ERROR(decompress(run("xz --lzma2=dict=192MiB", text)), ErrorKind::unsupported);
+    const std::string good = run("xz -0", text);
+    for (std::size_t size = 7; size < good.size(); size += good.size() / 20 + 1)
+        EXPECT_ERROR(decompress(std::string_view(good).substr(0, size), 999), ErrorKind::corrupt);
+    EXPECT_ERROR(decompress(good + "garbage"), ErrorKind::corrupt);
+}
+
+/// What a stream asks for, frame by frame.
+std::vector<std::size_t> windows(const std::string& compressed, std::size_t piece) {
+    std::vector<std::size_t> asked;
+    WindowMemory memory(1 << 20);
+    PieceSource source(compressed, piece);
+    const auto take = [&](std::size_t bytes) -> Result<WindowMemory::Part> {
+        asked.push_back(bytes);
+        return *memory.take(bytes, [] { return true; });
+    };
+    const auto stage = Decompressor::create(source, take).value();
+    std::string out;
+    StringSink sink(out);
+    EXPECT_OK(copy(*stage, sink));
+    return asked;
+}
+
+TEST(Compression, WindowsAreAskedForBeforeTheyAreAllocated) {
+    const std::string text = sample();
+    const std::string small = run("zstd -q -1", text);
+    const std::string large = run("zstd -q --long=25", text);
+    const std::string known = run(fmt::format("zstd -q --stream-size={}", text.size()), text);
+    const std::string skipped("\x50\x2a\x4d\x18\x04\0\0\0meta", 12);
+    for (const std::size_t piece : {1u, 7u, 1u << 20}) {
+        EXPECT_EQ(windows(large, piece), std::vector<std::size_t>{32 << 20});
+        EXPECT_EQ(windows(known, piece), std::vector<std::size_t>{text.size()});
+        EXPECT_EQ(windows(skipped + small + large + skipped + small, piece),
+                  (std::vector<std::size_t>{512 << 10, 32 << 20}));
+        EXPECT_TRUE(windows(run("gzip", text), piece).empty());
+    }
+}
+
+TEST(Compression, WhoNeedsALargeWindowWaitsForTheOthersAndThenGoesFirst) {
+    WindowMemory memory(32 << 20);
+    const auto at_once = [] { return true; };
+    auto first = memory.take(8 << 20, at_once);
+    auto second = memory.take(8 << 20, at_once);
+    ASSERT_TRUE(first && second);
+    EXPECT_FALSE(memory.take(32 << 20, at_once)) << "and nothing is taken";
+    std::atomic<bool> waits = false, waits_too = false, late = false;
+    std::thread large([&] {
+        const auto part = memory.take(64 << 20, [&] {
+            waits = true;
+            return false;
+        });
+        EXPECT_FALSE(late) << "who asked later was served first";
+    });
+    while (!waits) std::this_thread::yield();
+    std::thread small([&] {
+        late = memory
+                   .take(8 << 20,
+                         [&] {
+                             waits_too = true;
+                             return false;
+                         })
+                   .has_value();
+    });
+    while (!waits_too && !late) std::this_thread::yield();
+    EXPECT_FALSE(late) << "there is room, but not for who asked first";
+    first.reset();
+    second.reset();
+    large.join();
+    small.join();
+    EXPECT_TRUE(late);
 }
 
 TEST(Compression, OnlyThoseAreWritten) {

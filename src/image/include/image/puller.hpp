@@ -1,14 +1,11 @@
 #pragma once
 // Pulling images. For each layer a thread downloads and hashes the blob, a second one inflates it,
 // and the layer store's two hash the tar and write the files, all at once; layers are unpacked in
-// any order and given their places from the lowest up. Memory per layer in work, of which there are
-// three at a time, whatever the sizes are:
-//   2 MiB between download and inflating, 2 MiB between inflating and writing, buffers of 256 KiB
-//   at each stage and a MiB of directories' times: about 6 MiB;
-//   what zstd looks back on: at most 8 MiB up to its level 19, never more than 32 MiB;
-//   with the driver erofs about 250 bytes and its name for each entry, at most 1 GiB.
-// Chunks of layers that come over several connections (blob_chunks.hpp): 4 MiB for each layer, and
-// 20 MiB for all of them.
+// any order and given their places from the lowest up. Memory is bounded, whatever the sizes are
+// (docs/registries.md has the sums): per layer in work 2 MiB between download and inflating, 2 MiB
+// between inflating and writing, buffers of 256 KiB at each stage and a MiB of directories' times;
+// of all layers together what zstd looks back on, and chunks that come over several connections
+// (blob_chunks.hpp).
 //
 // Everything done stays until the image is recorded in one transaction, protected by a lease; a
 // pull that fails keeps its finished layers for an hour, for the next try. What has come of a

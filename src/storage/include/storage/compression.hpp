@@ -1,7 +1,9 @@
 #pragma once
 // Compressed streams: gzip (RFC 1952, by ISA-L), zstd (RFC 8878), and for reading xz and bzip2.
 #include <storage/stream.hpp>
+#include <storage/window_memory.hpp>
 
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -17,11 +19,15 @@ Compression detect_compression(std::string_view start);
 /// zstd frames in a row are one stream (zstd:chunked's skippable frames are skipped). A stream that
 /// stops early, or that is followed by bytes that are no member, is `corrupt`; zero padding after a
 /// gzip stream is accepted as gzip(1) does. Memory: one output buffer of 256 KiB, plus the window
-/// (gzip 32 KiB; zstd 8 MiB up to level 19 and at most 32 MiB, larger windows are `unsupported`).
+/// (gzip 32 KiB; zstd 8 MiB up to level 19 and at most 32 MiB; xz 65 MiB up to level 9 and at most
+/// 128 MiB; larger windows are `unsupported`).
 class Decompressor final : public Source {
 public:
-    /// Reads the first bytes of `compressed`.
-    static Result<std::unique_ptr<Decompressor>> create(Source& compressed);
+    /// Asked before a window of so many bytes is allocated; waits for memory, or gives an error.
+    using TakeWindow = std::function<Result<WindowMemory::Part>(std::size_t bytes)>;
+
+    /// Reads the first bytes of `compressed`. Only zstd's windows are asked for.
+    static Result<std::unique_ptr<Decompressor>> create(Source& compressed, TakeWindow take = {});
     ~Decompressor() override;
 
     Compression compression() const;
