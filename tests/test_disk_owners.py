@@ -21,7 +21,9 @@ def daemon(request, box_reference):
 
 
 def blocks_below(folder) -> int:
-    return int(subprocess.run(["du", "-sx", "--block-size=1", str(folder)], stdout=subprocess.PIPE, check=True, text=True).stdout.split()[0])
+    """What goes while du looks makes it fail, and is no fault: -1."""
+    done = subprocess.run(["du", "-sx", "--block-size=1", str(folder)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return int(done.stdout.split()[0]) if done.returncode == 0 else -1
 
 
 def owned(daemon) -> dict:
@@ -61,6 +63,25 @@ def test_every_block_that_du_finds_has_an_owner(daemon, faulty, box_tar):
     eventually(lambda: owned(daemon)["layer"].keys() == before["layer"].keys(), "removal of the layer")
     left = owned(daemon)
     assert not {"writable layer", "volume", "container", "stranger"} & left.keys()
+
+
+def test_the_command_shows_owners_that_add_up_to_what_du_finds(daemon):
+    corten = daemon.client("corten")
+    found = owned(daemon)
+    sums = {kind: sum(names.values()) for kind, names in found.items()}
+
+    def rows(*flags):
+        lines = corten.ok("system", "df", "--on-disk", "--format", "{{.Owner}}\t{{.Name}}\t{{.Bytes}}", *flags).splitlines()
+        return [(owner, name, int(size)) for owner, name, size in (line.split("\t") for line in lines)]
+
+    *kinds, whole = rows()
+    assert {owner: size for owner, _, size in kinds} == sums and whole == ("all", str(daemon.data), blocks_below(daemon.data))
+    assert [size for *_, size in kinds] == sorted(sums.values(), reverse=True)
+    *each, whole = rows("-v")
+    assert {(owner, name): size for owner, name, size in each} == {(k, n): s for k, names in found.items() for n, s in names.items()}
+    assert whole[2] == sum(size for *_, size in each)
+    shown = corten.ok("system", "df", "--on-disk").splitlines()
+    assert shown[0].split() == ["OWNER", "COUNT", "SIZE"] and shown[-1].split()[:2] == ["all", str(len(each))]
 
 
 def test_what_is_kept_of_a_download_and_what_nobody_made_has_a_name(daemon, faulty, box_tar):

@@ -234,11 +234,73 @@ def test_one_platform_is_removed_by_its_id(engine, cli, both, many):
     assert available(engine, both) == {"amd64"}
 
 
+def removed(engine, reference, *architectures, more=""):
+    asked = "&".join(query(each).replace("platform=", "platforms=") for each in architectures)
+    return engine.api.delete(f"/images/{reference}?{asked}{more}")
+
+
 @pytest.mark.corten_only
-def test_removing_a_platform_of_a_name_is_refused_by_name(engine, both):
-    reply = engine.api.delete(f"/images/{both}?platforms=" + urllib.parse.quote('[{"os":"linux","architecture":"arm64"}]'))
-    assert reply.status == 501 and "not built" in reply.message
-    assert available(engine, both) == {"amd64", "arm64"}
+@pytest.mark.client(28)
+def test_one_platform_of_a_name_is_removed(engine, cli, both, many):
+    """The name means what is left; all names of the index lose the platform."""
+    cli.ok("tag", both, "second:1")
+    assert f"Deleted: {many.images[1].id}" in cli.ok("rmi", "--platform", "linux/amd64", both)
+    for name in (both, "second:1"):
+        assert available(engine, name) == {"arm64"} and architecture(engine, name) == "arm64"
+    assert engine.api.get(f"/images/{many.images[1].id}/json").status == 404
+    cli.fails("rmi", "--platform", "linux/amd64", both, code=1, says="does not (match|provide) the specified platform")
+    cli.ok("pull", both)
+    assert available(engine, both) == {"amd64", "arm64"} and architecture(engine, both) == "amd64"
+    cli.ok("rmi", "second:1")
+    assert engine.api.post("/corten/store/check").json()["Problems"] == []
+
+
+@pytest.mark.corten_only
+def test_the_last_platform_takes_the_names_along(engine, cli, both, many):
+    cli.ok("tag", both, "second:1")
+    reply = removed(engine, both, "arm64", "amd64").json()
+    assert {"Untagged": both} in reply and {"Untagged": "second:1"} in reply
+    assert {picture.id for picture in many.images[:2]} <= {entry.get("Deleted") for entry in reply}
+    assert engine.api.get(f"/images/{both}/json").status == engine.api.get("/images/second:1/json").status == 404
+    assert engine.api.post("/corten/store/check").json()["Problems"] == []
+
+
+@pytest.mark.corten_only
+def test_a_platform_in_use_stays(engine, cli, both):
+    cli.ok("create", "--name", "user", "--platform", FOREIGN, both)
+    reply = removed(engine, both, "amd64", "arm64")
+    assert reply.status == 409 and "(must be forced) - image is being used by stopped container" in reply.message
+    assert available(engine, both) == {"amd64", "arm64"}, "half of it was removed"
+    assert removed(engine, both, "arm64", more="&force=1").status == 200
+    assert available(engine, both) == {"amd64"}
+    cli.ok("rm", "user")
+    cli.ok("run", "-d", "--name", "runs", both, "sleep", "600")
+    reply = removed(engine, both, "amd64", more="&force=1")
+    assert reply.status == 409 and "(cannot be forced)" in reply.message and available(engine, both) == {"amd64"}
+
+
+@pytest.mark.corten_only
+def test_a_platform_that_another_name_means_stays_under_that(engine, cli, both, many):
+    cli.ok("tag", many.images[0].id, "own:1")
+    assert removed(engine, both, "arm64").json() == []
+    assert available(engine, both) == {"amd64"} and architecture(engine, "own:1") == "arm64"
+    cli.ok("rmi", "own:1")
+
+
+@pytest.mark.corten_only
+def test_platforms_of_an_image_that_is_alone(engine, cli, registry, box_tar):
+    reference = registry.push("alone", "1", images.image([box_tar], env=["ALONE=1"]))
+    cli.ok("pull", reference)
+    reply = removed(engine, reference, "arm64")
+    assert reply.status == 404 and "does not match the specified platform (linux/arm64)" in reply.message
+    assert engine.api.delete(f"/images/{reference}?platforms=linux/amd64").status == 400
+    assert {"Untagged": reference} in removed(engine, reference, "amd64").json()
+
+
+@pytest.mark.corten_only
+def test_older_versions_remove_all_platforms(engine, both, many):
+    assert engine.api.delete(f"/v1.49/images/{both}?{query('arm64').replace('platform=', 'platforms=')}").status == 200
+    assert engine.api.get(f"/images/{many.images[1].id}/json").status == 404
 
 
 # --- save and load -------------------------------------------------------------------------------

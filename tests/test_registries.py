@@ -702,3 +702,69 @@ def test_a_kept_blob_that_changed_is_not_pushed(keeping, faulty, strict, picture
     registry = strict()
     docker.fails("push", renamed(keeping, reference, registry), code=1, says="has changed on the disk.*store check --repair")
     assert "/v2/elsewhere/manifests/1" not in registry.content
+
+
+# --- manifests -----------------------------------------------------------------------------------
+
+def for_one(box_tar, style, architecture="amd64", **more):
+    return images.image([box_tar], style=style, architecture=architecture, **more)
+
+
+def entry_of(reference, picture):
+    """What `manifest inspect -v` shows of an image."""
+    kind = "OCIManifest" if "oci" in picture.manifest.media_type else "SchemaV2Manifest"
+    return {"Ref": reference, "Descriptor": picture.manifest.descriptor(platform=picture.platform),
+            "Raw": base64.b64encode(picture.manifest.data).decode(), kind: json.loads(picture.manifest.data)}
+
+
+@pytest.mark.client(28)
+@pytest.mark.parametrize("style", ["docker", "oci"])
+def test_manifest_of_a_single_image(cli, registry, box_tar, style):
+    picture = for_one(box_tar, style)
+    reference = registry.push("inspected", style, picture)
+    shown = cli.run("manifest", "inspect", "--insecure", reference).out
+    assert shown == json.dumps(json.loads(picture.manifest.data), indent="\t") + "\n"
+    by_digest = f"{reference.rpartition(':')[0]}@{picture.digest}"
+    for name in (reference, by_digest):
+        shown = cli.run("manifest", "inspect", "-v", "--insecure", name).out
+        assert json.loads(shown) == entry_of(name, picture) and shown.startswith('{\n\t"Ref": ')
+
+
+@pytest.mark.client(28)
+@pytest.mark.parametrize("style", ["docker", "oci"])
+def test_manifests_of_an_index(cli, registry, box_tar, style):
+    many = images.index([for_one(box_tar, style), for_one(box_tar, style, "arm64", variant="v8")], style)
+    reference = registry.push("inspected-index", style, many)
+    shown = cli.run("manifest", "inspect", "--insecure", reference).out
+    assert shown == json.dumps(json.loads(many.manifest.data), indent=3) + "\n"
+    shown = cli.run("manifest", "inspect", "--verbose", "--insecure", reference).out
+    assert json.loads(shown) == [entry_of(f"{reference}@{each.digest}", each) for each in many.images] and shown.startswith('[\n\t{\n\t\t"Ref"')
+
+
+@pytest.mark.client(28)
+def test_a_manifest_that_is_not_there(cli, registry):
+    cli.fails("manifest", "inspect", "--insecure", f"{registry.address}/inspected:nosuch", code=1, says=f"^no such manifest: {registry.address}/inspected:nosuch\n$")
+
+
+def test_the_manifest_on_the_wire_is_the_registrys_bytes(engine, faulty, tokens, box_tar):
+    """Of an artifact too, which has no platform; asked with the credentials of the request."""
+    picture = for_one(box_tar, "oci")
+    about = json.dumps({**json.loads(picture.manifest.data), "config": {"mediaType": "application/vnd.example+json", "size": 2, "digest": images.digest_of(b"{}")}})
+    faulty.content["/v2/art/manifests/1"] = (about.encode(), images.OCI["manifest"])
+    tokens(faulty, users={"me": "secret"})
+    path = f"/corten/manifest?reference={faulty.address}/art:1"
+    assert engine.api.get(path).status == 403
+    found = engine.api.get(path, headers=auth_header(username="me", password="secret")).json()
+    assert base64.b64decode(found["Raw"]) == about.encode() and found["Ref"] == f"{faulty.address}/art:1"
+    assert found["Descriptor"] == {"mediaType": images.OCI["manifest"], "digest": images.digest_of(about.encode()), "size": len(about)}
+
+
+def test_a_blocked_registry_is_not_asked_for_manifests(daemon_with, faulty, picture):
+    daemon = daemon_with(config={"blocked-registries": [faulty.address]})
+    daemon.client("corten").fails("manifest", "inspect", "--insecure", faulty.put("app", "1", picture), code=1, says="may not be used: the daemon blocks")
+    assert faulty.requests == []
+
+
+def test_lists_of_manifests_are_not_made(corten):
+    for verb in ("create", "annotate", "push", "rm"):
+        corten.fails("manifest", verb, "x", code=1, says=f"corten manifest {verb} is not implemented: lists")

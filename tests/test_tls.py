@@ -2,6 +2,7 @@
 
 The registries stand at the address of a bridge: with loopback no certificate would be checked.
 """
+import json
 import ssl
 
 import pytest
@@ -228,3 +229,13 @@ def test_loopback_needs_neither_tls_nor_a_good_certificate(cli, engine, stranger
             cli.ok("pull", local.put("box", "1", picture))
         finally:
             local.stop()
+
+
+def test_manifest_inspect_of_an_insecure_registry(engine, serve, stranger, picture):
+    """A registry that nobody vouches for is asked when the command says so, and nothing else changes by that."""
+    cli = engine.client("corten")
+    for certificate in (None, stranger.issue("manifests", "elsewhere.test")):
+        reference = serve(certificate)
+        cli.fails("manifest", "inspect", reference, code=1)
+        assert cli.run("manifest", "inspect", "--insecure", reference).out == json.dumps(json.loads(picture.manifest.data), indent="\t") + "\n"
+        cli.fails("pull", reference, code=1)

@@ -1,4 +1,5 @@
 // What only this engine has.
+#include "credentials.hpp"
 #include "progress.hpp"
 #include "router.hpp"
 #include "tar_body.hpp"
@@ -23,6 +24,19 @@ Result<void> bootstrap(Call& call) {
     ProgressStream progress(call.answer);
     const FdView gone = TRY(call.gone());
     return progress.finish(call.engine.images().bootstrap(name, progress.sink(), gone));
+}
+
+/// What a registry has under a name, as it is: GET /corten/manifest?reference=NAME&insecure=1.
+Result<void> ask_manifest(Call& call) {
+    const FdView gone = TRY(call.gone());
+    const engine::Images::AskManifest request{.reference = call.text("reference"),
+                                              .insecure = call.flag("insecure"),
+                                              .credentials = registry_credentials(call)};
+    auto found = call.engine.images().ask_manifest(request, gone);
+    // A 401 of ours would make clients ask for a password.
+    if (!found && found.error().kind() == ErrorKind::unauthorized)
+        return fail(ErrorKind::forbidden, "{}", found.error().message());
+    return call.reply(200, TRY(std::move(found)));
 }
 
 /// POST /corten/store/check?quick=1&repair=1.
@@ -53,6 +67,7 @@ Result<void> import_volume(Call& call) {
 constexpr std::array routes{
     Route{"GET", "/corten/containers/{}/explain", explain},
     Route{"POST", "/corten/images/bootstrap", bootstrap},
+    Route{"GET", "/corten/manifest", ask_manifest},
     Route{"POST", "/corten/store/check", check_store},
     Route{"GET", "/corten/system/df", disk_owners},
     Route{"GET", "/corten/volumes/{}/archive", export_volume},

@@ -45,12 +45,11 @@ Result<void> tag(Call& call) {
 }
 
 Result<void> remove(Call& call) {
-    if (!call.text("platforms").empty() && call.version >= ApiVersion{1, 50})
-        return fail(ErrorKind::not_built,
-                    "removing single platforms of a name is not built: remove their images by id");
-    const bool prune_parents = !call.flag("noprune");
-    return call.reply(
-        200, TRY(call.engine.images().remove(call.name(), call.flag("force"), prune_parents)));
+    const engine::Images::Remove request{
+        .force = call.flag("force"),
+        .prune_parents = !call.flag("noprune"),
+        .platforms = TRY(asked_platforms(call, {1, 50}, "platforms"))};
+    return call.reply(200, TRY(call.engine.images().remove(call.name(), request)));
 }
 
 Result<void> prune(Call& call) {

@@ -20,10 +20,11 @@ Result<oci::Platform> read_platform(const std::string& text) {
 
 }  // namespace
 
-Result<std::vector<oci::Platform>> asked_platforms(const Call& call, ApiVersion since) {
+Result<std::vector<oci::Platform>> asked_platforms(const Call& call, ApiVersion since,
+                                                   std::string_view parameter) {
     std::vector<oci::Platform> platforms;
     if (call.version < since) return platforms;
-    for (const auto& text : call.request.query.all("platform"))
+    for (const auto& text : call.request.query.all(parameter))
         if (!text.empty()) platforms.push_back(TRY(read_platform(text)));
     return platforms;
 }

@@ -335,6 +335,12 @@ constexpr Command image_commands[] = {
     tag_command,
 };
 
+constexpr Command manifest_commands[] = {
+    {"inspect", "Show the manifest or index that a registry has under a name",
+     "[OPTIONS] NAME[:TAG|@DIGEST]", manifest_inspect_flags, 1, 1, verb_manifest_inspect,
+     "corten manifest inspect debian:12  # Without getting the image"},
+};
+
 constexpr Command network_commands[] = {
     {"connect", "Connect a container to a network", "[OPTIONS] NETWORK CONTAINER", connect_flags, 2,
      2, verb_network_connect},
@@ -396,7 +402,8 @@ constexpr Command volume_commands[] = {
 };
 
 constexpr Command system_commands[] = {
-    {"df", "Show how much space is used", "[OPTIONS]", df_flags, 0, 0, verb_df},
+    {"df", "Show how much space is used", "[OPTIONS]", df_flags, 0, 0, verb_df,
+     "corten system df --on-disk -v  # Adds up to what du finds below the data root"},
     events_command,
     info_command,
     {"prune", "Remove what is not used", "[OPTIONS]", system_prune_flags, 0, 0, verb_system_prune},
@@ -449,6 +456,7 @@ std::span<const Command> all_commands() {
         login_command,
         logout_command,
         logs_command,
+        group("manifest", "Look at what registries have", manifest_commands),
         group("network", "Manage networks", network_commands),
         pause_command,
         port_command,

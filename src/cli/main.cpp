@@ -38,13 +38,15 @@ int report_usage_error(const Error& error, const std::string& usage, const std::
 
 /// What the stock command has and this one has not, and what to do instead.
 struct MissingCommand {
-    std::string_view name;
+    std::string_view name;  ///< with its groups
     std::string_view advice;
 };
 constexpr std::string_view no_builds =
     "images are not built here yet: build elsewhere and load the result, commit a container, or "
     "make one of the distribution's packages with corten image bootstrap";
 constexpr std::string_view no_swarm = "one daemon runs one machine's containers, there is no swarm";
+constexpr std::string_view no_lists =
+    "lists of manifests are not made here; a push sends all platforms of an image that are here";
 constexpr MissingCommand missing_commands[] = {
     {"build", no_builds},
     {"builder", no_builds},
@@ -55,7 +57,10 @@ constexpr MissingCommand missing_commands[] = {
      "use docker compose or docker-compose with DOCKER_HOST set to this daemon's socket"},
     {"config", no_swarm},
     {"context", "name the daemon with -H or DOCKER_HOST"},
-    {"manifest", "corten inspect shows the manifests of an image that is here"},
+    {"manifest annotate", no_lists},
+    {"manifest create", no_lists},
+    {"manifest push", no_lists},
+    {"manifest rm", no_lists},
     {"node", no_swarm},
     {"plugin", "there are no plugins: volumes are local, networks bridges"},
     {"secret", no_swarm},
@@ -66,12 +71,12 @@ constexpr MissingCommand missing_commands[] = {
 };
 
 int unknown_command(const std::string& path, const std::string& name) {
-    const auto* missing = std::ranges::find(missing_commands, name, &MissingCommand::name);
-    if (missing != std::end(missing_commands)) {
-        print_error(
-            fmt::format("corten: {} {} is not implemented: {}", path, name, missing->advice));
-        return 1;
-    }
+    for (const MissingCommand& missing : missing_commands)
+        if (path + " " + name == fmt::format("corten {}", missing.name)) {
+            print_error(
+                fmt::format("corten: {} {} is not implemented: {}", path, name, missing.advice));
+            return 1;
+        }
     print_error(
         fmt::format("corten: unknown command: {} {}\n\nRun '{} --help' for more information", path,
                     name, path));

@@ -162,6 +162,11 @@ inline constexpr Flag history_flags[] = {
 };
 inline constexpr Flag search_flags[] = {
     filter_flag, list_format_flag, {"limit", 0, integer, "Most results"}, full_flag};
+inline constexpr Flag manifest_inspect_flags[] = {
+    {"insecure", 0, toggle,
+     "Take the registry without TLS, or with a certificate nobody vouches for"},
+    {"verbose", 'v', toggle, "Show each platform's manifest, with its descriptor"},
+};
 inline constexpr Flag bootstrap_flags[] = {{"quiet", 'q', toggle, "Do not show progress"}};
 
 inline constexpr Flag network_ls_flags[] = {filter_flag, list_format_flag, full_flag, ids_flag};
@@ -218,7 +223,10 @@ inline constexpr Flag event_flags[] = {
     {"until", 0, text, "End at this time"},
 };
 inline constexpr Flag df_flags[] = {
-    list_format_flag, {"verbose", 'v', toggle, "Show every image, container and volume"}};
+    list_format_flag,
+    {"on-disk", 0, toggle, "Show whose every block is that du finds below the data root"},
+    {"verbose", 'v', toggle, "Show every image, container and volume, or every owner of blocks"},
+};
 inline constexpr Flag login_flags[] = {
     {"password", 'p', text, "Password (others may see it; better --password-stdin)"},
     {"password-stdin", 0, toggle, "Read the password from stdin"},

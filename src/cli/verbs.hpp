@@ -46,6 +46,7 @@ Result<int> verb_import(Context& context, const ParsedLine& line);
 Result<int> verb_search(Context& context, const ParsedLine& line);
 Result<int> verb_image_inspect(Context& context, const ParsedLine& line);
 Result<int> verb_image_prune(Context& context, const ParsedLine& line);
+Result<int> verb_manifest_inspect(Context& context, const ParsedLine& line);
 Result<int> verb_image_bootstrap(Context& context, const ParsedLine& line);
 
 // networks and volumes

@@ -46,7 +46,7 @@ Result<void> remove_until_low(Context& context) {
     std::size_t removed = 0;
     for (const std::string& id : TRY(unused_images(context))) {
         // One that has children or got a container meanwhile stays.
-        if (!Images(context).remove(id, true, true)) continue;
+        if (!Images(context).remove(id, {.force = true})) continue;
         ++removed;
         context.collect_garbage();
         use = TRY(disk_use(context.config.data_root));

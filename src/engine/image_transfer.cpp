@@ -178,6 +178,18 @@ Result<apitypes::DistributionInspect> Images::ask_registry(std::string_view ref,
                                          .platforms = std::move(found.platforms)};
 }
 
+Result<apitypes::ManifestInspect> Images::ask_manifest(const AskManifest& request,
+                                                       FdView cancel) const {
+    auto options = context_.puller->options();
+    if (request.insecure)
+        options.registry.insecure.push_back(TRY(image::Reference::parse(request.reference)).domain);
+    auto found = TRY(image::fetch_manifest(request.reference, credentials_of(request.credentials),
+                                           options, cancel));
+    return apitypes::ManifestInspect{.reference = std::move(found.reference),
+                                     .descriptor = std::move(found.descriptor),
+                                     .raw = base64_encode(found.bytes)};
+}
+
 Result<std::vector<apitypes::FoundImage>> Images::search(std::string_view term, std::size_t limit,
                                                          const Filters& filters,
                                                          const RegistryCredentials& credentials,
@@ -198,6 +210,7 @@ Result<std::vector<apitypes::FoundImage>> Images::search(std::string_view term, 
                              .description = std::move(entry.description)});
     return found;
 }
+
 Result<apitypes::AuthReply> Images::login(const RegistryCredentials& credentials, FdView cancel) {
     auto result =
         TRY(image::login(credentials_of(credentials), context_.puller->options(), cancel));

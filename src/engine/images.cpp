@@ -339,10 +339,10 @@ Result<void> Images::tag(std::string_view ref, std::string_view repository, std:
     return {};
 }
 
-Result<std::vector<apitypes::ImageDeleted>> Images::remove(std::string_view ref, bool force,
-                                                           bool prune_parents) {
+Result<std::vector<apitypes::ImageDeleted>> Images::remove(std::string_view ref,
+                                                           const Remove& request) {
     storage::RemoveImageOptions options{
-        .force = force, .prune_parents = prune_parents, .users = {}};
+        .force = request.force, .prune_parents = request.prune_parents, .users = {}};
     options.users = [this](const std::string& id) {
         std::vector<storage::ImageUser> users;
         for (const auto& container : context_.containers.all())
@@ -353,6 +353,8 @@ Result<std::vector<apitypes::ImageDeleted>> Images::remove(std::string_view ref,
     };
     const auto name = TRY(parse_image_name(ref));
     const auto found = TRY(context_.store->images().resolve(name));
+    for (const auto& platform : request.platforms)
+        options.only.push_back(TRY(image::image_for(*context_.store, found, ref, platform)).id);
     const auto removed = TRY(context_.store->with_reserve(
         [&] { return context_.store->images().remove(name, options); }));
     std::vector<apitypes::ImageDeleted> out;
@@ -382,7 +384,7 @@ Result<apitypes::ImagesPruned> Images::prune(const Filters& filters) {
     apitypes::ImagesPruned pruned;
     for (const auto& image : TRY(list({.all = true, .filters = chosen}))) {
         if (image.containers > 0) continue;
-        auto removed = remove(image.id, true, true);
+        auto removed = remove(image.id, {.force = true});
         if (!removed) continue;  // taken into use since it was listed
         if (!pruned.images_deleted) pruned.images_deleted.emplace();
         for (auto& item : *removed) pruned.images_deleted->push_back(std::move(item));

@@ -144,6 +144,22 @@ struct ImageStore::Removal {
         return {};
     }
 
+    /// Those of the index's images that are to go; the others stay under its names.
+    Result<void> from_index(const std::string& digest) {
+        IndexStore indexes(store.db_);
+        std::vector<std::string> gone, kept;
+        for (const IndexedImage& image : TRY(indexes.find(digest)).value_or(ImageIndex{}).images)
+            (std::ranges::count(options.only, image.image_id) > 0 ? gone : kept)
+                .push_back(image.image_id);
+        if (kept.empty())
+            for (const std::string& name : TRY(indexes.references(digest))) TRY(untag(name));
+        for (const std::string& id : gone) {
+            TRY(indexes.take_out(digest, id, kept.empty() ? id : kept.front()));
+            if (!TRY(is_held(id))) TRY(delete_image(id, options.force ? Force::yes : Force::no));
+        }
+        return {};
+    }
+
     Result<void> by_id(const std::string& id) {
         const auto names = TRY(references(id));
         if (is_single(names)) {
@@ -210,7 +226,9 @@ Result<std::vector<RemovedItem>> ImageStore::remove(const ImageName& name,
     Transaction change = TRY(db_.begin());
     const FoundImage found = TRY(resolve(name));
     Removal removal{*this, options, {}, {}};
-    if (found.by_reference)
+    if (!options.only.empty() && !found.index.empty())
+        TRY(removal.from_index(found.index));
+    else if (found.by_reference)
         TRY(removal.by_reference(found.id, name.reference));
     else
         TRY(removal.by_id(found.id));

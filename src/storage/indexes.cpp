@@ -65,6 +65,16 @@ Result<std::vector<std::string>> IndexStore::references(const std::string& diges
                                 {digest}, first_column);
 }
 
+Result<void> IndexStore::take_out(const std::string& digest, const std::string& image,
+                                  const std::string& instead) {
+    Transaction change = TRY(db_.begin());
+    TRY(db_.execute("UPDATE reference SET image = ? WHERE image_index = ? AND image = ?",
+                    {instead, digest, image}));
+    TRY(db_.execute("DELETE FROM index_image WHERE index_digest = ? AND image = ?",
+                    {digest, image}));
+    return change.commit();
+}
+
 Result<std::vector<std::string>> IndexStore::release() {
     Transaction change = TRY(db_.begin());
     auto images = TRY(db_.all<std::string>(

@@ -1,4 +1,4 @@
-// system df.
+// system df: docker's (GET /system/df), and whose the blocks are (GET /corten/system/df).
 #include "../table.hpp"
 #include "../verbs.hpp"
 #include "rows.hpp"
@@ -7,6 +7,7 @@
 #include <base/units.hpp>
 
 #include <algorithm>
+#include <map>
 
 namespace corten::cli {
 
@@ -178,9 +179,51 @@ Result<std::string> detail_tables(const Json& df) {
     return out;
 }
 
+/// A row of each kind of owner, or with `each` of every owner, the largest first; then the sum.
+std::vector<Json> owner_rows(const Json& disk, bool each) {
+    std::map<std::pair<std::string, std::string>, std::pair<std::int64_t, std::int64_t>> found;
+    for (const Json& owner : list_of(disk, "Owners")) {
+        auto& [count, bytes] =
+            found[{owner.value("Kind", ""), each ? owner.value("Name", "") : ""}];
+        ++count;
+        bytes += number(owner, "Bytes");
+    }
+    std::vector<Json> rows;
+    const auto add = [&rows](const std::string& kind, const std::string& name, std::int64_t count,
+                             std::int64_t bytes) {
+        rows.push_back({{"Owner", kind},
+                        {"Name", name},
+                        {"Count", std::to_string(count)},
+                        {"Bytes", bytes},
+                        {"Size", human_size(static_cast<double>(bytes))}});
+    };
+    for (const auto& [owner, sum] : found) add(owner.first, owner.second, sum.first, sum.second);
+    std::ranges::sort(rows, std::ranges::greater(),
+                      [](const Json& row) { return number(row, "Bytes"); });
+    add("all", disk.value("Root", ""), static_cast<std::int64_t>(list_of(disk, "Owners").size()),
+        number(disk, "Bytes"));
+    return rows;
+}
+
+Result<int> show_owners(Context& context, const FlagValues& flags) {
+    const Json disk = TRY(TRY(context.client())->get("/corten/system/df"));
+    const bool each = flags.on("verbose");
+    print(TRY(render_list(
+        {.format = flags.text("format"),
+         .table = each ? "{{.Owner}}\t{{.Name}}\t{{.Size}}" : "{{.Owner}}\t{{.Count}}\t{{.Size}}",
+         .headers = {{"Owner", "OWNER"},
+                     {"Name", "NAME"},
+                     {"Count", "COUNT"},
+                     {"Bytes", "BYTES"},
+                     {"Size", "SIZE"}}},
+        owner_rows(disk, each))));
+    return 0;
+}
+
 }  // namespace
 
 Result<int> verb_df(Context& context, const ParsedLine& line) {
+    if (line.flags.on("on-disk")) return show_owners(context, line.flags);
     const Json df = TRY(TRY(context.client())->get("/system/df"));
     const std::string& format = line.flags.text("format");
     if (line.flags.on("verbose")) {

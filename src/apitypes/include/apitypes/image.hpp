@@ -272,6 +272,19 @@ struct DistributionInspect {
     }
 };
 
+/// Reply of GET /corten/manifest: Ref, Descriptor and Raw are what docker's command shows of each.
+struct ManifestInspect {
+    std::string reference;
+    oci::Descriptor descriptor;
+    std::string raw;  ///< the registry's bytes in base64
+
+    static constexpr void fields(auto visit) {
+        visit(field("Ref", &ManifestInspect::reference),
+              field("Descriptor", &ManifestInspect::descriptor),
+              field("Raw", &ManifestInspect::raw));
+    }
+};
+
 /// An element of GET /images/search.
 struct FoundImage {
     std::int64_t star_count = 0;

@@ -70,8 +70,12 @@ public:
     Result<void> pull(const PullImage& request, const ProgressSink& progress, FdView cancel);
     Result<void> push(const PushImage& request, const ProgressSink& progress, FdView cancel);
     Result<void> tag(std::string_view ref, std::string_view repository, std::string_view tag);
-    Result<std::vector<apitypes::ImageDeleted>> remove(std::string_view ref, bool force,
-                                                       bool prune_parents);
+    struct Remove {
+        bool force = false;
+        bool prune_parents = true;
+        Platforms platforms{};  ///< when there are any, of a name's images only theirs
+    };
+    Result<std::vector<apitypes::ImageDeleted>> remove(std::string_view ref, const Remove& request);
     Result<apitypes::ImagesPruned> prune(const Filters& filters);
     /// Of each name all platforms that are here, or those of `platforms`.
     Result<void> save(const std::vector<std::string>& refs, const Platforms& platforms,
@@ -106,6 +110,13 @@ public:
     Result<apitypes::DistributionInspect> ask_registry(std::string_view ref,
                                                        const RegistryCredentials& credentials,
                                                        FdView cancel) const;
+    struct AskManifest {
+        std::string reference;
+        bool insecure = false;  ///< its registry counts as one of the insecure ones
+        RegistryCredentials credentials{};
+    };
+    /// The manifest or index that a registry has under a name, as it is.
+    Result<apitypes::ManifestInspect> ask_manifest(const AskManifest& request, FdView cancel) const;
     /// Repositories that a registry finds for "[REGISTRY/]TEXT", at most `limit`. Filters:
     /// is-official, is-automated, stars (at least).
     Result<std::vector<apitypes::FoundImage>> search(std::string_view term, std::size_t limit,

@@ -60,6 +60,8 @@ struct ImageUser {
 struct RemoveImageOptions {
     bool force = false;
     bool prune_parents = true;
+    /// Of a name that stands for an index only these of its images, for all names of that index.
+    std::vector<std::string> only{};
     /// Containers that use an image; asked inside the transaction.
     std::function<std::vector<ImageUser>(const std::string& image_id)> users;
 };
@@ -133,8 +135,8 @@ public:
 
     /// docker's rules for `rmi`, with its messages: untag only while other references remain;
     /// delete with layers and untagged parents otherwise; `conflict` for images in use or with
-    /// children. The images of other platforms go with the last name of their index. All in one
-    /// transaction.
+    /// children. The images of other platforms go with the last name of their index, and its names
+    /// with the last of its images. All in one transaction.
     Result<std::vector<RemovedItem>> remove(const ImageName& name,
                                             const RemoveImageOptions& options);
 

@@ -36,6 +36,9 @@ public:
     /// The index that a reference names; nullopt also when it names a single image.
     Result<std::optional<ImageIndex>> of(const std::string& reference);
     Result<std::vector<ImageIndex>> list();
+    /// Takes an image out. The names that mean it when no platform is said mean `instead` then.
+    Result<void> take_out(const std::string& digest, const std::string& image,
+                          const std::string& instead);
     /// Canonical names that stand for the index, sorted.
     Result<std::vector<std::string>> references(const std::string& digest);
     /// Deletes the indexes that no reference names any more; gives the ids of the images they had.
