@@ -1,11 +1,14 @@
-"""A layer of very many empty files, which costs an attacker next to nothing: it is unpacked in one stream, and the daemon's memory
-stays within what each driver holds of a name."""
+"""The daemon's memory while layers are unpacked. Of very many empty files, which cost an attacker next to nothing, it is what each
+driver holds of a name; what compressed layers look back on they do not have all at once."""
 import os
+import random
+import subprocess
 import tarfile
 import time
 from pathlib import Path
 
 import pytest
+from support import images
 from support.own_daemon import DRIVERS, corten, docker, with_driver  # noqa: F401
 from support.wait import eventually
 
@@ -63,3 +66,17 @@ def test_a_layer_of_very_many_empty_files(daemon, corten, box_tar, record_proper
     assert corten.ok("run", "--rm", "--network", "none", "many:1", "sh", "-c", "find /many -type f | wc -l; stat -c '%u %s' /many/0/7") == f"{FILES}\n7 0"
     corten.ok("rmi", "many:1")
     eventually(lambda: not any(daemon.data.glob(f"{daemon.driver}/trash/*")), "removal of the files", 30 + FILES / 5000)
+
+
+def test_layers_with_the_largest_windows_are_inflated_one_after_the_other(daemon, docker, faulty):
+    """Each of the three would have 32 MiB to look back on, of a pull that has 64 MiB for everything."""
+    dice = random.Random(32)
+    tars = [images.tar([images.Entry(f"big{n}", data=dice.randbytes(48 << 20))]) for n in range(3)]
+    packed = [subprocess.run(["zstd", "-q", "-1", "--long=25", "-c"], input=t, stdout=subprocess.PIPE, check=True).stdout for t in tars]
+    picture = images.assemble([images.Blob(p, images.OCI["zstd"]) for p in packed], list(map(images.digest_of, tars)), style="oci")
+    reference = faulty.put("windows", "1", picture)
+    Path(f"/proc/{daemon.process.pid}/clear_refs").write_text("5")
+    before = peak(daemon)
+    docker.ok("pull", reference, timeout=120)
+    assert peak(daemon) < before + PIPE, f"{before >> 20} MiB before, then {peak(daemon) >> 20} MiB"
+    docker.ok("rmi", reference)
