@@ -1,5 +1,6 @@
 // An answer of criu, as deep as a restore looks into it.
 #include "criu_message.hpp"
+
 #include "fuzz.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

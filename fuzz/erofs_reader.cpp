@@ -64,7 +64,7 @@ std::uint64_t blocks(std::uint64_t bytes) {
 
 ErofsReader::ErofsReader(FdView image, Visitor visitor)
     : image_(image), visitor_(std::move(visitor)) {
-    struct ::stat info {};
+    struct ::stat info{};
     expect(::fstat(image.raw(), &info) == 0 && info.st_size % block_size == 0);
     size_ = static_cast<std::uint64_t>(info.st_size);
     check_super();

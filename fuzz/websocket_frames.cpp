@@ -3,6 +3,7 @@
 
 #include <sys/socket.h>
 #include <sys/socket.hpp>
+
 #include <websocket.hpp>
 
 #include <array>

@@ -20,8 +20,9 @@ namespace {
 constexpr std::string_view log_file = "dump.log";
 
 // criu_opts of rpc.proto, those of a dump.
-constexpr int pid_field = 2, leave_running_field = 3, root_field = 13, page_server_field = 11, parent_img_field = 14,
-              track_mem_field = 15, external_field = 37, freeze_cgroup_field = 44;
+constexpr int pid_field = 2, leave_running_field = 3, root_field = 13, page_server_field = 11,
+              parent_img_field = 14, track_mem_field = 15, external_field = 37,
+              freeze_cgroup_field = 44;
 
 std::string link_of(pid_t pid, int fd) {
     char text[PATH_MAX];
@@ -176,7 +177,8 @@ Result<int> checkpoint(const Global& global, const CheckpointOptions& options) {
                     to_string(status));
     const auto spec = TRY(container.spec());
     if (options.status_fd)
-        return fail(ErrorKind::not_built, "--status-fd: it is for lazy migration, which is not built");
+        return fail(ErrorKind::not_built,
+                    "--status-fd: it is for lazy migration, which is not built");
     if (!options.page_server.empty()) TRY(page_server(options.page_server));
     TRY(check_can_criu(spec, options.criu));
     TRY(check_criu());

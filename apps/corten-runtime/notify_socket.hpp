@@ -24,8 +24,8 @@ public:
 
     FdView fd() const { return inside_; }
     /// Takes one message. True when the container is ready: the caller has been told so, and that
-    /// `pid` is the service's main process. That it could not be told is a warning, as the container
-    /// runs.
+    /// `pid` is the service's main process. That it could not be told is a warning, as the
+    /// container runs.
     bool take(pid_t pid) const;
     /// Until it is ready or the process has ended.
     void wait(const sys::PidRef& process) const;

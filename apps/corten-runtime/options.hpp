@@ -98,7 +98,7 @@ struct RestoreOptions {
     std::string pid_file;
     bool detach = false;
     bool no_subreaper = false;
-    bool no_pivot = false;  ///< criu changes the root in its own way
+    bool no_pivot = false;          ///< criu changes the root in its own way
     std::string lsm_profile;        ///< "apparmor:NAME" or "selinux:LABEL"
     std::string lsm_mount_context;  ///< of mounts, instead of the one they were saved with
 };

@@ -33,7 +33,8 @@ struct Unit {
 /// that systemd knows; the rest is for the group's files. unsupported without systemd.
 Result<Unit> start_unit(const oci::Spec& spec, const std::string& id);
 
-/// What /proc/devices calls the driver of a major number; `type` is 'c' or 'b'. "" when it has none.
+/// What /proc/devices calls the driver of a major number; `type` is 'c' or 'b'. "" when it has
+/// none.
 std::string driver_name(std::string_view devices, char type, std::int64_t major);
 
 /// Tells systemd new limits, or it would write its old ones again some day.

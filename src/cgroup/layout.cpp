@@ -21,7 +21,8 @@ std::optional<MountLine> parse_line(const std::string& line) {
     const auto fields = split(line, ' ');
     const auto dash = std::ranges::find(fields, "-");
     if (fields.size() < 10 || fields.end() - dash < 4) return std::nullopt;
-    return MountLine{sys::mountinfo_unescaped(fields[3]), sys::mountinfo_unescaped(fields[4]), *(dash + 1), *(dash + 3)};
+    return MountLine{sys::mountinfo_unescaped(fields[3]), sys::mountinfo_unescaped(fields[4]),
+                     *(dash + 1), *(dash + 3)};
 }
 
 bool is_controller(std::string_view option) {

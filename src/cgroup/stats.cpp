@@ -14,7 +14,8 @@ std::vector<std::string> hugetlb_sizes(const std::string& directory, std::string
     std::vector<std::string> sizes;
     for (const auto& name : sys::list_directory(directory).value_or({})) {
         if (!name.starts_with(beginning) || !name.ends_with(ending)) continue;
-        const auto size = name.substr(beginning.size(), name.size() - beginning.size() - ending.size());
+        const auto size =
+            name.substr(beginning.size(), name.size() - beginning.size() - ending.size());
         // Not the reservations' files: "2MB.rsvd".
         if (size.find('.') == size.npos) sizes.push_back(size);
     }

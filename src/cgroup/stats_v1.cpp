@@ -105,7 +105,9 @@ CpusetStats read_cpuset(const std::string& directory) {
 }
 
 HugetlbStats read_hugetlb(const std::string& directory, std::string_view size) {
-    const auto file = [&](std::string_view name) { return fmt::format("hugetlb.{}.{}", size, name); };
+    const auto file = [&](std::string_view name) {
+        return fmt::format("hugetlb.{}.{}", size, name);
+    };
     return {.usage = number(directory, file("usage_in_bytes")),
             .max_usage = number(directory, file("max_usage_in_bytes")),
             .fail_count = number(directory, file("failcnt"))};

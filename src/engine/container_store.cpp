@@ -56,16 +56,16 @@ Result<std::pair<ContainerSpec, ContainerState>> record_of(std::string_view spec
 
 Result<ContainerStore::Loaded> ContainerStore::load() {
     Loaded loaded;
-    TRY(db_->each(
-        "SELECT id, name, spec, state FROM container", {},
-        [&](const storage::Row& row) -> Result<void> {
-            auto record = record_of(row.text_view(2), row.text_view(3));
-            if (record)
-                loaded.records.push_back(std::move(*record));
-            else
-                loaded.unreadable.push_back({row.text(0), row.text(1), std::move(record).error()});
-            return {};
-        }));
+    TRY(db_->each("SELECT id, name, spec, state FROM container", {},
+                  [&](const storage::Row& row) -> Result<void> {
+                      auto record = record_of(row.text_view(2), row.text_view(3));
+                      if (record)
+                          loaded.records.push_back(std::move(*record));
+                      else
+                          loaded.unreadable.push_back(
+                              {row.text(0), row.text(1), std::move(record).error()});
+                      return {};
+                  }));
     return loaded;
 }
 

@@ -28,7 +28,7 @@ std::uint64_t blocks_of(const struct ::stat& info) {
 
 /// Bytes of a file or of a tree on this file system; nullopt when it has gone meanwhile.
 Result<std::optional<std::uint64_t>> bytes_of(const std::string& path) {
-    struct ::stat info {};
+    struct ::stat info{};
     if (::lstat(path.c_str(), &info) < 0) {
         if (errno == ENOENT) return std::nullopt;
         return fail_errno("stat {}", path);
@@ -47,15 +47,12 @@ public:
     Result<apitypes::DiskOwners> run() {
         TRY(add_directory(root_, [this](const std::string& name) { return owner_at_top(name); }));
         TRY(add_directory(root_ + "/blobs", [](const std::string&) { return Owner(); }));
-        TRY(add_directory(root_ + "/blobs/sha256", [](const std::string& hex) {
-            return Owner{"blob", "sha256:" + hex};
-        }));
-        TRY(add_directory(root_ + "/ingest", [](const std::string& name) {
-            return Owner{"download", name};
-        }));
-        TRY(add_directory(root_ + "/containers", [](const std::string& id) {
-            return Owner{"container", id};
-        }));
+        TRY(add_directory(root_ + "/blobs/sha256",
+                          [](const std::string& hex) { return Owner{"blob", "sha256:" + hex}; }));
+        TRY(add_directory(root_ + "/ingest",
+                          [](const std::string& name) { return Owner{"download", name}; }));
+        TRY(add_directory(root_ + "/containers",
+                          [](const std::string& id) { return Owner{"container", id}; }));
         TRY(add_volumes());
         TRY(add_layers());
         std::uint64_t sum = 0;

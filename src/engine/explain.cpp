@@ -244,8 +244,9 @@ Result<Json> mounts_inside(const Context& context, const ContainerSpec& spec, in
         const std::string target = sys::mountinfo_unescaped(fields[4]);
         const auto known = from.find(target);
         out.push_back({{"Type", known == from.end() || known->second.empty() ? kind[0] : "bind"},
-                       {"Source", known == from.end() || known->second.empty() ? sys::mountinfo_unescaped(kind[1])
-                                                                               : known->second},
+                       {"Source", known == from.end() || known->second.empty()
+                                      ? sys::mountinfo_unescaped(kind[1])
+                                      : known->second},
                        {"Target", target},
                        {"ReadOnly", fields[5] == "ro" || fields[5].starts_with("ro,")},
                        {"Options", fields[5]}});

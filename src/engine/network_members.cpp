@@ -77,7 +77,7 @@ Endpoints leave(Context& context, const Endpoints& before, const network::Networ
     Endpoints after;
     for (const auto& endpoint : before) {
         if (endpoint.network_id == network.id)
-            context.networks->release(endpoint);
+            context.networks->disconnect(endpoint);
         else
             after.push_back(endpoint);
     }

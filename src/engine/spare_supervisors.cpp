@@ -10,13 +10,13 @@ namespace corten::engine {
 Result<StartedSupervisor> spawn_supervisor(const std::string& program,
                                            std::vector<std::string> arguments, FdView errors) {
     auto [ours, theirs] = TRY(sys::socket_pair(sys::SocketType::seqpacket));
-    auto process = TRY(
-        sys::spawn({.program = program,
-                    .arguments = std::move(arguments),
-                    .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
-                    .fds = {{errors, STDERR_FILENO}, {theirs, proto::control_descriptor}},
-                    .argv0 = "corten-shim",
-                    .new_session = true}));
+    auto process =
+        TRY(sys::spawn({.program = program,
+                        .arguments = std::move(arguments),
+                        .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+                        .fds = {{errors, STDERR_FILENO}, {theirs, proto::control_descriptor}},
+                        .argv0 = "corten-shim",
+                        .new_session = true}));
     return StartedSupervisor{.process = std::move(process), .control = std::move(ours)};
 }
 

@@ -94,9 +94,9 @@ std::optional<StartedSupervisor> assign_spare(Context& context, const proto::Ass
     auto spare = context.spare_supervisors.take();
     keep_spare_supervisors(context);
     if (!spare) return {};
-    const auto sent = proto::send(
-        spare->control, {.type = std::string(whose.type), .body = to_json(whose)},
-        {{"errors", errors}});
+    const auto sent =
+        proto::send(spare->control, {.type = std::string(whose.type), .body = to_json(whose)},
+                    {{"errors", errors}});
     if (!sent) return {};
     return spare;
 }
@@ -104,13 +104,14 @@ std::optional<StartedSupervisor> assign_spare(Context& context, const proto::Ass
 Result<StartedSupervisor> start_supervisor(Context& context, const proto::AssignMessage& whose,
                                            FdView errors) {
     if (auto spare = assign_spare(context, whose, errors)) return std::move(*spare);
-    return spawn_supervisor(context.config.shim_program, {whose.directory, whose.cgroup_path}, errors);
+    return spawn_supervisor(context.config.shim_program, {whose.directory, whose.cgroup_path},
+                            errors);
 }
 
 Result<void> add_spare_supervisor(Context& context) {
     const std::string placeholder(context.runtime_directory(random_id()).size(), '-');
-    context.spare_supervisors.add(
-        TRY(spawn_supervisor(context.config.shim_program, {"--spare", placeholder}, FdView(STDERR_FILENO))));
+    context.spare_supervisors.add(TRY(spawn_supervisor(
+        context.config.shim_program, {"--spare", placeholder}, FdView(STDERR_FILENO))));
     return {};
 }
 
@@ -178,8 +179,8 @@ Result<std::shared_ptr<proto::ShimClient>> ensure_supervisor(
         context,
         {.directory = directory, .cgroup_path = cgroup_path_of(context, *container->spec())},
         errors));
-    auto client = TRY(
-        context.pump->add(std::move(started.control), supervisor_handlers(context, container)));
+    auto client =
+        TRY(context.pump->add(std::move(started.control), supervisor_handlers(context, container)));
     container->set_supervisor(client, started.process.detach());
     return client;
 }

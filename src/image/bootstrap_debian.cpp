@@ -54,8 +54,7 @@ bool is_left_out(std::string_view path) {
 
 Result<void> adapt_tree(const std::string& tree, const std::vector<AptSource>& sources) {
     TRY(sys::make_directories(tree + "/etc/apt/sources.list.d"));
-    TRY(sys::write_file_atomic(tree + "/etc/apt/sources.list.d/host.sources",
-                               to_deb822(sources)));
+    TRY(sys::write_file_atomic(tree + "/etc/apt/sources.list.d/host.sources", to_deb822(sources)));
     if (sys::exists(tree + "/etc/apt/sources.list"))
         TRY(sys::remove_file(tree + "/etc/apt/sources.list"));
     TRY(sys::write_file_atomic(tree + "/etc/apt/apt.conf.d/50host", host_apt_settings()));

@@ -64,8 +64,7 @@ Result<std::vector<FoundEntry>> docker_entries(const Spool& spool) {
         FoundEntry named{.images = {{.config = TRY(spool.read(entry.config, oci::config_limit)),
                                      .layers = entry.layers}},
                          .references = {}};
-        for (const auto& tag : entry.repo_tags)
-            named.references.push_back(TRY(parse_tag(tag)));
+        for (const auto& tag : entry.repo_tags) named.references.push_back(TRY(parse_tag(tag)));
         found.push_back(std::move(named));
     }
     return found;

@@ -436,6 +436,11 @@ void Networks::release(const Endpoint& endpoint) {
     s.reaper.add(std::move(*remains));
 }
 
+void Networks::disconnect(const Endpoint& endpoint) {
+    release(endpoint);
+    state_->reaper.wait();
+}
+
 std::optional<Remains> Networks::State::forget(const Endpoint& endpoint) {
     return registry.with([&](Registry& r) -> std::optional<Remains> {
         const auto known = r.endpoints.extract(endpoint.id);
@@ -461,7 +466,7 @@ Result<void> Networks::reload() {
 }
 
 void Networks::wait_idle() {
-    state_->reaper.wait_idle();
+    state_->reaper.wait();
     state_->bridge_pool.wait_full();
     state_->loopback_pool.wait_full();
 }

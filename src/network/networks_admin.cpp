@@ -239,7 +239,7 @@ Result<void> Networks::remove_network(std::string_view name_or_id) {
                     network.name);
     std::lock_guard one_at_a_time(state_->administration);
     // What was released a moment ago may still hang on the bridge.
-    state_->reaper.wait_idle();
+    state_->reaper.wait();
     TRY(state_->drop_network(network));
     return state_->reload_rules();
 }
@@ -248,7 +248,7 @@ Result<void> Networks::remove() {
     State& s = *state_;
     s.loopback_pool.drain();
     for (auto& item : s.bridge_pool.drain()) s.reaper.add({item.sandbox.host_interface, {}, {}});
-    s.reaper.wait_idle();
+    s.reaper.wait();
     TRY(s.rules.with([](Rules& r) { return r.firewall.remove_table(); }));
     Rtnl rtnl = TRY(Rtnl::open());
     for (const auto& network : list())

@@ -119,14 +119,15 @@ void Reaper::stop() {
 void Reaper::add(Remains remains) {
     std::lock_guard lock(mutex_);
     waiting_.push_back(std::move(remains));
+    ++added_;
     changed_.notify_all();
 }
 
-void Reaper::wait_idle() {
+void Reaper::wait() {
     std::unique_lock lock(mutex_);
     ++hurried_;
     changed_.notify_all();
-    changed_.wait(lock, [&] { return waiting_.empty() && !busy_; });
+    changed_.wait(lock, [&, before = added_] { return gone_ >= before; });
     --hurried_;
 }
 
@@ -153,7 +154,6 @@ void Reaper::run(const std::stop_token& stop) {
     while (changed_.wait(lock, stop, [&] { return !waiting_.empty(); })) {
         changed_.wait_for(lock, stop, pause_before_reaping, [&] { return hurried_ > 0; });
         std::vector<Remains> batch = std::exchange(waiting_, {});
-        busy_ = true;
         lock.unlock();
         // The kernel deletes them with their namespaces in any case, only later.
         if (auto done = delete_interfaces(batch); !done)
@@ -162,9 +162,9 @@ void Reaper::run(const std::stop_token& stop) {
             remains.inside.reset();
             if (remains.after) remains.after();
         }
-        batch.clear();
+        const auto count = std::exchange(batch, {}).size();
         lock.lock();
-        busy_ = false;
+        gone_ += count;
         changed_.notify_all();
     }
 }

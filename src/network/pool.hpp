@@ -7,6 +7,7 @@
 #include <base/serial.hpp>
 
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -76,7 +77,8 @@ public:
     /// Ends the thread after what was added is done.
     void stop();
     void add(Remains remains);
-    void wait_idle();
+    /// Until all that was added before is gone.
+    void wait();
 
 private:
     void run(const std::stop_token& stop);
@@ -84,7 +86,7 @@ private:
     std::mutex mutex_;
     std::condition_variable_any changed_;
     std::vector<Remains> waiting_;
-    bool busy_ = false;
+    std::uint64_t added_ = 0, gone_ = 0;
     int hurried_ = 0;  ///< who waits until all is gone
     std::jthread thread_;
 };

@@ -32,8 +32,8 @@ Result<Fd> group_tree(const std::string& host_directory) {
 
 Result<void> attach_group(FdView tree, FdView target, const MountPlan& mount) {
     TRY(sys::attach_mount(tree, target));
-    return sys::set_mount_attributes(
-        tree, {.set = mount.options.set, .propagation = MS_PRIVATE}, sys::Depth::single);
+    return sys::set_mount_attributes(tree, {.set = mount.options.set, .propagation = MS_PRIVATE},
+                                     sys::Depth::single);
 }
 
 Result<Fd> v2_tree(const MountPlan& mount, const LaunchPlan& plan) {

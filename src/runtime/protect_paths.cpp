@@ -44,7 +44,8 @@ private:
         if (!model) model = std::move(mount);
         return {};
     }
-    /// Read-only, so that nobody changes the mode of the host's node through it. Copies are as it is.
+    /// Read-only, so that nobody changes the mode of the host's node through it. Copies are as it
+    /// is.
     Result<void> make_null_safe() const {
         return sys::set_mount_attributes(
             file_,

@@ -39,8 +39,7 @@ Result<void> clean_ingest(const std::string& directory) {
 
 /// Whether the path still names that very file.
 bool is_named(FdView file, const std::string& path) {
-    struct ::stat opened {
-    }, named{};
+    struct ::stat opened{}, named{};
     return ::fstat(file.raw(), &opened) == 0 && ::stat(path.c_str(), &named) == 0 &&
            opened.st_ino == named.st_ino;
 }

@@ -194,7 +194,8 @@ Result<std::string> ErofsTarget::place() {
     std::string path;
     for (const Node* node = current_; node != root_; node = node->directory->parent) {
         const auto& items = node->directory->parent->directory->items;
-        const auto own = std::ranges::find(items, node, [](const auto& item) { return item.second; });
+        const auto own =
+            std::ranges::find(items, node, [](const auto& item) { return item.second; });
         path = path.empty() ? own->first : own->first + "/" + path;
     }
     return path;

@@ -46,8 +46,7 @@ public:
             if (depth == Depth::recursive) TRY(change_below(mount, attributes));
         }
         if (attributes.propagation == 0) return {};
-        return remount(mount,
-                       attributes.propagation | (depth == Depth::recursive ? MS_REC : 0UL));
+        return remount(mount, attributes.propagation | (depth == Depth::recursive ? MS_REC : 0UL));
     }
 
 private:
@@ -57,8 +56,7 @@ private:
         Fd proc = TRY(sys::open("/proc", O_PATH | O_DIRECTORY));
         struct statfs info{};
         if (::fstatfs(proc.raw(), &info) < 0) return fail_errno("/proc");
-        if (info.f_type != PROC_SUPER_MAGIC)
-            return fail(ErrorKind::corrupt, "/proc is not procfs");
+        if (info.f_type != PROC_SUPER_MAGIC) return fail(ErrorKind::corrupt, "/proc is not procfs");
         return proc;
     }
 
@@ -75,8 +73,8 @@ private:
         struct statvfs info{};
         if (::fstatvfs(mount.raw(), &info) < 0) return fail_errno("statvfs");
         constexpr std::pair<unsigned long, unsigned long> current[] = {
-            {ST_RDONLY, MS_RDONLY},         {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV},
-            {ST_NOEXEC, MS_NOEXEC},         {ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME},
+            {ST_RDONLY, MS_RDONLY},    {ST_NOSUID, MS_NOSUID},   {ST_NODEV, MS_NODEV},
+            {ST_NOEXEC, MS_NOEXEC},    {ST_NOATIME, MS_NOATIME}, {ST_NODIRATIME, MS_NODIRATIME},
             {ST_RELATIME, MS_RELATIME}};
         unsigned long flags = 0;
         for (const auto& [there, flag] : current)
@@ -116,8 +114,8 @@ private:
             if (fields.size() < 5 || !ids.contains(fields[1]) || !ids.insert(fields[0]).second)
                 continue;
             const auto place = mountinfo_unescaped(fields[4].substr(base.size() + 1));
-            const Fd below = TRY(open_resolved(mount, place, O_PATH, 0,
-                                               RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
+            const Fd below =
+                TRY(open_resolved(mount, place, O_PATH, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS));
             if (TRY(mount_id(below)) != fields[0])
                 return fail(ErrorKind::unsupported,
                             "{} is mounted more than once: Linux before 5.12 cannot change it",

@@ -57,9 +57,10 @@ TEST(Conversions, MeetAtDefaultsAndEnds) {
 
 TEST(Conversions, FollowTheFormulasOfCrunsManual) {
     const std::pair<std::uint64_t, std::uint64_t> shares[] = {
-        {0, 0},    {1, 1},      {3, 2},       {10, 4},       {100, 17},
+        {0, 0},    {1, 1},      {3, 2},       {10, 4},        {100, 17},
         {512, 59}, {2048, 174}, {10000, 627}, {100000, 4340}, {300000, 10000}};
-    for (const auto& [given, weight] : shares) EXPECT_EQ(weight_from_shares(given), weight) << given;
+    for (const auto& [given, weight] : shares)
+        EXPECT_EQ(weight_from_shares(given), weight) << given;
     const std::pair<std::uint16_t, std::uint64_t> weights[] = {
         {11, 11}, {100, 910}, {500, 4950}, {999, 9989}};
     for (const auto& [given, weight] : weights) EXPECT_EQ(io_weight_from_blkio(given), weight);

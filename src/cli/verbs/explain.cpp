@@ -96,9 +96,8 @@ std::string interface_line(const Json& interface) {
 }
 
 void port(Tree& tree, const Json& entry) {
-    tree.add(3, fmt::format("port {}:{} -> {}/{}", text(entry, "HostIp"),
-                            number(entry, "HostPort"), number(entry, "ContainerPort"),
-                            text(entry, "Protocol")));
+    tree.add(3, fmt::format("port {}:{} -> {}/{}", text(entry, "HostIp"), number(entry, "HostPort"),
+                            number(entry, "ContainerPort"), text(entry, "Protocol")));
 }
 
 void endpoint(Tree& tree, const Json& entry) {

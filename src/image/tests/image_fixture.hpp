@@ -97,8 +97,9 @@ protected:
             return std::ranges::find(lines, line) != lines.end();
         }
     };
-    static Pulled pull(Puller& puller, const std::string& reference, FdView cancel = {},
-                       const std::function<void()>& heard = [] {}) {
+    static Pulled pull(
+        Puller& puller, const std::string& reference, FdView cancel = {},
+        const std::function<void()>& heard = [] {}) {
         std::vector<std::string> lines;
         auto result = puller.pull(
             {.reference = Reference::parse(reference).value().with_default_tag()},

@@ -145,14 +145,14 @@ INSTANTIATE_TEST_SUITE_P(
               [](Spec& s) { s.linux_section.personality = LinuxPersonality{"LINUX", {"X"}}; }},
         Fault{"linux.memoryPolicy.mode",
               [](Spec& s) { s.linux_section.memory_policy = LinuxMemoryPolicy{"X", "", {}}; }},
-        Fault{"linux.memoryPolicy.flags",
-              [](Spec& s) {
-                  s.linux_section.memory_policy = LinuxMemoryPolicy{"MPOL_BIND", "0", {"X"}};
-              }},
-        Fault{"linux.memoryPolicy.nodes",
-              [](Spec& s) {
-                  s.linux_section.memory_policy = LinuxMemoryPolicy{"MPOL_BIND", "64", {}};
-              }},
+        Fault{
+            "linux.memoryPolicy.flags",
+            [](Spec&
+                   s) { s.linux_section.memory_policy = LinuxMemoryPolicy{"MPOL_BIND", "0", {"X"}}; }},
+        Fault{
+            "linux.memoryPolicy.nodes",
+            [](Spec&
+                   s) { s.linux_section.memory_policy = LinuxMemoryPolicy{"MPOL_BIND", "64", {}}; }},
         Fault{"linux.uidMappings", [](Spec& s) { map_users(s, {{0, 0, 10}, {5, 100, 10}}); }},
         Fault{"linux.uidMappings", [](Spec& s) { map_users(s, {{20, 0, 10}, {0, 5, 10}}); }}));
 

@@ -235,7 +235,8 @@ TEST_F(Cve, Cve_2025_52881_PrivateProcfsHasNothingMountedOverIt) {
 }
 
 TEST_F(Cve, Cve_2025_52881_And_62596_LabelIsNotWrittenToWhatCoversItsFile) {
-    if (!sys::exists("/proc/self/attr/exec")) GTEST_SKIP() << "no security modules (CONFIG_SECURITY)";
+    if (!sys::exists("/proc/self/attr/exec"))
+        GTEST_SKIP() << "no security modules (CONFIG_SECURITY)";
     const auto fake = bundle() + "/fake";
     write(fake, "");
     const int end = in_child([&] {

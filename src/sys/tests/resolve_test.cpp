@@ -1,5 +1,4 @@
 #include <base/ids.hpp>
-#include <gmock/gmock.h>
 #include <sys/descriptors.hpp>
 #include <sys/file.hpp>
 #include <sys/prctl.h>
@@ -8,6 +7,7 @@
 #include <sys/wait.h>
 
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <linux/filter.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
@@ -94,11 +94,33 @@ protected:
                            found ? 0 : found.error().number(), info.st_ino);
     }
 
-    const std::vector<std::string> paths{
-        "/",       "",         ".",      "..",          "a",        "/a/b",          "a//b/.",
-        "a/../..", "a/file",   "a/file/", "a/file/x",   "to-file",  "to-file/",      "absolute",
-        "climbs",  "absolute/b", "outside", "loop",     "dangling", "a/b/up",        "slash",
-        "slash/",  "slash/..", "none/x", "a/b/../../dir", "../../../dir", "absolute/../dir/."};
+    const std::vector<std::string> paths{"/",
+                                         "",
+                                         ".",
+                                         "..",
+                                         "a",
+                                         "/a/b",
+                                         "a//b/.",
+                                         "a/../..",
+                                         "a/file",
+                                         "a/file/",
+                                         "a/file/x",
+                                         "to-file",
+                                         "to-file/",
+                                         "absolute",
+                                         "climbs",
+                                         "absolute/b",
+                                         "outside",
+                                         "loop",
+                                         "dangling",
+                                         "a/b/up",
+                                         "slash",
+                                         "slash/",
+                                         "slash/..",
+                                         "none/x",
+                                         "a/b/../../dir",
+                                         "../../../dir",
+                                         "absolute/../dir/."};
     std::string root_ = fs::temp_directory_path() / ("corten-resolve-" + random_hex(4));
 };
 
@@ -123,9 +145,10 @@ TEST_F(Resolved, NoMagicLinkIsFollowedByHand) {
     const auto numbers = without(SYS_openat2, [] {
         const Fd proc = *sys::open("/proc", O_PATH | O_DIRECTORY);
         std::string text;
-        for (const char* path : {"self/fd/1", "self/root/etc", "self/exe", "self/ns/mnt", "mounts"}) {
-            const auto found = open_resolved(proc, path, O_PATH, 0,
-                                             RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
+        for (const char* path :
+             {"self/fd/1", "self/root/etc", "self/exe", "self/ns/mnt", "mounts"}) {
+            const auto found =
+                open_resolved(proc, path, O_PATH, 0, RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS);
             text += fmt::format("{} ", found ? 0 : found.error().number());
         }
         return text;

@@ -13,9 +13,9 @@ namespace corten::engine {
 struct Config {
     std::string data_root = "/var/lib/corten";
     std::string exec_root = "/run/corten";
-    std::string storage_driver;  ///< see storage::StoreOptions
-    std::string shim_program;    ///< corten-shim
-    std::string init_program;    ///< corten-init, for --init
+    std::string storage_driver;         ///< see storage::StoreOptions
+    std::string shim_program;           ///< corten-shim
+    std::string init_program;           ///< corten-init, for --init
     std::size_t spare_supervisors = 2;  ///< started before a container needs them
 
     std::string bridge = "docker0";

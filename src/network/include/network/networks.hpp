@@ -101,6 +101,9 @@ public:
     /// Takes the ports back at once; the interface and the address go in the background. What is
     /// not known any more is fine.
     void release(const Endpoint& endpoint);
+    /// As release(), and the interface is gone on return: the container goes on without it, and its
+    /// next may have the same name.
+    void disconnect(const Endpoint& endpoint);
 
     std::vector<Network> list() const;
     /// By name, id or a prefix of the id that is unique; not_found otherwise.

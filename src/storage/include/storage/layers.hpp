@@ -21,10 +21,10 @@ namespace corten::storage {
 
 struct Layer {
     std::string chain_id;
-    std::string diff_id;          ///< digest of the uncompressed tar
-    std::string parent;           ///< chain id below, "" for the lowest
-    std::string cache_id;         ///< name of its directory in the driver's root
-    std::uint64_t size = 0;       ///< bytes of its regular files
+    std::string diff_id;     ///< digest of the uncompressed tar
+    std::string parent;      ///< chain id below, "" for the lowest
+    std::string cache_id;    ///< name of its directory in the driver's root
+    std::uint64_t size = 0;  ///< bytes of its regular files
     /// Length of the tar; not known of layers from before it was kept.
     std::optional<std::uint64_t> tar_size{};
     WallTime created{};
