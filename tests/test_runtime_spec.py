@@ -204,10 +204,43 @@ def test_devices_of_rdma(runtime, bundle):
 
 def test_huge_pages(runtime, bundle):
     pages = [path.name for path in Path("/sys/kernel/mm/hugepages").glob("hugepages-2048kB")]
-    if not pages or "hugetlb" not in cgroups.mounts() and not cgroups.is_v2():
+    of_v1 = "hugetlb" in cgroups.mounts()
+    if not pages or not of_v1 and "hugetlb" not in cgroups.on_v2():
         pytest.skip("no huge pages of 2 MB, or no hugetlb controller here")
     pid = limited(runtime, bundle, hugepageLimits=[{"pageSize": "2MB", "limit": 4194304}])
-    assert cgroups.read(pid, "hugetlb", "hugetlb.2MB.max" if cgroups.is_v2() else "hugetlb.2MB.limit_in_bytes") == "4194304"
+    place, name = (cgroups.paths(pid)["hugetlb"], "limit_in_bytes") if of_v1 else (cgroups.paths(pid)[""], "max")
+    assert (place / f"hugetlb.2MB.{name}").read_text() == "4194304\n"
+    assert json.loads(runtime.ok("events", "--stats", "limited"))["data"]["hugetlb"].keys() >= {"2MB"}
+
+
+@pytest.mark.parametrize("namespace", [False, True])
+def test_a_mount_of_v2_beside_v1_shows_the_containers_own_group(runtime, bundle, namespace):
+    """And not all of the host's, which a writable mount would give away."""
+    if cgroups.is_v2() or "" not in cgroups.mounts():
+        pytest.skip("not a hybrid machine")
+    bundle.mount("/own", "cgroup", "cgroup2", ["nosuid", "nodev", "noexec"])
+    if namespace:
+        bundle.config["linux"]["namespaces"].append({"type": "cgroup"})
+    done = runtime.run("create", "--bundle", bundle.save("sleep", "1000").path, "own")
+    runtime.made.add("own")
+    assert done.code == 0, done
+    runtime.ok("start", "own")
+    assert runtime.ok("exec", "own", "cat", "/own/cgroup.procs").splitlines()[0] == "1"
+    place = cgroups.paths(runtime.state("own")["pid"])[""]
+    assert place != cgroups.mounts()[""]
+    runtime.ok("exec", "own", "mkdir", "/own/sub")
+    assert (place / "sub").is_dir()
+    runtime.ok("delete", "--force", "own")
+    assert not place.exists()
+
+
+def test_files_of_v2_beside_v1(runtime, bundle):
+    if cgroups.is_v2() or "hugetlb" not in cgroups.on_v2():
+        pytest.skip("not a hybrid machine with a controller on v2")
+    pid = limited(runtime, bundle, unified={"cgroup.max.descendants": "7"})
+    assert (cgroups.paths(pid)[""] / "cgroup.max.descendants").read_text() == "7\n"
+    bundle.config["linux"]["resources"]["unified"] = {"memory.high": "1048576"}
+    runtime.fails("run", "--bundle", bundle.save("true").path, "elsewhere", says="unified.memory.high")
 
 
 def test_device_rules_are_in_the_file_of_v1(runtime, bundle):

@@ -264,13 +264,20 @@ def test_exec_in_a_stopped_container(cli):
 
 
 @pytest.mark.corten_only
-@pytest.mark.parametrize("replace", ["mkfifo", "ln -s /dev/zero", "mv /dev/zero", "touch"])
-def test_an_empty_stream_is_the_null_device_or_nothing(cli, target, replace):
-    """What the container has put in its place is opened by nobody who still has all capabilities."""
+@pytest.mark.parametrize("replace", ["mkfifo", "ln -s /dev/zero", "mv /dev/zero", "touch", "true"])
+def test_an_empty_stream_is_the_null_device_or_an_ended_pipe(cli, target, replace):
+    """What the container has put in its place is read by nobody who still has all capabilities."""
     cli.ok("exec", target, "sh", "-c", f"rm /dev/null; {replace} /dev/null")
-    done = cli.run("exec", target, "echo", "started")
-    assert done.code == 126 and "/dev/null of the container is no null device" in done.out + done.err, done
-    assert cli.ok("exec", "-i", target, "echo", "started") == "started"
+    assert cli.ok("exec", target, "sh", "-c", "head -c 1; readlink /proc/self/fd/0").startswith("pipe:[")
+
+
+@pytest.mark.corten_only
+def test_an_empty_stream_is_not_the_hosts_device(cli, target):
+    """Whose mode the root of a container could change through the descriptor."""
+    mode = os.stat("/dev/null").st_mode
+    cli.ok("exec", target, "chmod", "0", "/proc/self/fd/0")
+    assert os.stat("/dev/null").st_mode == mode
+    assert cli.ok("exec", target, "stat", "-c", "%a", "/dev/null") == "0"
 
 
 def test_exec_survives_the_end_of_its_client(cli, target):

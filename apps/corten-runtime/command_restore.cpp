@@ -81,9 +81,9 @@ Result<void> run_creation_hooks(const oci::Spec& spec, oci::State state, pid_t p
 /// `given` is what systemd made, if it did.
 Result<cgroup::Group> make_group(const oci::Spec& spec, cgroup::Group given) {
     const auto layout = TRY(cgroup::Layout::detect());
-    auto group = given.valid()
-                     ? std::move(given)
-                     : TRY(cgroup::Group::create(layout, spec.linux_section.cgroups_path));
+    auto group = given.valid() ? std::move(given)
+                               : TRY(cgroup::Group::create(layout, spec.linux_section.cgroups_path,
+                                                           runtime::halves_for(spec)));
     Rollback undo;
     undo.add([&] { group.remove().ignore(); });
     std::vector<std::string> warnings;

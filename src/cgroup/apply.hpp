@@ -14,6 +14,10 @@ namespace corten::cgroup {
 Result<void> apply_v1(const Group& group, const oci::LinuxResources& resources);
 Result<void> apply_v2(const Group& group, const oci::LinuxResources& resources);
 
+/// What a hybrid machine has on v2; also parts of apply_v2().
+Result<void> apply_hugetlb_v2(const Group& group, const std::vector<oci::HugepageLimit>& limits);
+Result<void> apply_unified(const Group& group, const oci::LinuxResources& resources);
+
 Result<void> apply_devices_v1(const std::string& directory,
                               const std::vector<oci::DeviceRule>& rules);
 Result<void> apply_devices_v2(const std::string& directory,

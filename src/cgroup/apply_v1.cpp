@@ -250,6 +250,8 @@ Result<void> apply_block_io(const Group& group, const oci::LinuxBlockIo& io) {
 
 Result<void> apply_hugetlb(const Group& group, const std::vector<oci::HugepageLimit>& limits) {
     if (limits.empty()) return {};
+    if (group.directory("hugetlb").empty() && !group.v2_directory().empty())
+        return apply_hugetlb_v2(group, limits);
     const auto directory =
         TRY(need(group, "hugetlb", "linux.resources.hugepageLimits", "CONFIG_CGROUP_HUGETLB"));
     for (const auto& limit : limits) {
@@ -303,7 +305,7 @@ Result<std::string> need(const Group& group, std::string_view controller, std::s
 }
 
 Result<void> apply_v1(const Group& group, const oci::LinuxResources& resources) {
-    if (!resources.unified.empty())
+    if (!resources.unified.empty() && group.v2_directory().empty())
         return fail(
             ErrorKind::unsupported,
             "linux.resources.unified: invalid configuration: this machine's controllers are "
@@ -314,7 +316,8 @@ Result<void> apply_v1(const Group& group, const oci::LinuxResources& resources) 
     if (resources.block_io) TRY(apply_block_io(group, *resources.block_io));
     TRY(apply_hugetlb(group, resources.hugepage_limits));
     if (resources.network) TRY(apply_network(group, *resources.network));
-    return apply_rdma(group, resources.rdma);
+    TRY(apply_rdma(group, resources.rdma));
+    return apply_unified(group, resources);
 }
 
 }  // namespace corten::cgroup

@@ -12,7 +12,7 @@ namespace {
 
 Result<void> set(const Group& group, std::string_view file, std::string_view value,
                  const Cause& cause) {
-    return write_control(group.directory(""), file, value, cause.option)
+    return write_control(group.v2_directory(), file, value, cause.option)
         .context(fmt::format("linux.resources.{}", cause.field));
 }
 
@@ -144,18 +144,6 @@ Result<void> apply_block_io(const Group& group, const oci::LinuxBlockIo& io) {
                       "blockIO.throttleWriteIOPSDevice");
 }
 
-Result<void> apply_hugetlb(const Group& group, const std::vector<oci::HugepageLimit>& limits) {
-    for (const auto& limit : limits) {
-        const auto value = fmt::to_string(limit.limit);
-        TRY(set(group, fmt::format("hugetlb.{}.max", limit.page_size), value,
-                {"hugepageLimits", "CONFIG_CGROUP_HUGETLB and this page size"}));
-        const auto reserved = fmt::format("hugetlb.{}.rsvd.max", limit.page_size);
-        if (has_control(group.directory(""), reserved))
-            TRY(set(group, reserved, value, {"hugepageLimits", "CONFIG_CGROUP_HUGETLB"}));
-    }
-    return {};
-}
-
 Result<void> apply_rdma(const Group& group, const std::map<std::string, oci::LinuxRdma>& limits) {
     for (const auto& [device, limit] : limits) {
         std::string line = device;
@@ -189,6 +177,25 @@ std::uint64_t io_weight_from_blkio(std::uint16_t weight) {
     return 1 + (std::uint64_t{weight} - 10) * 9999 / 990;
 }
 
+Result<void> apply_hugetlb_v2(const Group& group, const std::vector<oci::HugepageLimit>& limits) {
+    for (const auto& limit : limits) {
+        const auto value = fmt::to_string(limit.limit);
+        TRY(set(group, fmt::format("hugetlb.{}.max", limit.page_size), value,
+                {"hugepageLimits", "CONFIG_CGROUP_HUGETLB and this page size"}));
+        const auto reserved = fmt::format("hugetlb.{}.rsvd.max", limit.page_size);
+        if (has_control(group.v2_directory(), reserved))
+            TRY(set(group, reserved, value, {"hugepageLimits", "CONFIG_CGROUP_HUGETLB"}));
+    }
+    return {};
+}
+
+Result<void> apply_unified(const Group& group, const oci::LinuxResources& resources) {
+    for (const auto& [file, value] : resources.unified)
+        TRY(set(group, file, value,
+                {fmt::format("unified.{}", file), "the controller of this file"}));
+    return {};
+}
+
 Result<void> apply_v2(const Group& group, const oci::LinuxResources& resources) {
     if (resources.memory) TRY(apply_memory(group, *resources.memory));
     if (resources.cpu) TRY(apply_cpu(group, *resources.cpu));
@@ -196,13 +203,10 @@ Result<void> apply_v2(const Group& group, const oci::LinuxResources& resources) 
         TRY(set(group, "pids.max", or_max(*resources.pids->limit > 0 ? *resources.pids->limit : -1),
                 {"pids.limit", "CONFIG_CGROUP_PIDS"}));
     if (resources.block_io) TRY(apply_block_io(group, *resources.block_io));
-    TRY(apply_hugetlb(group, resources.hugepage_limits));
+    TRY(apply_hugetlb_v2(group, resources.hugepage_limits));
     if (resources.network) TRY(refuse_network(*resources.network));
     TRY(apply_rdma(group, resources.rdma));
-    for (const auto& [file, value] : resources.unified)
-        TRY(set(group, file, value,
-                {fmt::format("unified.{}", file), "the controller of this file"}));
-    return {};
+    return apply_unified(group, resources);
 }
 
 }  // namespace corten::cgroup

@@ -144,7 +144,7 @@ Result<void> remove_directory(const std::string& directory, Clock::time_point de
 
 }  // namespace
 
-Result<Group> Group::create(const Layout& layout, std::string_view path) {
+Result<Group> Group::create(const Layout& layout, std::string_view path, OnHybrid halves) {
     TRY(check_path(path));
     if (layout.mode == Mode::none)
         return fail(ErrorKind::unsupported,
@@ -159,11 +159,9 @@ Result<Group> Group::create(const Layout& layout, std::string_view path) {
         group.directories_.push_back({directory, hierarchy.controllers, v2});
         return {};
     };
-    if (group.unified_) {
+    for (const auto& hierarchy : layout.v1) TRY(add(hierarchy, false));
+    if (group.unified_ || (layout.mode == Mode::hybrid && halves == OnHybrid::both))
         TRY(add(*layout.v2, true));
-    } else {
-        for (const auto& hierarchy : layout.v1) TRY(add(hierarchy, false));
-    }
     undo.commit();
     return group;
 }
@@ -242,17 +240,27 @@ std::vector<std::string> Group::directories() const {
 std::string Group::directory(std::string_view controller) const {
     if (unified_) return directories_.empty() ? "" : directories_[0].path;
     for (const auto& directory : directories_)
-        if (std::ranges::find(directory.controllers, controller) != directory.controllers.end())
+        if (!directory.v2 &&
+            std::ranges::find(directory.controllers, controller) != directory.controllers.end())
             return directory.path;
     return "";
 }
 
+std::string Group::v2_directory() const {
+    const auto found = std::ranges::find(directories_, true, &Directory::v2);
+    return found == directories_.end() ? "" : found->path;
+}
+
 std::vector<std::pair<std::string, std::string>> Group::controllers() const {
     std::vector<std::pair<std::string, std::string>> all;
-    if (unified_ && !directories_.empty()) return {{"", directories_[0].path}};
-    for (const auto& directory : directories_)
+    for (const auto& directory : directories_) {
+        if (directory.v2) {
+            all.emplace_back("", directory.path);
+            continue;
+        }
         for (const auto& controller : directory.controllers)
             all.emplace_back(controller, directory.path);
+    }
     return all;
 }
 

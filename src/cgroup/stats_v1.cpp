@@ -131,6 +131,9 @@ Stats read_stats_v1(const Group& group) {
     if (const auto at = group.directory("hugetlb"); !at.empty())
         for (const auto& size : hugetlb_sizes(at, ".usage_in_bytes"))
             stats.hugetlb[size] = read_hugetlb(at, size);
+    // A hybrid machine may have this controller on v2.
+    if (const auto at = group.v2_directory(); !at.empty() && stats.hugetlb.empty())
+        stats.hugetlb = read_hugetlb_v2(at);
     return stats;
 }
 

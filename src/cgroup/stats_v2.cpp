@@ -104,6 +104,13 @@ HugetlbStats read_hugetlb(const std::string& directory, std::string_view size) {
 
 }  // namespace
 
+std::map<std::string, HugetlbStats> read_hugetlb_v2(const std::string& directory) {
+    std::map<std::string, HugetlbStats> all;
+    for (const auto& size : hugetlb_sizes(directory, ".current"))
+        all[size] = read_hugetlb(directory, size);
+    return all;
+}
+
 Stats read_stats_v2(const std::string& directory) {
     Stats stats;
     stats.v2 = true;
@@ -113,8 +120,7 @@ Stats read_stats_v2(const std::string& directory) {
     stats.block_io = read_io(directory);
     stats.cpuset.cpus = read_control(directory, "cpuset.cpus.effective").value_or("");
     stats.cpuset.mems = read_control(directory, "cpuset.mems.effective").value_or("");
-    for (const auto& size : hugetlb_sizes(directory, ".current"))
-        stats.hugetlb[size] = read_hugetlb(directory, size);
+    stats.hugetlb = read_hugetlb_v2(directory);
     return stats;
 }
 

@@ -122,8 +122,8 @@ private:
 };
 
 Result<void> Launcher::make_cgroup() {
-    auto group =
-        TRY(cgroup::Group::create(plan_.cgroup_layout, plan_.spec.linux_section.cgroups_path));
+    auto group = TRY(cgroup::Group::create(
+        plan_.cgroup_layout, plan_.spec.linux_section.cgroups_path, halves_for(plan_.spec)));
     undo_.add([group] { group.remove().ignore(); });
     plan_.cgroup = std::move(group);
     return {};

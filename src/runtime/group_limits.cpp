@@ -1,6 +1,8 @@
 #include <runtime/group_limits.hpp>
 #include <runtime/rights.hpp>
 
+#include <algorithm>
+
 namespace corten::runtime {
 namespace {
 
@@ -49,6 +51,15 @@ void warn_of_ignored(const cgroup::Group& group, const oci::LinuxResources& reso
 
 std::vector<oci::DeviceRule> device_rules(const oci::Spec& spec) {
     return allows_all_devices(spec) ? std::vector<oci::DeviceRule>() : all_device_rules(spec);
+}
+
+cgroup::OnHybrid halves_for(const oci::Spec& spec) {
+    const auto& resources = spec.linux_section.resources;
+    const bool limited =
+        resources && !(resources->unified.empty() && resources->hugepage_limits.empty());
+    const bool shown = std::ranges::any_of(
+        spec.mounts, [](const oci::Mount& mount) { return mount.type == "cgroup2"; });
+    return limited || shown ? cgroup::OnHybrid::both : cgroup::OnHybrid::v1;
 }
 
 Result<void> apply_resources(const cgroup::Group& group, const oci::Spec& spec,

@@ -43,7 +43,7 @@ Result<Fd> v2_tree(const MountPlan& mount, const LaunchPlan& plan) {
         // EPERM and EBUSY: a user namespace without rights over it. The bind is as good.
         if (made || (made.error().number() != EPERM && made.error().number() != EBUSY)) return made;
     }
-    const auto directory = plan.cgroup.directory("");
+    const auto directory = plan.cgroup.v2_directory();
     const auto& host = plan.cgroup_layout.v2;
     if (directory.empty() && !host)
         return fail(ErrorKind::unsupported, "no cgroup2 hierarchy is mounted on the host");

@@ -29,8 +29,9 @@ constexpr std::string_view default_path =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::size_t passwd_limit = 8 << 20;
 
-/// The container's own, which it may have replaced by anything, opened while we still have all
-/// capabilities: no link is followed and no FIFO or terminal waited for.
+/// The container's own, whose mode and owner are its business, and not the host's. It may have
+/// replaced it by anything, and we still have all capabilities: no link is followed and no FIFO or
+/// terminal waited for.
 Result<Fd> open_null() {
     const auto wrong = [] {
         return fail(ErrorKind::forbidden, "stdio: /dev/null of the container is no null device");
@@ -45,9 +46,15 @@ Result<Fd> open_null() {
     return null;
 }
 
+/// Ends at once: the null device, or a pipe without a writer where the container has none.
+Result<Fd> open_nothing_to_read() {
+    if (auto null = open_null()) return std::move(*null);
+    return std::move(TRY(sys::pipe()).first);
+}
+
 Result<void> place(FdView from, int to) {
     if (!from.valid()) {
-        const Fd null = TRY(open_null());
+        const Fd null = TRY(to == STDIN_FILENO ? open_nothing_to_read() : open_null());
         if (::dup3(null.raw(), to, 0) < 0) return fail_errno("stdio: duplicate descriptor");
         return {};
     }

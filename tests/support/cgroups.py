@@ -29,6 +29,11 @@ def is_v2() -> bool:
     return set(mounts()) == {""}
 
 
+def on_v2() -> list:
+    """The controllers that the unified hierarchy has."""
+    return (mounts()[""] / "cgroup.controllers").read_text().split() if "" in mounts() else []
+
+
 def paths(pid: int) -> dict:
     """Controller → directory of a process on the host, for every hierarchy."""
     where, found = mounts(), {}

@@ -20,6 +20,10 @@ namespace corten::cgroup {
 enum class FreezerState { thawed, freezing, frozen };
 std::string_view to_string(FreezerState state);
 
+/// Whether a group on a hybrid machine is made in the v2 hierarchy too, which has few controllers
+/// or none there, and costs a start half a millisecond.
+enum class OnHybrid { v1, both };
+
 class Group {
 public:
     Group() = default;
@@ -28,7 +32,8 @@ public:
     /// '/', else below the group this process is in. Missing parents are made, and stay.
     /// A directory that exists is taken over only when no process is in it and it is not frozen;
     /// otherwise the error is conflict. A failure removes what this call made.
-    static Result<Group> create(const Layout& layout, std::string_view path);
+    static Result<Group> create(const Layout& layout, std::string_view path,
+                                OnHybrid halves = OnHybrid::v1);
     /// Names a group that exists, in whichever hierarchies have it (a daemon's adoption, `update`).
     /// On a hybrid machine the v2 directory is part of it where there is one.
     static Result<Group> open(const Layout& layout, std::string_view path);
@@ -46,9 +51,11 @@ public:
     const std::string& path() const { return path_; }
     /// Host paths, one per hierarchy ("/sys/fs/cgroup/memory/corten/web").
     std::vector<std::string> directories() const;
-    /// The directory of this v1 controller, or of the v2 group; "" when there is none.
+    /// The directory of this v1 controller, or of a pure v2 group; "" when there is none.
     std::string directory(std::string_view controller) const;
-    /// {"memory": "/sys/fs/cgroup/memory/..."}; on v2 {"": "/sys/fs/cgroup/..."}.
+    /// The directory in the v2 hierarchy, also of a hybrid machine; "" when there is none.
+    std::string v2_directory() const;
+    /// {"memory": "/sys/fs/cgroup/memory/..."}; what is on v2 {"": "/sys/fs/cgroup/..."}.
     std::vector<std::pair<std::string, std::string>> controllers() const;
 
     /// Writes the limits that are set; others stay. Errors name the field and the file. A limit

@@ -14,6 +14,10 @@ namespace corten::runtime {
 /// win. None: all devices are allowed.
 std::vector<oci::DeviceRule> device_rules(const oci::Spec& spec);
 
+/// Where the container's group has to be on a hybrid machine: on v2 too when it mounts that, or has
+/// limits that only v2 may have.
+cgroup::OnHybrid halves_for(const oci::Spec& spec);
+
 /// Writes linux.resources and the device rules to the container's group. What is passed over is
 /// told in `warnings`. Errors name the field.
 Result<void> apply_resources(const cgroup::Group& group, const oci::Spec& spec,
