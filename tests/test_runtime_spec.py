@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support import cgroups
+from support import bundles, cgroups
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
@@ -231,6 +231,49 @@ def test_a_mount_of_v2_beside_v1_shows_the_containers_own_group(runtime, bundle,
     runtime.ok("exec", "own", "mkdir", "/own/sub")
     assert (place / "sub").is_dir()
     runtime.ok("delete", "--force", "own")
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("user", ["root of a user namespace", "user without one"])
+@pytest.mark.parametrize("case", ["writable", "read-only", "without a cgroup namespace"])
+def test_a_group_of_v2_is_delegated_to_the_containers_user(runtime, open_folder, user, case):
+    """It may make groups below its own and move its processes there, but not lift its limits."""
+    if "" not in cgroups.mounts():
+        pytest.skip("no cgroup v2 here")
+    bundle = bundles.Bundle(open_folder / "bundle")
+    (bundle.root / "own").mkdir()
+    section = bundle.config["linux"]
+    bundle.config["mounts"] = [m for m in bundle.config["mounts"] if m["type"] != "cgroup"]
+    bundle.mount("/own", "cgroup", "cgroup2", ["ro" if case == "read-only" else "rw", "nosuid", "nodev", "noexec"])
+    if user == "user without one":
+        bundle.config["process"]["user"] = {"uid": 4321, "gid": 4321}
+        owner = 4321
+    else:
+        section["namespaces"].append({"type": "user"})
+        section["uidMappings"] = section["gidMappings"] = [{"containerID": 0, "hostID": 200000, "size": 65536}]
+        owner = 200000
+    if case != "without a cgroup namespace":
+        section["namespaces"].append({"type": "cgroup"})
+    runtime.made.add("given")
+    done = runtime.run("create", "--bundle", bundle.save("sleep", "1000").path, "given")
+    assert done.code == 0, done
+    place = cgroups.paths(runtime.state("given")["pid"])[""]
+    owned = {name for name in ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "cgroup.max.depth")
+             if (place / name).stat().st_uid == owner}
+    runtime.ok("start", "given")
+    if case != "writable":
+        assert not owned
+        return
+    assert owned == {"", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"}
+    runtime.ok("exec", "given", "sh", "-c", "mkdir /own/sub && echo 1 > /own/sub/cgroup.procs")
+    assert (place / "sub" / "cgroup.procs").read_text().split() == [str(runtime.state("given")["pid"])]
+    controllers = (place / "cgroup.controllers").read_text().split()
+    if controllers:  # then the kernel lets nobody into a group that hands one down
+        runtime.ok("exec", "given", "sh", "-c", f"echo $$ > /own/sub/cgroup.procs && echo +{controllers[0]} > /own/cgroup.subtree_control")
+        shown = runtime.ok("exec", "given", "cat", "/proc/self/cgroup")
+        assert "0::/sub\n" in shown + "\n", shown
+    runtime.fails("exec", "given", "sh", "-c", "echo 3 > /own/cgroup.max.depth", says="Permission denied")
+    runtime.ok("delete", "--force", "given")
     assert not place.exists()
 
 

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 namespace corten::runtime_cli {
 namespace {
@@ -24,9 +25,11 @@ struct Program {
     Global global;
     Action action;
 
-    CLI::App* command(const char* name, const char* help, const Action& run) {
+    /// `run` is what becomes an Action.
+    template <typename Run>
+    CLI::App* command(const char* name, const char* help, Run run) {
         CLI::App* sub = app.add_subcommand(name, help);
-        sub->callback([this, run] { action = run; });
+        sub->callback([this, run = std::move(run)] { action = run; });
         return sub;
     }
 };

@@ -1,5 +1,6 @@
 #include "channel.hpp"
 #include "clone_inside.hpp"
+#include "delegation.hpp"
 #include "id_map.hpp"
 #include "init.hpp"
 #include "kernel_settings.hpp"
@@ -99,6 +100,8 @@ public:
         TRY(converse(ours));
         watch_.lap("wait for init");
         TRY(keep_namespaces());
+        // Later than it has joined: of a group of its own it may not be let in from outside.
+        TRY(delegate_group(plan_).context("cgroup"));
         undo_.commit();
         created_.mounts_on_host = plan_.mounts_on_host();
         created_.warnings = std::move(plan_.warnings);

@@ -217,12 +217,12 @@ Result<ExecPlan> make_exec_plan(ExecRequest& request, std::vector<std::string>& 
     plan.process.preserve_fds = request.preserve_fds;
     plan.process.container = std::move(request.state);
     plan.container = std::move(request.container);
-    plan.cgroup = std::move(request.cgroup);
     plan.die_with_parent = request.die_with_parent;
     plan.no_new_keyring = request.no_new_keyring;
     plan.personality = std::move(request.personality);
     plan.memory_policy = std::move(request.memory_policy);
     const auto pid = plan.container.pid();
+    plan.cgroup = TRY(request.cgroup.beside(pid));
     plan.namespaces = TRY(namespaces_to_join(pid));
     if ((plan.namespaces & CLONE_NEWNS) == 0)
         plan.root = TRY(sys::open(fmt::format("/proc/{}/root", pid), O_PATH | O_DIRECTORY));

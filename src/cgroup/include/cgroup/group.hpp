@@ -64,6 +64,14 @@ public:
     /// The device rules alone (apply() contains this). On v2 an eBPF program replaces the last one.
     Result<void> apply_devices(const std::vector<oci::DeviceRule>& rules) const;
 
+    /// Makes a user of the host the owner of the v2 directory and of the files that the kernel names
+    /// for it (/sys/kernel/cgroup/delegate): it may make groups below and move processes between
+    /// them, but not lift the limits of this one. unsupported without a v2 directory.
+    Result<void> delegate_to(uid_t owner) const;
+    /// Where another process can join one that is in this group or below: on v2 a group that hands
+    /// controllers down takes none itself, and it is the group below in which the one is.
+    Result<Group> beside(pid_t process) const;
+
     /// Moves the calling thread in: a single-threaded process moves as a whole. On v1 this is the
     /// cheap way (no global lock); on v2 prefer into() at clone time.
     Result<void> join_self() const;
