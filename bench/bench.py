@@ -24,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -95,6 +96,23 @@ def pss(pid) -> float:
         return 0.0
 
 
+def family(pid) -> list:
+    """A daemon and what runs below it (docker's containerd), without containers."""
+    below = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            below.setdefault(parent, []).append(int(entry.name))
+    found, todo = [], [pid]
+    while todo:
+        found.append(todo.pop())
+        todo += below.get(found[-1], [])
+    return found
+
+
 def relatives(number) -> set:
     """The processes on the host that serve a container but are not in it: whoever names its id."""
     found = set()
@@ -105,6 +123,12 @@ def relatives(number) -> set:
         except OSError:
             continue
     return found
+
+
+def processor_ticks() -> tuple:
+    """(in use, all) of this machine since its start."""
+    user, nice, system, idle, waiting, *rest = map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:])
+    return user + nice + system + sum(rest[:3]), user + nice + system + idle + waiting + sum(rest[:3])
 
 
 def parent_of(pid) -> int:
@@ -257,6 +281,31 @@ class Bench:
         self.turns(f"{count} × `run -d`, 8 at a time", at_once, rounds=2, unit="s", scale=1, warm=0)
         self.show(f"`rm -f` of {count}")
 
+    def scale(self, count=100):
+        """What starts eight at a time make of the processors, and how long the list of containers takes meanwhile."""
+        for c in self.contestants:
+            if c.name not in ("corten", "docker"):
+                continue
+            answers, over = [], threading.Event()
+
+            def ask():
+                while not over.wait(0.01):
+                    began = time.perf_counter()
+                    c.api.get("/containers/json")
+                    answers.append((time.perf_counter() - began) * 1000)
+            asking, before = threading.Thread(target=ask), processor_ticks()
+            asking.start()
+            with concurrent.futures.ThreadPoolExecutor(8) as pool:
+                list(pool.map(lambda n: c.time("run", "-d", "--name", f"scale{n}", BOX, "sleep", "6000"), range(count)))
+            busy, total = (now - then for now, then in zip(processor_ticks(), before))
+            over.set()
+            asking.join()
+            self.record(f"processors in use during {count} × `run -d`, 8 at a time", "%", c.name, 100 * busy / total)
+            self.record("the list of containers meanwhile, median", "ms", c.name, statistics.median(answers))
+            self.record("the list of containers meanwhile, slowest", "ms", c.name, max(answers))
+            c.do("rm", "-f", *[f"scale{n}" for n in range(count)])
+        self.show("the list of containers meanwhile, slowest")
+
     def pull(self):
         reference = self.registry.push("bench/large", "1", large_image())
 
@@ -294,17 +343,15 @@ class Bench:
             if c.name == "docker→" or (c.name == "corten" and not c.daemon_pid):
                 continue
             time.sleep(12)  # idle is what it says: no request for a while
-            idle = pss(c.daemon_pid) if c.daemon_pid else 0.0
+            idle = sum(map(pss, family(c.daemon_pid))) if c.daemon_pid else 0.0
             if c.daemon_pid:
-                self.record("PSS of the idle daemon", "KiB", c.name, idle)
+                self.record("PSS of the idle daemon and what it started", "KiB", c.name, idle)
             numbers = [c.do("run", "-d", BOX, "sleep", "6000") for _ in range(count)]
+            pids = [int(c.do("inspect", "-f", "{{.State.Pid}}", number)) for number in numbers]
             time.sleep(12)
-            helpers = set()
-            for number in numbers:
-                pid = int(c.do("inspect", "-f", "{{.State.Pid}}", number))
-                helpers |= relatives(number) | {parent_of(pid)}
-            helpers -= {1, c.daemon_pid}
-            total = sum(map(pss, helpers)) + (pss(c.daemon_pid) - idle if c.daemon_pid else 0.0)
+            served = {pid for number in numbers for pid in relatives(number)} | {parent_of(pid) for pid in pids}
+            served |= set(family(c.daemon_pid)) if c.daemon_pid else set()
+            total = sum(map(pss, served - set(pids) - {1})) - idle
             self.record("PSS of a container's supervisor and share of the daemon", "KiB", c.name, total / count)
             c.do("rm", "-f", *numbers)
         self.show("PSS of a container's supervisor and share of the daemon")
@@ -372,7 +419,7 @@ def large_image() -> images.Image:
     return images.image(tars)
 
 
-ITEMS = ["version", "run", "api", "exec", "many", "pull", "logs", "memory"]
+ITEMS = ["version", "run", "api", "exec", "many", "scale", "pull", "logs", "memory"]
 
 
 def machine() -> str:

@@ -14,46 +14,31 @@ The large image is made of Debian's packages, downloaded by apt-get once and the
 import functools
 import hashlib
 import http.client
+import json
 import os
 import random
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import Bench, main
+from bench import Bench, family, main
 
 from support import images, paths
 from support.wait import eventually
 
-ITEMS = ["floor", "gzip", "zstd", "single", "sixty", "small", "transfer", "first"]
+ITEMS = ["pieces", "gzip", "zstd", "single", "sixty", "small", "transfer", "first"]
 
 
 def ticks_of(pid) -> float:
     """Seconds of processor time of a process and of its children that have ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-
-
-def family(pid) -> list:
-    """A daemon and what runs below it (docker's containerd), without containers."""
-    below = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            below.setdefault(parent, []).append(int(entry.name))
-    found, todo = [], [pid]
-    while todo:
-        found.append(todo.pop())
-        todo += below.get(found[-1], [])
-    return found
 
 
 @dataclass
@@ -64,19 +49,26 @@ class Spent:
     peak: float  # MiB
 
 
+# Runs a command and says what it took. A child begins with the peak of who started it: that is this small program.
+MEASURE = """
+import json, resource, subprocess, sys, time
+began = time.perf_counter()
+code = subprocess.call(sys.argv[2:])
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+json.dump([code, time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024], open(sys.argv[1], "w"))
+"""
+
+
 def spend(argv, environment=None, stdin=None, stdout=None) -> Spent:
     """Runs a command, which must succeed."""
-    began = time.perf_counter()
-    with tempfile.TemporaryFile() as told:
-        process = subprocess.Popen([str(a) for a in argv], stdin=stdin or subprocess.DEVNULL, stdout=stdout or subprocess.DEVNULL, stderr=told,
-                                   env=environment)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
+    with tempfile.TemporaryFile() as told, tempfile.NamedTemporaryFile() as measured:
+        subprocess.run([sys.executable, "-c", MEASURE, measured.name, *map(str, argv)], stdin=stdin or subprocess.DEVNULL,
+                       stdout=stdout or subprocess.DEVNULL, stderr=told, env=environment, check=True)
+        code, *used = json.loads(Path(measured.name).read_text())
+        if code:
             told.seek(0)
             raise RuntimeError(f"{' '.join(map(str, argv))}: {told.read().decode()[-300:]}")
-    return Spent(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Spent(*used)
 
 
 def disk_used(folder) -> int:
@@ -227,7 +219,7 @@ class ImageBench(Bench):
 
     # --- the work -------------------------------------------------------------------------------
 
-    def floor(self):
+    def pieces(self):
         """What each piece of the pull of the large image costs by itself, on one core."""
         picture = large_image()
         self.registry.push("bench/floor", "1", picture)
@@ -276,7 +268,7 @@ class ImageBench(Bench):
         self.pulls("100,000 small files", small_files_image())
 
     def transfer(self):
-        """push to an empty registry's repository, save, load."""
+        """push to a registry that has nothing, save, load."""
         reference = self.registry.push("bench/transfer", "1", large_image())
         for c in self.contestants:
             c.time("pull", *c.pull_flags, reference)
@@ -284,6 +276,7 @@ class ImageBench(Bench):
             for c in random.Random(turn).sample(self.contestants, len(self.contestants)):
                 target = f"{self.registry.address}/bench/pushed-{c.name}-{turn}:1"
                 c.time("tag", reference, target)
+                shutil.rmtree(self.registry.folder / "data" / "docker")
                 self.measured(c, "push, the large image", "push", *c.pull_flags, target)
                 archive = self.work / f"{c.name}.tar"
                 with open(archive, "wb") as out:
