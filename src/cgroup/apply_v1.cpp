@@ -133,16 +133,15 @@ Result<void> apply_realtime(const std::string& directory, const oci::LinuxCpu& c
 }
 
 Result<void> apply_bandwidth(const std::string& directory, const oci::LinuxCpu& cpu) {
-    constexpr auto option = "CONFIG_CFS_BANDWIDTH";
     const auto quota = [&]() -> Result<void> {
         if (cpu.quota.value_or(0) == 0) return {};
         return set(directory, "cpu.cfs_quota_us", fmt::to_string(*cpu.quota),
-                   {"cpu.quota", option});
+                   {"cpu.quota", "CONFIG_CFS_BANDWIDTH"});
     };
     const auto period = [&]() -> Result<void> {
         if (cpu.period.value_or(0) == 0) return {};
         return set(directory, "cpu.cfs_period_us", fmt::to_string(*cpu.period),
-                   {"cpu.period", option});
+                   {"cpu.period", "CONFIG_CFS_BANDWIDTH"});
     };
     // A burst above the new quota would refuse the quota: lowering it first can only help.
     const auto burst = [&] {

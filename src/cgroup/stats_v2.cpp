@@ -8,15 +8,19 @@
 namespace corten::cgroup {
 namespace {
 
+double to_average(std::string_view text) {
+    return std::strtod(std::string(text).c_str(), nullptr);
+}
+
 /// "some avg10=0.00 avg60=1.25 avg300=0.10 total=4711"
 void read_stall(const std::string& line, Pressure& pressure) {
     const auto fields = split(line, ' ');
     Stall& stall = fields[0] == "some" ? pressure.some : pressure.full;
     for (const auto& field : fields) {
         const auto [key, text] = split_once(field, '=');
-        if (key == "avg10") stall.average10 = std::strtod(text.data(), nullptr);
-        if (key == "avg60") stall.average60 = std::strtod(text.data(), nullptr);
-        if (key == "avg300") stall.average300 = std::strtod(text.data(), nullptr);
+        if (key == "avg10") stall.average10 = to_average(text);
+        if (key == "avg60") stall.average60 = to_average(text);
+        if (key == "avg300") stall.average300 = to_average(text);
         if (key == "total") stall.total = to_number(text).value_or(0);
     }
 }
@@ -65,11 +69,11 @@ MemoryStats read_memory(const std::string& directory) {
 /// "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6"
 void read_io_line(const std::string& line, BlockIoStats& io) {
     const auto fields = split(line, ' ');
-    const auto [major, minor] = split_once(fields[0], ':');
-    if (minor.empty()) return;
+    const auto device = split_once(fields[0], ':');
+    if (device.second.empty()) return;
     const auto entry = [&](std::string op, std::uint64_t value) {
-        return BlockIoEntry{to_number(major).value_or(0), to_number(minor).value_or(0),
-                            std::move(op), value};
+        return BlockIoEntry{to_number(device.first).value_or(0),
+                            to_number(device.second).value_or(0), std::move(op), value};
     };
     for (const auto& field : fields) {
         const auto [key, text] = split_once(field, '=');

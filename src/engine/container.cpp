@@ -82,8 +82,9 @@ sys::PidRef Container::take_supervisor_process() {
 }
 
 Result<std::shared_ptr<WaitSlot>> Container::begin_wait(WaitCondition condition) {
+    auto done = TRY(sys::Event::create());
     auto slot = std::shared_ptr<WaitSlot>(
-        new WaitSlot{.condition = condition, .done = TRY(sys::Event::create()), .result = {}});
+        new WaitSlot{.condition = condition, .done = std::move(done), .result = {}});
     inner_.with([&](Inner& inner) {
         const bool holds = inner.removed || (condition == WaitCondition::not_running &&
                                              !inner.state.counts_as_running());

@@ -111,8 +111,9 @@ Result<std::unique_ptr<EventSubscription>> EventHub::subscribe(Range range,
     for (const auto& [key, values] : filters)
         if (std::ranges::find(filter_keys, key) == filter_keys.end())
             return fail(ErrorKind::invalid, "invalid filter '{}'", key);
+    auto wake = TRY(sys::Event::create());
     auto queue = std::shared_ptr<EventSubscription::Queue>(new EventSubscription::Queue{
-        .filters = filters, .wake = TRY(sys::Event::create()), .events = {}, .mutex = {}});
+        .filters = filters, .wake = std::move(wake), .events = {}, .mutex = {}});
     shared_.with([&](Shared& shared) {
         if (range.since || (range.until && *range.until <= now()))
             for (const auto& event : shared.kept)

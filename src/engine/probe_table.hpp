@@ -18,8 +18,9 @@ struct RunningProbe {
 class ProbeTable {
 public:
     Result<std::shared_ptr<RunningProbe>> begin(const std::string& exec_id) {
-        auto probe = std::shared_ptr<RunningProbe>(
-            new RunningProbe{.done = TRY(sys::Event::create()), .event = {}});
+        auto done = TRY(sys::Event::create());
+        auto probe =
+            std::shared_ptr<RunningProbe>(new RunningProbe{.done = std::move(done), .event = {}});
         probes_.with([&](auto& probes) { probes[exec_id] = probe; });
         return probe;
     }

@@ -145,10 +145,10 @@ Result<int> verb_volume_export(Context& context, const ParsedLine& line) {
 }
 
 Result<int> verb_volume_import(Context& context, const ParsedLine& line) {
-    const std::string input = line.arguments.size() > 1 ? line.arguments[1] : "";
+    auto input = TRY(open_input(line.arguments.size() > 1 ? line.arguments[1] : ""));
     Request request{.method = "POST",
                     .path = "/corten/volumes/" + escape(line.arguments[0]) + "/archive",
-                    .body = source_of(TRY(open_input(input))),
+                    .body = source_of(std::move(input)),
                     .content_type = "application/x-tar"};
     Reply reply = TRY(TRY(context.client())->open(std::move(request)));
     TRY(reply.text());
