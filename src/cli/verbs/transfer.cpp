@@ -145,11 +145,11 @@ Result<int> verb_volume_export(Context& context, const ParsedLine& line) {
 }
 
 Result<int> verb_volume_import(Context& context, const ParsedLine& line) {
-    auto input = TRY(open_input(line.arguments.size() > 1 ? line.arguments[1] : ""));
     Request request{.method = "POST",
                     .path = "/corten/volumes/" + escape(line.arguments[0]) + "/archive",
-                    .body = source_of(std::move(input)),
                     .content_type = "application/x-tar"};
+    const std::string input = line.arguments.size() > 1 ? line.arguments[1] : "";
+    request.body = source_of(TRY(open_input(input)));
     Reply reply = TRY(TRY(context.client())->open(std::move(request)));
     TRY(reply.text());
     print_line(line.arguments[0]);
