@@ -206,8 +206,9 @@ TEST_F(Chunks, ARegistryThatWantsFewerGetsFewer) {
         return FakeReply{.status = 429};
     });
     EXPECT_EQ(fetch(registry), registry.bytes);
-    // Each refusal closes a connection for good, and there were four.
-    EXPECT_LE(refused, 3);
+    // Each refusal closes a connection for good, and there were four; where it finds all the others
+    // between two chunks the rest begins anew. Without that every second chunk is refused.
+    EXPECT_LT(refused, 8);
 }
 
 TEST_F(Chunks, ARegistryThatWantsOneConnectionIsReadByTheFirst) {
