@@ -1,11 +1,15 @@
 #include <base/clock.hpp>
 #include <base/text.hpp>
 
+#include <algorithm>
 #include <ctime>
 
 namespace corten {
 
 namespace {
+
+/// Seconds from 1970 that are a number of nanoseconds as well: the years 1684 to 2255.
+constexpr std::int64_t furthest = 9'000'000'000;
 
 constexpr std::string_view go_zero_time = "0001-01-01T00:00:00Z";
 
@@ -67,14 +71,14 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
         const auto minutes = TRY(parse_integer(tail.substr(4, 2), "zone"));
         offset = (hours * 3600 + minutes * 60) * (tail[0] == '-' ? -1 : 1);
     }
-    const std::int64_t seconds = ::timegm(&tm) - offset;
+    const std::int64_t seconds = std::clamp(::timegm(&tm) - offset, -furthest, furthest);
     return WallTime(std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanos));
 }
 
 Result<WallTime> parse_unix_time(std::string_view text, std::string_view what) {
     const auto [whole, fraction] = split_once(text, '.');
     const auto seconds = TRY(parse_integer(whole, what));
-    if (seconds < -9'000'000'000 || seconds > 9'000'000'000)
+    if (seconds < -furthest || seconds > furthest)
         return fail(ErrorKind::invalid, "{} \"{}\" is out of range", what, text);
     const auto nanos = fraction.empty() ? 0 : TRY(parse_fraction(fraction));
     return WallTime(std::chrono::seconds(seconds) + std::chrono::nanoseconds(nanos));

@@ -134,6 +134,7 @@ bool is_network_name(std::string_view name) {
 /// By name, id or a prefix of the id that is unique.
 Result<Network> match(const Registry& registry, std::string_view wanted) {
     std::vector<const Network*> all;
+    all.reserve(registry.active.size() + registry.passive.size());
     for (const auto& [id, network] : registry.active) all.push_back(&network.record);
     for (const auto& network : registry.passive) all.push_back(&network);
     std::vector<const Network*> matching;

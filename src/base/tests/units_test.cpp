@@ -44,6 +44,8 @@ TEST(Clock, Rfc3339TrimsZerosAndComesBack) {
     EXPECT_EQ(rfc3339(WallTime{}), "0001-01-01T00:00:00Z");
     EXPECT_EQ(parse_rfc3339("2026-11-24T04:44:30+01:00").value(),
               parse_rfc3339("2026-11-24T03:44:30Z").value());
+    EXPECT_EQ(rfc3339(parse_rfc3339("1013-01-02T03:04:05Z").value()), "1684-10-19T08:00:00Z");
+    EXPECT_EQ(rfc3339(parse_rfc3339("9999-12-31T23:59:59Z").value()), "2255-03-14T16:00:00Z");
     EXPECT_FALSE(parse_rfc3339("2026-11-24").has_value());
 }
 

@@ -17,7 +17,8 @@ WallTime now();
 std::string rfc3339(WallTime time);
 /// The same with all nine decimals, as log prefixes have it.
 std::string rfc3339_padded(WallTime time);
-/// Takes what rfc3339() writes, and other zones than Z. Go's zero time gives the epoch.
+/// Takes what rfc3339() writes, and other zones than Z. Go's zero time gives the epoch,
+/// a time before 1684 or after 2255 the nearest that counts in nanoseconds.
 Result<WallTime> parse_rfc3339(std::string_view text);
 /// "1700000000.123456789" or "1700000000": seconds since the epoch, as `since` and `until` have it.
 Result<WallTime> parse_unix_time(std::string_view text, std::string_view what);
