@@ -1,6 +1,7 @@
 #include "hijack.hpp"
 
 #include "errors.hpp"
+#include "websocket_handshake.hpp"
 
 #include <base/log.hpp>
 #include <sys/file.hpp>
@@ -76,8 +77,9 @@ Result<void> connect_stream(Call& call, engine::Attachment& attachment, CopyHead
 Result<void> connect_websocket(Call& call, engine::Attachment& attachment) {
     using Kind = http::MessageKind;
     const auto kind = call.version >= ApiVersion{1, 28} ? Kind::binary : Kind::text;
+    const auto head = TRY(websocket_head(call.request.headers));
     attachment.hold();
-    auto taken = TRY(call.answer.hijack_websocket(call.request.headers, kind));
+    auto taken = TRY(call.answer.hijack_websocket(head, kind));
     return hand_over(call, attachment, std::move(taken), Form::plain);
 }
 

@@ -133,9 +133,8 @@ Result<Hijacked> ResponseWriter::hijack(std::string_view head) {
     return connection_.hijack(head);
 }
 
-Result<Hijacked> ResponseWriter::hijack_websocket(const Headers& request, MessageKind kind) {
+Result<Hijacked> ResponseWriter::hijack_websocket(std::string_view head, MessageKind kind) {
     if (started_) return fail(ErrorKind::internal, "answered twice");
-    const std::string head = TRY(websocket_head(request));
     started_ = finished_ = true;
     status_ = 101;
     return connection_.hijack_websocket(head, kind);

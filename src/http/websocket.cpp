@@ -1,9 +1,5 @@
 #include "websocket.hpp"
 
-#include "sha1.hpp"
-
-#include <base/text.hpp>
-
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -219,19 +215,6 @@ private:
 };
 
 }  // namespace
-
-Result<std::string> websocket_head(const Headers& request) {
-    const auto key = request.get_or("Sec-WebSocket-Key", "");
-    if (!request.has_token("Upgrade", "websocket") || key.empty())
-        return fail(ErrorKind::invalid, "not a websocket handshake");
-    if (request.get_or("Sec-WebSocket-Version", "") != "13")
-        return fail(ErrorKind::invalid, "Sec-WebSocket-Version is not 13");
-    constexpr std::string_view magic = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    return fmt::format(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Accept: {}\r\n\r\n",
-        base64_encode(sha1(fmt::format("{}{}", key, magic))));
-}
 
 std::unique_ptr<Stream> make_websocket(std::unique_ptr<Stream> stream, std::string early,
                                        MessageKind kind) {

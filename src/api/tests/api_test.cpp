@@ -5,6 +5,7 @@
 #include "progress.hpp"
 #include "router.hpp"
 #include "shapes.hpp"
+#include "websocket_handshake.hpp"
 
 #include <sys/stat.h>
 
@@ -279,6 +280,23 @@ TEST(Shapes, EventsRepeatTheirActor) {
     event.type = "network";
     shape(event, newest);
     EXPECT_EQ(event.status + event.id + event.from, "");
+}
+
+http::Headers handshake(std::string version) {
+    http::Headers headers;
+    headers.set("Upgrade", "websocket");
+    headers.set("Connection", "Upgrade");
+    headers.set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    headers.set("Sec-WebSocket-Version", std::move(version));
+    return headers;
+}
+
+TEST(WebSocketHandshake, IsAnsweredAsInTheRfc) {
+    const auto head = websocket_head(handshake("13")).value();
+    EXPECT_TRUE(head.starts_with("HTTP/1.1 101 ")) << head;
+    EXPECT_TRUE(head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n")) << head;
+    EXPECT_EQ(websocket_head(handshake("8")).error().kind(), ErrorKind::invalid);
+    EXPECT_EQ(websocket_head(http::Headers()).error().kind(), ErrorKind::invalid);
 }
 
 }  // namespace

@@ -1,9 +1,6 @@
 // The server's side of a websocket over a pair of sockets, byte by byte.
 #include "websocket.hpp"
 
-#include "sha1.hpp"
-
-#include <base/text.hpp>
 #include <sys/socket.h>
 #include <sys/socket.hpp>
 
@@ -65,36 +62,7 @@ protected:
     std::unique_ptr<Stream> socket;
 };
 
-Headers handshake(std::string version) {
-    Headers headers;
-    headers.set("Upgrade", "websocket");
-    headers.set("Connection", "Upgrade");
-    headers.set("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
-    headers.set("Sec-WebSocket-Version", std::move(version));
-    return headers;
-}
-
 }  // namespace
-
-TEST(Sha1, IsThatOfTheRfc) {
-    const auto hex = [](std::string_view text) {
-        std::string out;
-        for (const char byte : sha1(text))
-            out += fmt::format("{:02x}", static_cast<unsigned char>(byte));
-        return out;
-    };
-    EXPECT_EQ(hex(""), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
-    EXPECT_EQ(hex("abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
-    EXPECT_EQ(hex(std::string(64, 'a')), "0098ba824b5c16427bd7a1122a5a442a25ec644d");
-}
-
-TEST(WebSocketHandshake, IsAnsweredAsInTheRfc) {
-    const auto head = websocket_head(handshake("13")).value();
-    EXPECT_TRUE(head.starts_with("HTTP/1.1 101 ")) << head;
-    EXPECT_TRUE(head.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n")) << head;
-    EXPECT_EQ(websocket_head(handshake("8")).error().kind(), ErrorKind::invalid);
-    EXPECT_EQ(websocket_head(Headers()).error().kind(), ErrorKind::invalid);
-}
 
 TEST_F(WebSocketTest, ReadsTheContentOfMessages) {
     send(frame(0x82, "hello ") + frame(0x02, "in ") + frame(0x89, "are you there?") +

@@ -21,7 +21,7 @@ enum class FreezerState { thawed, freezing, frozen };
 std::string_view to_string(FreezerState state);
 
 /// Whether a group on a hybrid machine is made in the v2 hierarchy too, which has few controllers
-/// or none there, and costs a start half a millisecond.
+/// or none there.
 enum class OnHybrid { v1, both };
 
 class Group {
@@ -64,9 +64,9 @@ public:
     /// The device rules alone (apply() contains this). On v2 an eBPF program replaces the last one.
     Result<void> apply_devices(const std::vector<oci::DeviceRule>& rules) const;
 
-    /// Makes a user of the host the owner of the v2 directory and of the files that the kernel names
-    /// for it (/sys/kernel/cgroup/delegate): it may make groups below and move processes between
-    /// them, but not lift the limits of this one. unsupported without a v2 directory.
+    /// Makes a user of the host the owner of the v2 directory and of the files that the kernel
+    /// names for it (/sys/kernel/cgroup/delegate): it may make groups below and move processes
+    /// between them, but not lift the limits of this one. unsupported without a v2 directory.
     Result<void> delegate_to(uid_t owner) const;
     /// Where another process can join one that is in this group or below: on v2 a group that hands
     /// controllers down takes none itself, and it is the group below in which the one is.

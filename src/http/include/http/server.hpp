@@ -85,9 +85,9 @@ public:
 
     /// Writes `head` as it is and takes the connection over. Read the request's body first.
     Result<Hijacked> hijack(std::string_view head);
-    /// The same for a websocket's handshake, which it answers: the socket carries the content of
-    /// the messages. invalid, with nothing written, when the request is no handshake.
-    Result<Hijacked> hijack_websocket(const Headers& request, MessageKind kind);
+    /// The same for a websocket, whose handshake `head` answers: the socket carries the content of
+    /// the messages.
+    Result<Hijacked> hijack_websocket(std::string_view head, MessageKind kind);
 
 private:
     friend class ServerConnection;
