@@ -1,5 +1,6 @@
 """Downloads that are cut short and go on, and `corten store check`. The store under kill -9 at random moments: test_store_kills.py."""
 import contextlib
+import json
 import os
 import threading
 import time
@@ -96,10 +97,21 @@ def test_download_goes_on_after_its_client_left(daemon, docker, faulty, box_tar)
 def test_spoilt_download_is_fetched_again(daemon, docker, faulty, half_pulled):
     """After a power cut the kept bytes may be anything: the digest decides, and the pull still ends well."""
     reference, layer = half_pulled
-    kept = next((daemon.data / "ingest").iterdir())
+    kept = daemon.data / "ingest" / f"{layer.removeprefix('sha256:')}.partial"
     with open(kept, "r+b") as file:
         file.seek(MIB)
         file.write(b"\0" * 4096)
+    docker.ok("pull", reference)
+    assert content(docker, reference) == str(4 * MIB)
+    assert kept_bytes(daemon) == 0
+
+
+def test_download_of_a_layer_that_is_here_is_dropped(daemon, docker, faulty, half_pulled):
+    """A kill between a layer's place in the store and the removal of its download leaves that."""
+    reference, layer = half_pulled
+    manifest = json.loads(faulty.content["/v2/half/manifests/1"][0])
+    for digest in {each["digest"] for each in manifest["layers"]} - {layer}:
+        (daemon.data / "ingest" / f"{digest.removeprefix('sha256:')}.partial").write_bytes(b"whole")
     docker.ok("pull", reference)
     assert content(docker, reference) == str(4 * MIB)
     assert kept_bytes(daemon) == 0

@@ -267,6 +267,9 @@ Result<std::string> PullJob::fetch_layers(Resolved& resolved, const Plan& plan,
     const auto& layers = resolved.image.layers;
     const std::size_t missing = layers.size() - plan.present;
     const std::size_t workers = std::min(missing, options_.downloads);
+    // A daemon that was killed between a layer and the removal of its download has left that.
+    for (std::size_t i = 0; i < plan.present; ++i)
+        store_.blobs().remove_partial(layers[i].digest).ignore();
     for (std::size_t i = 0; i < layers.size(); ++i)
         say(i < plan.present ? "Already exists" : "Pulling fs layer",
             std::string(oci::short_digest(layers[i].digest)));

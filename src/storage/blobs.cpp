@@ -44,6 +44,23 @@ bool is_named(FdView file, const std::string& path) {
            opened.st_ino == named.st_ino;
 }
 
+std::string partial_path(const std::string& root, std::string_view digest) {
+    return fmt::format("{}/ingest/{}{}", root, digest_hex(digest), partial_suffix);
+}
+
+/// Removes a partial file that nobody has open; gives the bytes freed.
+Result<std::uint64_t> remove_unwritten(const std::string& path) {
+    auto opened = sys::open(path, O_RDWR);
+    // Not there, or published since.
+    if (!opened && opened.error().kind() == ErrorKind::not_found) return 0;
+    const Fd file = TRY(std::move(opened));
+    if (!TRY(sys::try_lock(file).context(path)) || !is_named(file, path)) return 0;
+    struct ::stat info{};
+    if (::fstat(file.raw(), &info) < 0) return fail_errno("stat {}", path);
+    TRY(sys::remove_file(path));
+    return static_cast<std::uint64_t>(info.st_size);
+}
+
 /// Locks the partial file. Between open and lock another writer may have published the file or
 /// removed it; writing to that inode would then change a blob, so the name is compared again.
 Result<Fd> open_locked(const std::string& path, const std::string& digest) {
@@ -141,7 +158,7 @@ Result<BlobWriter> BlobStore::create() const {
 
 Result<PartialBlob> BlobStore::partial(const std::string& digest) const {
     TRY(check_digest(digest));
-    std::string path = fmt::format("{}/ingest/{}{}", root_, digest_hex(digest), partial_suffix);
+    std::string path = partial_path(root_, digest);
     Fd file = TRY(open_locked(path, digest));
     struct ::stat info{};
     if (::fstat(file.raw(), &info) < 0) return fail_errno("stat {}", path);
@@ -222,20 +239,15 @@ Result<std::vector<BlobInfo>> BlobStore::list() const {
 Result<std::uint64_t> BlobStore::remove_partials() const {
     std::uint64_t freed = 0;
     const std::string directory = fmt::format("{}/ingest", root_);
-    for (const std::string& name : TRY(sys::list_directory(directory))) {
-        if (!name.ends_with(partial_suffix)) continue;
-        const std::string path = fmt::format("{}/{}", directory, name);
-        auto opened = sys::open(path, O_RDWR);
-        if (!opened && opened.error().kind() == ErrorKind::not_found) continue;  // published since
-        const Fd file = TRY(std::move(opened));
-        if (!TRY(sys::try_lock(file).context(path))) continue;  // someone writes it right now
-        if (!is_named(file, path)) continue;
-        struct ::stat info{};
-        if (::fstat(file.raw(), &info) < 0) return fail_errno("stat {}", path);
-        TRY(sys::remove_file(path));
-        freed += static_cast<std::uint64_t>(info.st_size);
-    }
+    for (const std::string& name : TRY(sys::list_directory(directory)))
+        if (name.ends_with(partial_suffix))
+            freed += TRY(remove_unwritten(fmt::format("{}/{}", directory, name)));
     return freed;
+}
+
+Result<std::uint64_t> BlobStore::remove_partial(const std::string& digest) const {
+    TRY(check_digest(digest));
+    return remove_unwritten(partial_path(root_, digest));
 }
 
 }  // namespace corten::storage

@@ -104,7 +104,11 @@ TEST_F(Blobs, StartRemovesWhatCannotGoOn) {
     testing::write(root_ / ("ingest/" + std::string(64, 'a') + ".partial"), "old");
     ASSERT_EQ(shell("touch -d '30 days ago' " + (root_ / "ingest/*.partial")), 0);
     testing::write(root_ / ("ingest/" + std::string(64, 'b') + ".partial"), "young");
+    testing::write(root_ / ("ingest/" + std::string(64, 'c') + ".partial"), "one");
     const BlobStore store = open();
+    EXPECT_EQ(ingested(), 2u);
+    EXPECT_EQ(store.remove_partial("sha256:" + std::string(64, 'c')).value_or(0), 3u);
+    EXPECT_EQ(store.remove_partial("sha256:" + std::string(64, 'c')).value_or(9), 0u);
     EXPECT_EQ(ingested(), 1u);
     EXPECT_EQ(store.remove_partials().value_or(0), 5u);
     EXPECT_EQ(ingested(), 0u);

@@ -96,6 +96,8 @@ public:
     Result<std::vector<BlobInfo>> list() const;
     /// Removes every partial download that nobody has open; gives the bytes freed.
     Result<std::uint64_t> remove_partials() const;
+    /// The same for one, which need not be there.
+    Result<std::uint64_t> remove_partial(const std::string& digest) const;
 
 private:
     friend class BlobWriter;
