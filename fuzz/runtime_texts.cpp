@@ -2,6 +2,7 @@
 #include "fuzz.hpp"
 #include "rootfs.hpp"
 #include "store.hpp"
+#include "systemd_limits.hpp"
 #include "systemd_unit.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -107,6 +107,36 @@ def test_limits_survive_that_systemd_loads_its_units_anew(systemd, bundle):
 
 
 @runs
+@pytest.mark.skipif(not V2, reason="on v1 systemd leaves these files alone")
+@pytest.mark.parametrize("resources, files, shown", [
+    ({"cpu": {"cpus": "0", "mems": "0"}}, {"cpuset.cpus": "0", "cpuset.mems": "0"}, {"AllowedCPUs": "0", "AllowedMemoryNodes": "0"}),
+    ({"cpu": {"shares": 2048, "idle": 1}}, {"cpu.idle": "1"}, {"CPUWeight": "idle"}),
+    ({"blockIO": {"weight": 300}}, {"io.bfq.weight": "default 300"}, {"IOWeight": "2300"}),
+    ({"unified": {"memory.high": "48M", "cpu.max": "25000 100000", "cpuset.cpus": "0", "io.weight": "default 200"}},
+     {"memory.high": str(48 << 20), "cpu.max": "25000 100000", "cpuset.cpus": "0", "io.weight": "default 200"},
+     {"MemoryHigh": str(48 << 20), "CPUQuotaPerSecUSec": "250ms", "AllowedCPUs": "0", "IOWeight": "200"})])
+def test_limits_of_files_survive_that_systemd_writes_what_it_knows(systemd, bundle, resources, files, shown):
+    """Without having been told of them it would put its defaults there."""
+    subprocess.run(["modprobe", "bfq"], check=False)
+    limited(bundle, "files", **resources)
+    done = systemd.run("create", "--bundle", bundle.path, "files")
+    systemd.made.add("files")
+    if done.code != 0 and "CONFIG_BLK_CGROUP_IOCOST" in done.err:
+        pytest.skip("this kernel has no scheduler that knows weights")
+    assert done.code == 0, done
+    group = cgroups.paths(systemd.state("files")["pid"])[""]
+
+    def check():
+        assert {name: (group / name).read_text().strip() for name in files} == files
+        assert show("test-files.scope", *shown) == shown
+    check()
+    subprocess.run(["systemctl", "daemon-reload"], check=True)
+    subprocess.run(["systemctl", "set-property", "--runtime", "test-files.scope", "TasksMax=25", "MemoryLow=1M", "CPUQuotaPeriodSec=100ms"],
+                   check=True)
+    check()
+
+
+@runs
 def test_devices_stay_denied_when_systemd_loads_its_units_anew(systemd, bundle):
     """On v1 systemd writes the rules that it knows of into the same file, with the next change of a limit at the latest."""
     bundle.config["process"]["capabilities"] = {k: ["CAP_MKNOD"] for k in ("bounding", "effective", "permitted")}

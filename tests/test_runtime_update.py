@@ -57,6 +57,17 @@ def test_limits_that_make_no_sense_are_refused(limited, folder, field, resources
     assert cgroups.read(limited.state("limited")["pid"], "pids", "pids.max") == "50"
 
 
+def test_container_that_was_idle_gets_its_share_back(limited):
+    pid, share = limited.state("limited")["pid"], "cpu.weight" if cgroups.is_v2() else "cpu.shares"
+    cgroups.read(pid, "cpu", "cpu.idle")
+    limited.ok("update", "--cpu-share", "2048", "limited")
+    before = cgroups.read(pid, "cpu", share)
+    limited.ok("update", "--cpu-idle", "1", "limited")
+    assert cgroups.read(pid, "cpu", "cpu.idle") == "1"
+    limited.ok("update", "--cpu-idle", "0", "limited")
+    assert cgroups.read(pid, "cpu", "cpu.idle") == "0" and cgroups.read(pid, "cpu", share) == before != "100"
+
+
 def test_what_is_changed_is_remembered(limited, folder):
     """Only what is given: the rest holds on."""
     assert update(limited, folder, {"memory": {"reservation": 32 << 20}, "pids": {"limit": 30}, "cpu": {"cpus": "0"}}).code == 0

@@ -3,6 +3,7 @@
 #include "create_steps.hpp"
 #include "seccomp_cache.hpp"
 #include "store.hpp"
+#include "systemd_unit.hpp"
 
 #include <base/rollback.hpp>
 #include <base/text.hpp>
@@ -139,6 +140,7 @@ Result<int> exec(const Global& global, const ExecOptions& options) {
     TRY(check_state(status, options));
     auto request = TRY(request_for(global, options, container));
     request.state = container.state_as(status);
+    if (!container.record().systemd_unit.empty()) TRY(join_manager());
     if (!options.detach) {
         ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
         hold_signals();

@@ -21,7 +21,7 @@ Result<int> features() {
         {"namespaces", known.namespaces},
         {"capabilities", known.capabilities},
         {"cgroup",
-         {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", false}, {"rdma", true}}},
+         {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", true}, {"rdma", true}}},
         {"seccomp", std::move(seccomp)},
         {"apparmor", {{"enabled", true}}},
         {"selinux", {{"enabled", true}}},

@@ -14,6 +14,7 @@ namespace corten::runtime_cli {
 namespace {
 
 using Text = std::optional<std::string>;
+constexpr std::uint64_t usual_shares = 1024;
 
 template <typename Number>
 Result<void> take_number(const Text& text, std::optional<Number>& out, std::string_view flag) {
@@ -68,12 +69,13 @@ Result<oci::LinuxResources> resources_from(const UpdateOptions& options) {
     return resources;
 }
 
-/// A new period alone keeps the quota, and the kernel wants both on v2.
-void complete_cpu(oci::LinuxCpu& cpu, const oci::Spec& spec) {
-    const auto& old = spec.linux_section.resources;
-    if (!old || !old->cpu) return;
-    if (cpu.period && !cpu.quota) cpu.quota = old->cpu->quota;
-    if (cpu.quota && !cpu.period) cpu.period = old->cpu->period;
+/// A new period alone keeps the quota, and the kernel wants both on v2. A group that was idle has
+/// the usual weight then, and not the one from before.
+void complete_cpu(oci::LinuxCpu& cpu, const oci::LinuxResources& before) {
+    const auto old = before.cpu.value_or(oci::LinuxCpu{});
+    if (cpu.period && !cpu.quota) cpu.quota = old.quota;
+    if (cpu.quota && !cpu.period) cpu.period = old.period;
+    if (cpu.idle == 0 && !cpu.shares) cpu.shares = old.shares.value_or(usual_shares);
 }
 
 /// Of what the kernel keeps by device or page size, the entries that are not named stay.
@@ -126,17 +128,17 @@ Result<int> update(const Global& global, const UpdateOptions& options) {
     TRY(oci::validate(given));
     auto resources = limits_of(given);
     auto spec = TRY(container.spec());
-    if (resources.cpu) complete_cpu(*resources.cpu, spec);
     const auto group = TRY(container.cgroup());
     if (!group.valid()) return fail(ErrorKind::conflict, "container has no cgroup");
     const auto before = spec.linux_section.resources.value_or(oci::LinuxResources{});
+    if (resources.cpu) complete_cpu(*resources.cpu, before);
     const auto& unit = container.record().systemd_unit;
     Rollback undo;
     undo.add([&] {  // as far as they were given
-        if (!unit.empty()) update_unit(unit, limits_of(before)).ignore();
+        if (!unit.empty()) update_unit(unit, limits_of(before), group).ignore();
         group.apply(limits_of(before)).ignore();
     });
-    if (!unit.empty()) TRY(update_unit(unit, resources));
+    if (!unit.empty()) TRY(update_unit(unit, resources, group));
     TRY(group.apply(resources));
     // So that a later exec, update or restart sees it.
     spec.linux_section.resources = TRY(merged(before, resources));

@@ -59,14 +59,14 @@ Result<Traces> traces_before(const Global& global, const oci::Spec& spec, const 
     const auto& path = spec.linux_section.cgroups_path;
     if (!global.systemd_cgroup) return Traces{.cgroup_path = path};
     const auto name = TRY(unit_name(path, id));
-    return Traces{.cgroup_path = name.cgroup, .systemd_unit = name.unit};
+    return Traces{.cgroup_path = TRY(unit_cgroup(name)), .systemd_unit = name.unit};
 }
 
 Result<Placement> place(const oci::Spec& spec, const std::string& id, Rollback& undo) {
     Placement placed;
     const auto layout = TRY(cgroup::Layout::detect());
     auto unit = TRY(start_unit(spec, id));
-    const auto path = unit.name.cgroup;
+    const auto path = unit.cgroup;
     placed.unit = unit.name.unit;
     placed.placeholder = std::move(unit.placeholder);
     // What systemd does not know stays when the unit is gone.
@@ -76,6 +76,12 @@ Result<Placement> place(const oci::Spec& spec, const std::string& id, Rollback& 
     });
     undo.add([name = placed.unit] { stop_unit(name).ignore(); });
     placed.group = TRY(cgroup::Group::complete(layout, path));
+    const auto& resources = spec.linux_section.resources;
+    if (resources && resources->block_io) {
+        oci::LinuxResources io;
+        io.block_io = resources->block_io;
+        TRY(update_unit(placed.unit, io, placed.group));
+    }
     return placed;
 }
 

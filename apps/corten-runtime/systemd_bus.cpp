@@ -4,18 +4,21 @@
 #include <sys/file.hpp>
 #include <sys/poll.hpp>
 #include <sys/socket.hpp>
+#include <sys/stat.h>
 
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 
 namespace corten::runtime_cli {
 namespace {
 
-constexpr const char* private_socket = "/run/systemd/private";
+constexpr const char* system_socket = "/run/systemd/private";
+constexpr const char* manager_interface = "org.freedesktop.systemd1.Manager";
 constexpr auto patience = std::chrono::seconds(60);  // for each answer
 constexpr std::size_t longest_message = 1 << 20, fixed_header = 16;
 // Message types and header fields of the specification.
@@ -74,8 +77,8 @@ void write_field(BusWriter& out, std::uint8_t code, std::string_view type, std::
         out.text(value);
 }
 
-std::string call_message(std::string_view method, std::string_view signature, const BusWriter& body,
-                         std::uint32_t serial) {
+std::string call_message(std::string_view interface, std::string_view method,
+                         std::string_view signature, const BusWriter& body, std::uint32_t serial) {
     BusWriter out;
     out.byte('l');
     out.byte(method_call);
@@ -85,7 +88,7 @@ std::string call_message(std::string_view method, std::string_view signature, co
     out.u32(serial);
     const auto fields = out.begin_array(8);
     write_field(out, path_field, "o", "/org/freedesktop/systemd1");
-    write_field(out, interface_field, "s", "org.freedesktop.systemd1.Manager");
+    write_field(out, interface_field, "s", interface);
     write_field(out, member_field, "s", method);
     if (!signature.empty()) write_field(out, signature_field, "g", signature);
     out.end_array(fields, 8);
@@ -104,6 +107,11 @@ void write_value(BusWriter& out, const BusValue& value) {
     } else if (const auto* number = std::get_if<std::uint64_t>(&value)) {
         out.signature("t");
         out.u64(*number);
+    } else if (const auto* bytes = std::get_if<BusBytes>(&value)) {
+        out.signature("ay");
+        const auto list = out.begin_array(1);
+        for (const auto entry : *bytes) out.byte(entry);
+        out.end_array(list, 1);
     } else if (const auto* pairs = std::get_if<BusPairs>(&value)) {
         out.signature("a(ss)");
         const auto list = out.begin_array(8);
@@ -171,28 +179,42 @@ void write_properties(BusWriter& out, const BusProperties& properties) {
     out.end_array(list, 8);
 }
 
-Result<SystemdBus> SystemdBus::connect() {
+Manager reachable_manager() {
+    struct stat socket = {};
+    if (::stat(system_socket, &socket) < 0)  // it does not run, or is kept from us
+        return ::geteuid() == 0 ? Manager::system : Manager::user;
+    return socket.st_uid == ::geteuid() ? Manager::system : Manager::user;
+}
+
+Result<SystemdBus> SystemdBus::connect(Manager manager) {
     if (!sys::exists("/run/systemd/system"))
         return fail(ErrorKind::unsupported, "systemd does not run on this machine");
-    SystemdBus bus(
-        TRY(sys::connect_unix(private_socket, sys::SocketType::stream).context("systemd")));
+    const char* runtime_directory = std::getenv("XDG_RUNTIME_DIR");
+    if (manager == Manager::user && runtime_directory == nullptr)
+        return fail(ErrorKind::unsupported,
+                    "an ordinary user's systemd is found by XDG_RUNTIME_DIR, which is not set");
+    const auto socket = manager == Manager::system
+                            ? std::string(system_socket)
+                            : fmt::format("{}/systemd/private", runtime_directory);
+    SystemdBus bus(TRY(sys::connect_unix(socket, sys::SocketType::stream).context("systemd")));
     TRY(bus.authenticate().context("systemd"));
     return bus;
 }
 
-/// EXTERNAL: the kernel tells the other side who we are; our own word for it is the user id. BEGIN
-/// goes along at once: systemd forgets a call that reaches it together with BEGIN until more comes,
-/// and by its OK it has read what was sent before.
+/// EXTERNAL: the kernel tells the other side who we are. Our own word for it, the empty DATA, is
+/// not asked for: in a user namespace we have another number than outside. BEGIN goes along at
+/// once: systemd forgets a call that reaches it together with BEGIN until more comes, and by its OK
+/// it has read what was sent before.
 Result<void> SystemdBus::authenticate() {
-    const auto id = fmt::to_string(::geteuid());
-    std::string hexadecimal;
-    for (const char c : id) hexadecimal += fmt::format("{:02x}", static_cast<unsigned>(c));
-    TRY(sys::write_all(socket_,
-                       std::string(1, '\0') + "AUTH EXTERNAL " + hexadecimal + "\r\nBEGIN\r\n"));
-    std::string line;
-    while (!line.ends_with("\r\n") && line.size() < 200) line += TRY(read_exactly(1));
-    if (line.starts_with("OK ")) return {};
-    return fail(ErrorKind::forbidden, "refused us: {}", trim(line));
+    using namespace std::string_view_literals;
+    TRY(sys::write_all(socket_, "\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n"sv));
+    for (;;) {
+        std::string line;
+        while (!line.ends_with("\r\n") && line.size() < 200) line += TRY(read_exactly(1));
+        if (line.starts_with("OK ")) return {};
+        if (!line.starts_with("DATA"))
+            return fail(ErrorKind::forbidden, "refused us: {}", trim(line));
+    }
 }
 
 Result<std::string> SystemdBus::read_exactly(std::size_t size) {
@@ -249,22 +271,38 @@ void SystemdBus::note_finished(const Message& message) {
     finished_.emplace_back(std::move(job), body.text());
 }
 
-Result<std::string> SystemdBus::call(std::string_view method, std::string_view signature,
-                                     const BusWriter& body) {
+Result<SystemdBus::Message> SystemdBus::ask(std::string_view interface, std::string_view method,
+                                            std::string_view signature, const BusWriter& body) {
     const auto serial = ++serial_;
-    TRY(sys::write_all(socket_, call_message(method, signature, body, serial)));
+    TRY(sys::write_all(socket_, call_message(interface, method, signature, body, serial)));
     for (;;) {
-        const auto message = TRY(read_message());
+        auto message = TRY(read_message());
         note_finished(message);
         if (message.reply_to != serial) continue;
-        const bool has_text =
-            message.signature.starts_with('s') || message.signature.starts_with('o');
-        auto text = has_text ? BusReader(message.body).text() : "";
-        if (message.type != error_reply) return text;
+        if (message.type != error_reply) return message;
         const bool missing = message.error == "org.freedesktop.systemd1.NoSuchUnit";
+        auto text = message.signature.starts_with('s') ? BusReader(message.body).text() : "";
         return fail(missing ? ErrorKind::not_found : ErrorKind::io, "systemd: {}: {}", method,
                     text.empty() ? message.error : text);
     }
+}
+
+Result<std::string> SystemdBus::call(std::string_view method, std::string_view signature,
+                                     const BusWriter& body) {
+    const auto answer = TRY(ask(manager_interface, method, signature, body));
+    const bool has_text = answer.signature.starts_with('s') || answer.signature.starts_with('o');
+    return has_text ? BusReader(answer.body).text() : "";
+}
+
+Result<std::string> SystemdBus::property(std::string_view name) {
+    BusWriter body;
+    body.text(manager_interface);
+    body.text(name);
+    const auto answer = TRY(ask("org.freedesktop.DBus.Properties", "Get", "ss", body));
+    BusReader value(answer.body);
+    if (answer.signature != "v" || value.signature() != "s")
+        return fail(ErrorKind::corrupt, "systemd: {} is no string", name);
+    return value.text();
 }
 
 Result<void> SystemdBus::wait_for_job(const std::string& job) {

@@ -1,7 +1,7 @@
 #pragma once
-// A connection to systemd's own socket, /run/systemd/private, in the D-Bus protocol
-// (dbus.freedesktop.org/doc/dbus-specification.html), as far as calls of its manager need it. The
-// libraries for it exist as shared ones only, and this program is static.
+// A connection to systemd's own socket, systemd/private in /run or in a user's runtime directory,
+// in the D-Bus protocol (dbus.freedesktop.org/doc/dbus-specification.html), as far as calls of its
+// manager need it. The libraries for it exist as shared ones only, and this program is static.
 #include <base/fd.hpp>
 #include <base/result.hpp>
 
@@ -34,23 +34,33 @@ private:
 };
 
 using BusPairs = std::vector<std::pair<std::string, std::string>>;
-/// A property: of type "s", "b", "t", "au" or "a(ss)".
+using BusBytes = std::vector<std::uint8_t>;
+/// A property: of type "s", "b", "t", "au", "ay" or "a(ss)".
 using BusValue =
-    std::variant<std::string, bool, std::uint64_t, std::vector<std::uint32_t>, BusPairs>;
+    std::variant<std::string, bool, std::uint64_t, std::vector<std::uint32_t>, BusBytes, BusPairs>;
 using BusProperties = std::vector<std::pair<std::string, BusValue>>;
 /// As the array "a(sv)".
 void write_properties(BusWriter& out, const BusProperties& properties);
 
+/// The systemd that is the machine's (or the container's, whose root we are), or the one of the
+/// user as whom we came here.
+enum class Manager { system, user };
+/// The machine's belongs to its root; also in a user namespace that says who that is: us, or nobody
+/// whom it knows (podman of an ordinary user makes itself root of such a one).
+Manager reachable_manager();
+
 class SystemdBus {
 public:
-    /// unsupported where systemd does not run.
-    static Result<SystemdBus> connect();
+    /// unsupported where no such systemd runs.
+    static Result<SystemdBus> connect(Manager manager = reachable_manager());
     /// A connection on which we are known already.
     explicit SystemdBus(Fd socket) : socket_(std::move(socket)) {}
     /// Calls a method of org.freedesktop.systemd1.Manager. Gives the first string of its answer, ""
     /// when there is none. The error has systemd's sentence; not_found when the unit is not loaded.
     Result<std::string> call(std::string_view method, std::string_view signature,
                              const BusWriter& body);
+    /// A property of the manager whose value is a string.
+    Result<std::string> property(std::string_view name);
     /// Waits until a job is done; its result ("done", "failed", ...) is an error unless "done".
     Result<void> wait_for_job(const std::string& job);
 
@@ -64,6 +74,8 @@ private:
         std::string body;
     };
     Result<void> authenticate();
+    Result<Message> ask(std::string_view interface, std::string_view method,
+                        std::string_view signature, const BusWriter& body);
     Result<std::string> read_exactly(std::size_t size);
     Result<Message> read_message();
     void note_finished(const Message& message);

@@ -33,7 +33,4 @@ struct Cause {
 Result<std::string> need(const Group& group, std::string_view controller, std::string_view field,
                          std::string_view kernel_option);
 
-/// The conversion of a limit that v1 and v2 count differently.
-std::uint64_t io_weight_from_blkio(std::uint16_t weight);
-
 }  // namespace corten::cgroup

@@ -182,9 +182,10 @@ Result<void> apply_cpu(const Group& group, const oci::LinuxCpu& cpu) {
         const auto directory =
             TRY(need(group, "cpu", "linux.resources.cpu", "CONFIG_CGROUP_SCHED"));
         TRY(apply_realtime(directory, cpu));
-        TRY(apply_shares(directory, cpu.shares.value_or(0)));
-        TRY(apply_bandwidth(directory, cpu));
         TRY(set_number(directory, "cpu.idle", cpu.idle, {"cpu.idle", "Linux 5.15"}));
+        // An idle group has no shares: the kernel refuses them.
+        if (cpu.idle.value_or(0) == 0) TRY(apply_shares(directory, cpu.shares.value_or(0)));
+        TRY(apply_bandwidth(directory, cpu));
     }
     if (cpu.cpus.empty() && cpu.mems.empty()) return {};
     const auto directory = TRY(need(group, "cpuset", "linux.resources.cpu.cpus", "CONFIG_CPUSETS"));
