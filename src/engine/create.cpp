@@ -433,6 +433,7 @@ Result<void> check_defaults(const Config& config) {
     apitypes::HostConfig says_nothing;
     TRY(check_log_config(says_nothing, config).context("the daemon's log driver"));
     std::vector<apitypes::Ulimit> limits;
+    limits.reserve(config.default_ulimits.size());
     for (const auto& [name, limit] : config.default_ulimits)
         limits.push_back({.name = name, .hard = limit.hard, .soft = limit.soft});
     TRY(posix_rlimits(limits).context("the daemon's default ulimits"));

@@ -70,7 +70,8 @@ public:
 
     bool matches(const network::Network& network) const {
         return std::ranges::all_of(filters_, [&](const auto& filter) {
-            const auto& [key, values] = filter;
+            const std::string& key = filter.first;
+            const auto& values = filter.second;
             if (key == "id") return ids_.match(network.id);
             if (key == "name") return names_.match(network.name);
             const auto one = [&](const std::string& value) {

@@ -80,7 +80,7 @@ void reap(const sys::PidRef& process) {
 
 /// One that is busy with a client that does not read may take long to end: looked at ever less
 /// often, while no thread waits.
-void reap_later(Context& context, std::shared_ptr<sys::PidRef> process,
+void reap_later(Context& context, const std::shared_ptr<sys::PidRef>& process,
                 std::chrono::milliseconds pause) {
     context.timers.after(pause, [&context, process, pause] {
         if (process->has_exited()) return reap(*process);

@@ -121,6 +121,7 @@ Result<void> check_scheduling(const Process& process) {
 Result<void> check_overlaps(const std::vector<IdMapping>& mappings, std::string_view field) {
     for (const auto side : {&IdMapping::container_id, &IdMapping::host_id}) {
         std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;  // first, beyond the last
+        ranges.reserve(mappings.size());
         for (const auto& map : mappings)
             ranges.emplace_back(map.*side, std::uint64_t{map.*side} + map.size);
         std::ranges::sort(ranges);

@@ -71,8 +71,8 @@ TEST(Server, RefusesMalformedHeads) {
         "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: "
-        "chunked\r\n\r\n0\r\n\r\n",
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
         "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
         "GET / HTTP/1.1\nHost: x\n\n",
         std::string("GET /\0 HTTP/1.1\r\n\r\n", 19),
@@ -231,6 +231,8 @@ TEST(Server, AnswersTwoHundredClients) {
     std::atomic<int> answered = 0;
     std::vector<std::thread> threads;
     std::vector<std::unique_ptr<Connection>> connections;
+    connections.reserve(200);
+    threads.reserve(8);
     for (int i = 0; i < 200; ++i) connections.push_back(server.connect());
     for (int t = 0; t < 8; ++t)
         threads.emplace_back([&, t] {

@@ -40,6 +40,7 @@ constexpr const char* jammy_list =
 
 std::vector<std::string> suites(const std::vector<AptSource>& sources) {
     std::vector<std::string> found;
+    found.reserve(sources.size());
     for (const auto& source : sources) found.push_back(source.suite);
     return found;
 }

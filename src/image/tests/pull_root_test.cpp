@@ -156,6 +156,7 @@ TEST_F(PullTest, SeveralClientsShareOnePull) {
     Puller puller(*store_, options);
     std::vector<std::thread> clients;
     std::atomic<int> joined = 0, succeeded = 0;
+    clients.reserve(4);
     for (int i = 0; i < 4; ++i)
         clients.emplace_back([&] {
             bool first = true;

@@ -77,7 +77,7 @@ protected:
         child_.out = Fd(slave);
         ASSERT_TRUE(session_->begin(Fd(master)));
     }
-    Fd attach(proto::AttachOptions options) {
+    Fd attach(const proto::AttachOptions& options) {
         auto [ours, theirs] = sys::socket_pair(sys::SocketType::stream).value();
         EXPECT_TRUE(session_->attach(std::move(theirs), options));
         return std::move(ours);
@@ -293,7 +293,7 @@ TEST_F(SessionTest, TerminalSurvivesAMomentWithoutProcess) {
 
 /// A figure rather than a bar: debug builds and busy machines differ by ten times.
 TEST_F(SessionTest, HundredMegabytesToLogAndClient) {
-    constexpr std::size_t total = 400 * 250'000;
+    constexpr std::size_t total = std::size_t{400} * 250'000;
     start({});
     Fd client = attach({.use_stdout = true});
     std::string block;

@@ -181,7 +181,7 @@ protected:
                 .exit_file = directory_ + "/exit"};
     }
 
-    Result<proto::StartReply> start(proto::StartRequest wanted) {
+    Result<proto::StartReply> start(const proto::StartRequest& wanted) {
         auto reply = client_->call(wanted);
         started_ = reply.has_value();
         return reply;
