@@ -39,8 +39,9 @@ make_busybox() {
     mkdir -p "$box"/{bin,dev,etc,home,root,tmp,usr,var}
     cp /bin/busybox "$box/bin/busybox"
     chroot "$box" /bin/busybox --install /bin
-    printf 'root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:daemon:/usr/sbin:/bin/false\n' > "$box/etc/passwd"
-    printf 'root:x:0:\ndaemon:x:1:\n' > "$box/etc/group"
+    printf '%s\n' root:x:0:0:root:/root:/bin/sh daemon:x:1:1:daemon:/usr/sbin:/bin/false \
+        nobody:x:65534:65534:nobody:/home:/bin/false > "$box/etc/passwd"
+    printf '%s\n' root:x:0: daemon:x:1: nobody:x:65534: > "$box/etc/group"
     tar -C "$box" -cf "$1" .
 }
 

@@ -73,6 +73,8 @@ def test_container_is_a_scope_with_its_limits(systemd, bundle):
     for controller, group in groups.items():
         assert group == cgroups.mounts()[controller] / PLACE / "test-one.scope"
         assert (group / "cgroup.procs").read_text().split() == [str(pid)]
+    if V2:  # also those that systemd does not know
+        assert (groups[""] / "cgroup.controllers").read_text().split() == cgroups.on_v2()
     values = {"memory.max": str(64 << 20), "cpu.max": "50000 100000", "cpu.weight": "174"} if V2 else {
         "memory.limit_in_bytes": str(64 << 20), "memory.soft_limit_in_bytes": str(32 << 20), "cpu.cfs_quota_us": "50000",
         "cpu.shares": "2048"}
@@ -208,6 +210,21 @@ def test_unit_of_another_is_not_taken(systemd, bundle):
         assert show("test-six.scope", "ActiveState") == {"ActiveState": "active"}
     finally:
         subprocess.run(["systemctl", "stop", "test-six.scope"], check=True)
+
+
+@runs
+def test_frozen_group_in_the_place_of_the_scope_is_refused(systemd, bundle):
+    """In it the container would never begin."""
+    limited(bundle, "seven")
+    top = cgroups.mounts()["" if V2 else "freezer"]
+    group, file, frozen = top / PLACE / "test-seven.scope", *(("cgroup.freeze", "1") if V2 else ("freezer.state", "FROZEN"))
+    group.mkdir(parents=True)
+    try:
+        (group / file).write_text(frozen)
+        systemd.fails("create", "--bundle", bundle.path, "seven", says="container's cgroup unexpectedly frozen")
+        assert not (systemd.root / "seven").exists()
+    finally:
+        group.rmdir()
 
 
 @runs

@@ -123,14 +123,15 @@ Result<BusProperties> unit_properties(const Systemd& systemd, const oci::Spec& s
     return out;
 }
 
-/// systemd would take a slice that is there for ours, and all that is in it would end with it.
-Result<void> refuse_existing_slice(const Systemd& systemd, const Unit& unit) {
-    if (!unit.name.is_slice()) return {};
+/// systemd takes a group that is there for ours: all that is in a slice would end with it, and in a
+/// frozen scope nothing would begin.
+Result<void> refuse_taken(const Systemd& systemd, const Unit& unit) {
     const auto there = cgroup::Group::open(systemd.layout, unit.cgroup);
-    if (there)
+    if (!there)
+        return there.error().kind() == ErrorKind::not_found ? Result<void>() : there.error();
+    if (unit.name.is_slice())
         return fail(ErrorKind::conflict, "linux.cgroupsPath: {} exists already", unit.name.unit);
-    if (there.error().kind() != ErrorKind::not_found) return there.error();
-    return {};
+    return there->refuse_if_in_use();
 }
 
 /// A process that does nothing until it is killed, which happens no later than we end.
@@ -209,7 +210,7 @@ Result<Unit> start_unit(const oci::Spec& spec, const std::string& id) {
               .placeholder = {}};
     auto systemd = TRY(connect());
     unit.cgroup = systemd.group + unit.name.place;
-    TRY(refuse_existing_slice(systemd, unit));
+    TRY(refuse_taken(systemd, unit));
     TRY(move_below(systemd));
     auto limits = spec.linux_section.resources.value_or(oci::LinuxResources{});
     limits.block_io.reset();

@@ -104,17 +104,23 @@ Result<void> make(const std::string& directory, const Hierarchy& hierarchy, bool
     return prepare(directory, hierarchy, v2);
 }
 
+/// A group of v2 and those above it that are missing, from the mount downwards, so that each level
+/// has what it hands down.
+Result<void> make_v2(const std::string& directory, const Hierarchy& hierarchy, Rollback& undo) {
+    const std::string below = directory.substr(hierarchy.mount_point.size() + 1);
+    std::string at = hierarchy.mount_point;
+    for (const auto& part : split(below, '/')) {
+        hand_down_controllers(at, hierarchy.controllers);
+        at += "/" + part;
+        TRY(make(at, hierarchy, true, undo));
+    }
+    return {};
+}
+
 Result<void> make_leaf(const std::string& directory, const Hierarchy& hierarchy, bool v2,
                        Rollback& undo) {
     if (v2) {
-        // From the mount downwards, so that each level has what it hands down.
-        const std::string below = directory.substr(hierarchy.mount_point.size() + 1);
-        std::string at = hierarchy.mount_point;
-        for (const auto& part : split(below, '/')) {
-            hand_down_controllers(at, hierarchy.controllers);
-            at += "/" + part;
-            TRY(make(at, hierarchy, v2, undo));
-        }
+        TRY(make_v2(directory, hierarchy, undo));
         return refuse_if_in_use(directory);
     }
     const bool existed = ::mkdir(directory.c_str(), 0755) < 0 && errno == EEXIST;
@@ -190,8 +196,9 @@ Result<Group> Group::open(const Layout& layout, std::string_view path) {
 }
 
 Result<Group> Group::complete(const Layout& layout, std::string_view path) {
-    TRY(open(layout, path));
+    const auto theirs = TRY(open(layout, path));
     Rollback undo;
+    if (layout.unified()) TRY(make_v2(theirs.v2_directory(), *layout.v2, undo));
     for (const auto& hierarchy : layout.v1) {
         const std::string directory = directory_in(hierarchy, path);
         TRY(make(directory, hierarchy, false, undo));
@@ -228,6 +235,11 @@ Result<Group> Group::below(const std::vector<std::string>& controllers,
         return fail(ErrorKind::not_found, "adding pid to {}: no such file or directory", members);
     }
     return group;
+}
+
+Result<void> Group::refuse_if_in_use() const {
+    for (const auto& directory : directories_) TRY(cgroup::refuse_if_in_use(directory.path));
+    return {};
 }
 
 std::vector<std::string> Group::directories() const {

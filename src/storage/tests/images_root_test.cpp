@@ -40,7 +40,7 @@ protected:
         return {"docker.io/library/" + familiar, "", familiar};
     }
     static ImageName by_id(const std::string& id) { return {"", id, id}; }
-    std::vector<std::string> remove(const ImageName& name, RemoveImageOptions options = {}) {
+    std::vector<std::string> remove(const ImageName& name, const RemoveImageOptions& options = {}) {
         const auto items = images().remove(name, options);
         if (!items) return {items.error().message()};
         std::vector<std::string> lines;

@@ -38,13 +38,18 @@ public:
     /// On a hybrid machine the v2 directory is part of it where there is one.
     static Result<Group> open(const Layout& layout, std::string_view path);
     /// Names a group that somebody else made in some hierarchies, with processes in it (systemd's
-    /// units), and makes it in the others. A failure removes what this call made.
+    /// units), and makes it in the others. On v2 it gets the controllers that systemd does not
+    /// know. A failure removes what this call made.
     static Result<Group> complete(const Layout& layout, std::string_view path);
 
     /// The group at `path` below this one, in the hierarchies of these v1 controllers or, without
     /// any, in all; in the others it stays this one. invalid when the path leads out or there is no
     /// such controller, not_found when a hierarchy has nothing there.
     Result<Group> below(const std::vector<std::string>& controllers, std::string_view path) const;
+
+    /// conflict when a process is in it or it is frozen, in whichever hierarchy: nobody else may
+    /// begin something there. create() looks by itself.
+    Result<void> refuse_if_in_use() const;
 
     bool valid() const { return !directories_.empty(); }
     /// As it was given.
