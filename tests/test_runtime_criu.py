@@ -140,6 +140,38 @@ def test_bind_mounts_and_pipes_are_given_anew(runtime, bundle, folder):
 
 
 @works
+def test_places_of_mounts_in_mounts_are_made_again(runtime, counter, folder):
+    """One is in the source of another, which the destination's link leads into; sources may begin in the bundle."""
+    for source in ("outer", "inner"):
+        (counter.path / source).mkdir()
+    (counter.root / "real").mkdir()
+    (counter.root / "place").symlink_to("/real")
+    counter.mount("/place", "./outer")
+    counter.mount("/place/for/nested", folder / "bundle" / ".." / "bundle" / "inner")
+    counter.save()
+    running(runtime, "nested", counter)
+    runtime.ok("checkpoint", "--image-path", folder / "images", "nested")
+    shutil.rmtree(counter.path / "outer" / "for")
+    done = restore(runtime, "nested", counter, folder / "images")
+    assert done.code == 0, done
+    counts_on(counter)
+    runtime.ok("exec", "nested", "touch", "/place/for/nested/here")
+    assert (counter.path / "inner" / "here").exists()
+
+
+@works
+def test_options_of_criu_come_from_the_file_that_an_annotation_names(runtime, counter, folder):
+    (folder / "criu.conf").write_text("log-file=own.log\n")
+    counter.config["annotations"] = {"org.criu.config": str(folder / "criu.conf")}
+    running(runtime, "told", counter.save())
+    runtime.ok("checkpoint", "--image-path", folder / "images", "--work-path", folder / "work", "told")
+    assert (folder / "work" / "own.log").exists() and not (folder / "work" / "dump.log").exists()
+    done = restore(runtime, "told", counter, folder / "images", "--work-path", folder / "again")
+    assert done.code == 0 and (folder / "again" / "own.log").exists(), done
+    counts_on(counter)
+
+
+@works
 def test_restore_in_the_foreground_waits_and_cleans_up(runtime, counter, folder):
     running(runtime, "front", counter)
     runtime.ok("checkpoint", "--image-path", folder / "images", "front")

@@ -189,6 +189,7 @@ def test_exec_pause_and_kill_work_in_a_scope(systemd, bundle):
     systemd.ok("resume", "four")
     systemd.ok("kill", "four", "KILL")
     eventually(lambda: systemd.state("four")["status"] == "stopped", "the end")
+    systemd.ok("kill", "--all", "four", "KILL")  # systemd has taken the scope away, and with it whom to look for
     systemd.ok("delete", "four")
 
 
@@ -210,6 +211,32 @@ def test_unit_of_another_is_not_taken(systemd, bundle):
         assert show("test-six.scope", "ActiveState") == {"ActiveState": "active"}
     finally:
         subprocess.run(["systemctl", "stop", "test-six.scope"], check=True)
+
+
+@runs
+def test_annotations_are_properties_of_the_scope(systemd, bundle):
+    bundle.config["annotations"] = {"org.systemd.property.RuntimeMaxSec": "3", "org.systemd.property.CollectMode": "'inactive-or-failed'",
+                                    "org.systemd.property.TimeoutStopUSec": "uint64 1500000", "org.systemd.property.SendSIGHUP": "true",
+                                    "org.systemd.property.KillSignal": "10", "org.systemd.property.Documentation": "['man:true(1)']"}
+    limited(bundle, "noted")
+    systemd.start("noted", bundle)
+    wanted = {"RuntimeMaxUSec": "3s", "CollectMode": "inactive-or-failed", "TimeoutStopUSec": "1.500000s", "SendSIGHUP": "yes", "KillSignal": "10",
+              "Documentation": '"man:true(1)"'}
+    assert show("test-noted.scope", *wanted) == wanted
+    eventually(lambda: systemd.state("noted")["status"] == "stopped", "the end that systemd makes")
+    systemd.ok("delete", "noted")
+    assert show("test-noted.scope", "LoadState") == {"LoadState": "not-found"}
+
+
+@runs
+@pytest.mark.parametrize("name, value, says", [("TimeoutStopSec", "'soon'", "annotations.org.systemd.property.TimeoutStopSec: "),
+                                               ("No such", "1", "annotations.org.systemd.property.No such: "),
+                                               ("Slize", "'x'", "Slize")])
+def test_annotations_that_name_no_property_are_refused(systemd, bundle, name, value, says):
+    bundle.config["annotations"] = {f"org.systemd.property.{name}": value}
+    limited(bundle, "noted")
+    systemd.fails("create", "--bundle", bundle.path, "noted", says=says)
+    assert show("test-noted.scope", "LoadState") == {"LoadState": "not-found"}
 
 
 @runs

@@ -145,7 +145,7 @@ void undo_images(Rollback& undo, const std::string& images) {
 Result<void> dump(const CheckpointOptions& options, const Container& container,
                   const oci::Spec& spec) {
     auto request = TRY(begin_request(options.pre_dump ? CriuAction::pre_dump : CriuAction::dump,
-                                     options.criu, IfMissing::make, log_file));
+                                     options.criu, spec, IfMissing::make, log_file));
     TRY(check_parent(options, request.images));
     const auto group = TRY(container.cgroup());
     const bool was_paused = TRY(container.status()) == Status::paused;

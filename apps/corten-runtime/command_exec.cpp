@@ -121,6 +121,7 @@ Result<runtime::ExecRequest> request_for(const Global& global, const ExecOptions
     TRY(check_terminal(request.process, options));
     request.container = TRY(container.process());
     request.cgroup = TRY(group_for(container, options.cgroups));
+    request.exact_cgroup = !options.cgroups.empty();
     request.seccomp = spec.linux_section.seccomp;
     request.personality = spec.linux_section.personality;
     request.memory_policy = spec.linux_section.memory_policy;

@@ -97,7 +97,8 @@ Result<cgroup::Group> make_group(const oci::Spec& spec, cgroup::Group given) {
 Result<void> restore_process(const RestoreOptions& options, const oci::Spec& spec,
                              const oci::State& state, const runtime::BundleRoot& root,
                              Restored& made) {
-    auto request = TRY(begin_request(CriuAction::restore, options.criu, IfMissing::fail, log_file));
+    auto request =
+        TRY(begin_request(CriuAction::restore, options.criu, spec, IfMissing::fail, log_file));
     request.group = made.group;
     request.root = root.path;
     request.pass_stdio = true;

@@ -333,9 +333,18 @@ Result<MessageWriter> common_options(const CriuOptions& options) {
     return out;
 }
 
+/// "" for none.
+std::string file_of_options(const oci::Spec& spec) {
+    const auto named = spec.annotations.find("org.criu.config");
+    if (named != spec.annotations.end()) return named->second;
+    constexpr const char* usual = "/etc/criu/runc.conf";
+    return sys::exists(usual) ? usual : "";
+}
+
 }  // namespace
 
-Result<CriuRequest> begin_request(CriuAction action, const CriuOptions& options, IfMissing images,
+Result<CriuRequest> begin_request(CriuAction action, const CriuOptions& options,
+                                  const oci::Spec& spec, IfMissing images,
                                   std::string_view log_file) {
     CriuRequest request;
     request.action = action;
@@ -346,6 +355,9 @@ Result<CriuRequest> begin_request(CriuAction action, const CriuOptions& options,
                        : TRY(images_directory(options.work_path, IfMissing::make));
     request.log_file = log_file;
     request.options = TRY(common_options(options));
+    constexpr int config_file = 51;  // of criu_opts in rpc.proto
+    const auto file = file_of_options(spec);
+    if (!file.empty()) request.options.text(config_file, file);
     return request;
 }
 
@@ -375,6 +387,16 @@ Result<pid_t> run_criu(CriuRequest request, const OnStage& on_stage) {
     return pid;
 }
 
+namespace {
+
+/// criu wants no "." and ".." in it. As it is when there is nothing (any more).
+std::string real_path(const std::string& path) {
+    char real[PATH_MAX];
+    return ::realpath(path.c_str(), real) == nullptr ? path : real;
+}
+
+}  // namespace
+
 Result<std::vector<ExternalMount>> external_mounts(const oci::Spec& spec,
                                                    const runtime::BundleRoot& root,
                                                    const cgroup::Group& group) {
@@ -383,7 +405,8 @@ Result<std::vector<ExternalMount>> external_mounts(const oci::Spec& spec,
     for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
         const auto& mount = spec.mounts[i];
         ExternalMount found{TRY(runtime::resolved_destination(root.path, mount.destination)),
-                            fmt::format("mounts[{}]", i), runtime::bind_source(mount, root.bundle)};
+                            fmt::format("mounts[{}]", i),
+                            real_path(runtime::bind_source(mount, root.bundle))};
         if (mount.type.starts_with("cgroup") && !own_view)
             add_cgroup_mounts(all, found, group);
         else if (runtime::is_bind(mount))

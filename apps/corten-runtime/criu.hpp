@@ -86,8 +86,10 @@ Result<void> check_can_criu(const oci::Spec& spec, const CriuOptions& options);
 
 enum class IfMissing { fail, make };  ///< a directory
 /// A request with its directories (images are in ./checkpoint unless told otherwise, the log beside
-/// them) and the options that both kinds have.
-Result<CriuRequest> begin_request(CriuAction action, const CriuOptions& options, IfMissing images,
+/// them) and the options that both kinds have: also a file with more of them, as runc has it, from
+/// the annotation org.criu.config or else, where there is one, /etc/criu/runc.conf.
+Result<CriuRequest> begin_request(CriuAction action, const CriuOptions& options,
+                                  const oci::Spec& spec, IfMissing images,
                                   std::string_view log_file);
 void add_external_mount(MessageWriter& options, std::string_view key, std::string_view value);
 

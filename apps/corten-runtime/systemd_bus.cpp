@@ -97,6 +97,21 @@ std::string call_message(std::string_view interface, std::string_view method,
     return out.bytes();
 }
 
+std::size_t size_of(char number_type) {
+    switch (number_type) {
+        case 'y':
+            return 1;
+        case 'n':
+        case 'q':
+            return 2;
+        case 'i':
+        case 'u':
+            return 4;
+        default:
+            return 8;
+    }
+}
+
 void write_value(BusWriter& out, const BusValue& value) {
     if (const auto* text = std::get_if<std::string>(&value)) {
         out.signature("s");
@@ -107,6 +122,14 @@ void write_value(BusWriter& out, const BusValue& value) {
     } else if (const auto* number = std::get_if<std::uint64_t>(&value)) {
         out.signature("t");
         out.u64(*number);
+    } else if (const auto* scalar = std::get_if<BusScalar>(&value)) {
+        out.signature({&scalar->type, 1});
+        out.number(scalar->bits, size_of(scalar->type));
+    } else if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
+        out.signature("as");
+        const auto list = out.begin_array(4);
+        for (const auto& entry : *texts) out.text(entry);
+        out.end_array(list, 4);
     } else if (const auto* bytes = std::get_if<BusBytes>(&value)) {
         out.signature("ay");
         const auto list = out.begin_array(1);
@@ -135,14 +158,9 @@ void BusWriter::align(std::size_t to) {
     bytes_.resize(padded(bytes_.size(), to), '\0');
 }
 
-void BusWriter::u32(std::uint32_t value) {
-    align(4);
-    for (int shift = 0; shift < 32; shift += 8) bytes_ += static_cast<char>(value >> shift);
-}
-
-void BusWriter::u64(std::uint64_t value) {
-    align(8);
-    for (int shift = 0; shift < 64; shift += 8) bytes_ += static_cast<char>(value >> shift);
+void BusWriter::number(std::uint64_t value, std::size_t size) {
+    align(size);
+    for (std::size_t i = 0; i < size; ++i) bytes_ += static_cast<char>(value >> 8 * i);
 }
 
 void BusWriter::text(std::string_view value) {

@@ -19,8 +19,10 @@ class BusWriter {
 public:
     void align(std::size_t to);
     void byte(std::uint8_t value) { bytes_ += static_cast<char>(value); }
-    void u32(std::uint32_t value);
-    void u64(std::uint64_t value);
+    void u32(std::uint32_t value) { number(value, sizeof value); }
+    void u64(std::uint64_t value) { number(value, sizeof value); }
+    /// The lowest so many bytes.
+    void number(std::uint64_t value, std::size_t size);
     void text(std::string_view value);
     void signature(std::string_view value);
     /// Begins an array whose elements are aligned so; end_array() writes its length.
@@ -35,9 +37,15 @@ private:
 
 using BusPairs = std::vector<std::pair<std::string, std::string>>;
 using BusBytes = std::vector<std::uint8_t>;
-/// A property: of type "s", "b", "t", "au", "ay" or "a(ss)".
-using BusValue =
-    std::variant<std::string, bool, std::uint64_t, std::vector<std::uint32_t>, BusBytes, BusPairs>;
+/// A number of the type "y", "n", "q", "i", "u", "x", "t" or "d"; the lower bits count.
+struct BusScalar {
+    char type = 'i';
+    std::uint64_t bits = 0;
+    bool operator==(const BusScalar&) const = default;
+};
+/// A property: of type "s", "b", "t", that of the number, "as", "au", "ay" or "a(ss)".
+using BusValue = std::variant<std::string, bool, std::uint64_t, BusScalar, std::vector<std::string>,
+                              std::vector<std::uint32_t>, BusBytes, BusPairs>;
 using BusProperties = std::vector<std::pair<std::string, BusValue>>;
 /// As the array "a(sv)".
 void write_properties(BusWriter& out, const BusProperties& properties);

@@ -1,5 +1,6 @@
 #include "systemd_unit.hpp"
 
+#include "systemd_annotations.hpp"
 #include "systemd_limits.hpp"
 
 #include <base/text.hpp>
@@ -120,6 +121,7 @@ Result<BusProperties> unit_properties(const Systemd& systemd, const oci::Spec& s
         out.emplace_back("Delegate", true);
     }
     if (!systemd.v2()) append(out, TRY(unit_devices(spec)));
+    append(out, TRY(annotated_properties(spec.annotations)));
     return out;
 }
 

@@ -222,7 +222,7 @@ Result<ExecPlan> make_exec_plan(ExecRequest& request, std::vector<std::string>& 
     plan.personality = std::move(request.personality);
     plan.memory_policy = std::move(request.memory_policy);
     const auto pid = plan.container.pid();
-    plan.cgroup = TRY(request.cgroup.beside(pid));
+    plan.cgroup = request.exact_cgroup ? request.cgroup : TRY(request.cgroup.beside(pid));
     plan.namespaces = TRY(namespaces_to_join(pid));
     if ((plan.namespaces & CLONE_NEWNS) == 0)
         plan.root = TRY(sys::open(fmt::format("/proc/{}/root", pid), O_PATH | O_DIRECTORY));
@@ -256,7 +256,12 @@ Result<ExecProcess> exec(ExecRequest request) {
     const Fd group = TRY(plan.cgroup.open_for_clone());
     InitialProcessors processors;
     TRY(processors.enter(plan.process.process));
-    auto child = TRY(clone_into(plan, group).context("join the container"));
+    auto cloned = clone_into(plan, group);
+    if (!cloned && cloned.error().number() == EBUSY && group.valid())
+        return fail(ErrorKind::conflict,
+                    "adding pid of the process to cgroups {}/cgroup.procs: device or resource busy",
+                    plan.cgroup.v2_directory());
+    auto child = TRY(std::move(cloned).context("join the container"));
     if (!child) {
         ours.reset();
         if (group) plan.cgroup = cgroup::Group();  // it was born there

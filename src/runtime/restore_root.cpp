@@ -10,14 +10,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <ranges>
+#include <span>
 
 namespace corten::runtime {
 namespace {
 
-bool below_a_tmpfs(const oci::Spec& spec, const std::string& path) {
-    return std::ranges::any_of(spec.mounts, [&](const oci::Mount& mount) {
-        return mount.type == "tmpfs" && path.starts_with(clean_path(mount.destination) + "/");
-    });
+/// The mount that a later one's place is in; nullptr when that is the root's.
+const oci::Mount* mount_above(std::span<const oci::Mount> earlier, const std::string& path) {
+    for (const auto& mount : std::views::reverse(earlier))
+        if (path.starts_with(clean_path(mount.destination) + "/")) return &mount;
+    return nullptr;
 }
 
 Result<Target> target_of(const oci::Mount& mount, const std::string& bundle) {
@@ -40,13 +43,18 @@ std::string bind_source(const oci::Mount& mount, const std::string& bundle) {
 }
 
 Result<void> make_mount_points(const oci::Spec& spec, const BundleRoot& root) {
-    const Fd directory = TRY(sys::open(root.path, O_PATH | O_DIRECTORY));
-    for (const auto& mount : spec.mounts) {
+    for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+        const auto& mount = spec.mounts[i];
         const auto path = clean_path(mount.destination);
-        // A control group's place is in sysfs, which brings it.
-        if (below_a_tmpfs(spec, path) || mount.type.starts_with("cgroup")) continue;
+        const auto* above = mount_above(std::span(spec.mounts).first(i), path);
+        // What a file system brings along or criu fills again: a place in sysfs, in a tmpfs.
+        if (above != nullptr && !is_bind(*above)) continue;
+        const auto top = above == nullptr ? root.path : bind_source(*above, root.bundle);
+        const auto inside =
+            above == nullptr ? path : path.substr(clean_path(above->destination).size());
+        const Fd directory = TRY(sys::open(top, O_PATH | O_DIRECTORY).context(path));
         const auto kind = TRY(target_of(mount, root.bundle).context(path));
-        TRY(open_or_make(directory, path, kind).context(path));
+        TRY(open_or_make(directory, inside, kind).context(path));
     }
     return {};
 }
@@ -54,7 +62,11 @@ Result<void> make_mount_points(const oci::Spec& spec, const BundleRoot& root) {
 Result<std::string> resolved_destination(const std::string& root, const std::string& destination) {
     const Fd directory = TRY(sys::open(root, O_PATH | O_DIRECTORY));
     const Fd target = TRY(open_if_there(directory, destination));
-    if (!target) return clean_path(destination);
+    if (!target) {
+        const auto at = split_path(clean_path(destination));
+        const auto above = TRY(resolved_destination(root, at.directory));
+        return (above == "/" ? "" : above) + "/" + at.name;
+    }
     char text[PATH_MAX];
     const auto link = fmt::format("/proc/self/fd/{}", target.raw());
     const ssize_t n = ::readlink(link.c_str(), text, sizeof text);

@@ -20,6 +20,9 @@ struct ExecRequest {
     sys::PidRef container;
     /// Invalid: stay in the caller's cgroup.
     cgroup::Group cgroup;
+    /// That group and no other. Else, where it takes no processes of its own, the one below it in
+    /// which the container's init is.
+    bool exact_cgroup = false;
     /// The container's seccomp section, or a compiled program of it. Both empty: no filter.
     std::optional<oci::LinuxSeccomp> seccomp;
     Fd seccomp_program;

@@ -13,11 +13,13 @@ struct BundleRoot {
     std::string bundle;
 };
 
-/// Makes the targets of the specification's mounts where they are missing in the root, as create()
-/// would, but those below a tmpfs, whose content comes back with it.
+/// Makes the targets of the specification's mounts where they are missing in the root, or in the
+/// source of the bind mount that they are in, as create() would; but none in another file system,
+/// whose content comes back with it.
 Result<void> make_mount_points(const oci::Spec& spec, const BundleRoot& root);
 
-/// Where a mount's destination is in the container, with the links of `root` followed.
+/// Where a mount's destination is in the container, with the links of `root` followed as far as
+/// there is something: the rest may be in another mount.
 Result<std::string> resolved_destination(const std::string& root, const std::string& destination);
 
 /// Whether this is a mount of something outside the container: type "bind", or the options say so.
