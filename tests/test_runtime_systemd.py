@@ -1,4 +1,5 @@
 """corten-runtime --systemd-cgroup: the container's group is a scope that systemd makes."""
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -189,7 +190,9 @@ def test_exec_pause_and_kill_work_in_a_scope(systemd, bundle):
     systemd.ok("resume", "four")
     systemd.ok("kill", "four", "KILL")
     eventually(lambda: systemd.state("four")["status"] == "stopped", "the end")
-    systemd.ok("kill", "--all", "four", "KILL")  # systemd has taken the scope away, and with it whom to look for
+    # systemd has taken the scope away, and with it whom to look for.
+    systemd.ok("kill", "--all", "four", "KILL")
+    assert json.loads(systemd.ok("ps", "--format", "json", "four")) == []
     systemd.ok("delete", "four")
 
 

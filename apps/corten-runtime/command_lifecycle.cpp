@@ -75,8 +75,7 @@ Result<int> kill(const Global& global, const std::string& id, const std::string&
             TRY(group.kill_all(number));
             return 0;
         }
-        // systemd takes a scope away with its last process.
-        if (all && !container.record().cgroup_path.empty()) return 0;
+        if (all && container.had_cgroup()) return 0;
         if (all) return fail(ErrorKind::conflict, "container has no cgroup to look in");
     }
     const auto process = TRY(container.process());

@@ -132,7 +132,8 @@ Result<int> processes(const Global& global, const std::string& id, const std::st
                       const std::vector<std::string>& ps_options) {
     const auto container = TRY(Container::load(global, id));
     const auto group = TRY(container.cgroup());
-    if (!group.valid()) return fail(ErrorKind::conflict, "container has no cgroup to look in");
+    if (!container.had_cgroup())
+        return fail(ErrorKind::conflict, "container has no cgroup to look in");
     const auto pids = TRY(group.processes());
     if (format == "json") {
         fmt::print("{}\n", dump_json(to_json(pids)));

@@ -90,6 +90,8 @@ public:
     Result<sys::PidRef> process() const;
     /// Invalid (and no error) when the container has none, or it is gone.
     Result<cgroup::Group> cgroup() const;
+    /// Whether one was made. systemd takes a scope away with its last process.
+    bool had_cgroup() const { return !record_.cgroup_path.empty(); }
     Result<oci::Spec> spec() const;
     Result<void> save_spec(const oci::Spec& spec) const;
     Result<oci::State> state() const;
