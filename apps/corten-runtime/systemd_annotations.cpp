@@ -46,8 +46,9 @@ Error not_a_value(std::string_view text) {
 template <typename Number>
 std::optional<Number> whole(std::string_view text) {
     Number value{};
-    const auto* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    const std::string digits(text);
+    const auto* end = digits.data() + digits.size();
+    const auto [stop, error] = std::from_chars(digits.data(), end, value);
     if (error != std::errc() || stop != end) return std::nullopt;
     return value;
 }
@@ -85,8 +86,8 @@ Result<std::string> take_string(std::string_view& text) {
             text.remove_prefix(i + 1);
             return value;
         }
-        if (text[i] == '\\' && ++i == text.size()) break;
-        value += text[i];
+        if (text[i] == '\\') ++i;
+        if (i < text.size()) value += text[i];
     }
     return not_a_value(whole_text);
 }

@@ -29,7 +29,8 @@ void add_memory(BusProperties& out, const oci::LinuxMemory& memory, bool v2) {
     if (!v2) return;  // the rest is for files
     if (memory.reservation.value_or(0) != 0)
         out.emplace_back("MemoryLow", or_unlimited(*memory.reservation));
-    if (memory.swap.value_or(0) < 0)
+    const auto swap = memory.swap.value_or(0);
+    if (swap < 0 || (swap == 0 && memory.limit.value_or(0) < 0))  // without a limit none on swap
         out.emplace_back("MemorySwapMax", unlimited);
     else if (memory.swap && memory.limit.value_or(0) > 0 && *memory.swap >= *memory.limit)
         out.emplace_back("MemorySwapMax", or_unlimited(*memory.swap - *memory.limit));

@@ -34,9 +34,11 @@ TEST(UnitLimits, MemoryOfV2CountsSwapAlone) {
                 ElementsAre(is("MemoryMax", 64 << 20), is("MemoryLow", 32 << 20),
                             is("MemorySwapMax", 32 << 20)));
     EXPECT_THAT(unit_limits(resources, {.v2 = false}), ElementsAre(is("MemoryLimit", 64 << 20)));
-    resources.memory = {.limit = -1, .swap = -1};
-    EXPECT_THAT(unit_limits(resources, {}),
-                ElementsAre(is("MemoryMax", infinity), is("MemorySwapMax", infinity)));
+    for (const auto swap : {std::optional<std::int64_t>(-1), std::optional<std::int64_t>()}) {
+        resources.memory = {.limit = -1, .swap = swap};
+        EXPECT_THAT(unit_limits(resources, {}),
+                    ElementsAre(is("MemoryMax", infinity), is("MemorySwapMax", infinity)));
+    }
 }
 
 TEST(UnitLimits, QuotaIsForASecondAndRoundedUp) {
