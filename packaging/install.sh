@@ -60,7 +60,7 @@ say "a container"
     . /etc/os-release
     echo "Hello from inside. I am process $$ of $PRETTY_NAME, my name here is $(hostname),"
     echo "my address is $(tail -1 /etc/hosts | cut -f1), and these are my processes:"
-    cat /proc/[0-9]*/cmdline | tr "\0" " " | cut -c1-60; echo'
+    for process in /proc/[0-9]*; do echo "  ${process#/proc/} $(cat "$process/comm")"; done'
 cat <<END
 
 Next:

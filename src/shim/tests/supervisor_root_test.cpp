@@ -186,8 +186,8 @@ protected:
         started_ = reply.has_value();
         return reply;
     }
-    void run(proto::StartRequest wanted) {
-        const auto reply = start(std::move(wanted));
+    void run(const proto::StartRequest& wanted) {
+        const auto reply = start(wanted);
         ASSERT_TRUE(reply) << reply.error().message();
     }
     static std::vector<std::string> shell(const std::string& script) {
