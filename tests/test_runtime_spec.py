@@ -280,6 +280,23 @@ def test_a_group_of_v2_is_delegated_to_the_containers_user(runtime, open_folder,
     assert not place.exists()
 
 
+def test_threads_in_a_group_below_are_no_obstacle(runtime, bundle):
+    """The kernel lists no processes of such a group."""
+    if not cgroups.is_v2():
+        pytest.skip("groups of threads are of cgroup v2")
+    mount = next(m for m in bundle.config["mounts"] if m["type"] == "cgroup")
+    mount["options"].remove("ro")
+    bundle.config["linux"]["namespaces"].append({"type": "cgroup"})
+    runtime.start("threads", bundle.save("sleep", "1000"))
+    group = cgroups.paths(runtime.state("threads")["pid"])[""]
+    runtime.ok("exec", "--detach", "threads", "sh", "-c", "cd /sys/fs/cgroup && mkdir foo && echo threaded > foo/cgroup.type && "
+               "echo $$ > foo/cgroup.threads && exec sleep 1000")
+    eventually(lambda: (group / "foo" / "cgroup.threads").exists() and (group / "foo" / "cgroup.threads").read_text(), "the thread")
+    assert len(json.loads(runtime.ok("ps", "--format", "json", "threads"))) == 2
+    runtime.ok("delete", "--force", "threads")
+    assert not group.exists()
+
+
 def test_files_of_v2_beside_v1(runtime, bundle):
     if cgroups.is_v2() or "hugetlb" not in cgroups.on_v2():
         pytest.skip("not a hybrid machine with a controller on v2")

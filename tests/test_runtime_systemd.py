@@ -218,15 +218,16 @@ def test_unit_of_another_is_not_taken(systemd, bundle):
 
 @runs
 def test_annotations_are_properties_of_the_scope(systemd, bundle):
-    bundle.config["annotations"] = {"org.systemd.property.RuntimeMaxSec": "3", "org.systemd.property.CollectMode": "'inactive-or-failed'",
+    bundle.config["annotations"] = {"org.systemd.property.RuntimeMaxSec": "3", "org.systemd.property.CollectMode": "'inactive'",
                                     "org.systemd.property.TimeoutStopUSec": "uint64 1500000", "org.systemd.property.SendSIGHUP": "true",
                                     "org.systemd.property.KillSignal": "10", "org.systemd.property.Documentation": "['man:true(1)']"}
     limited(bundle, "noted")
     systemd.start("noted", bundle)
-    wanted = {"RuntimeMaxUSec": "3s", "CollectMode": "inactive-or-failed", "TimeoutStopUSec": "1.500000s", "SendSIGHUP": "yes", "KillSignal": "10",
+    wanted = {"RuntimeMaxUSec": "3s", "CollectMode": "inactive", "TimeoutStopUSec": "1.500000s", "SendSIGHUP": "yes", "KillSignal": "10",
               "Documentation": '"man:true(1)"'}
     assert show("test-noted.scope", *wanted) == wanted
     eventually(lambda: systemd.state("noted")["status"] == "stopped", "the end that systemd makes")
+    assert show("test-noted.scope", "ActiveState") == {"ActiveState": "failed"}
     systemd.ok("delete", "noted")
     assert show("test-noted.scope", "LoadState") == {"LoadState": "not-found"}
 

@@ -199,11 +199,10 @@ Result<void> take_mounts_away(const std::string& root) {
 
 Result<void> Container::destroy(const std::vector<oci::Hook>& poststop) const {
     const auto group = TRY(cgroup());
-    if (group.valid()) {
-        TRY(group.kill_all());
-        if (!record_.systemd_unit.empty()) TRY(stop_unit(record_.systemd_unit));
-        TRY(group.remove());
-    }
+    if (group.valid()) TRY(group.kill_all());
+    // A scope whose processes systemd has ended is without a group, and is kept as one that failed.
+    if (!record_.systemd_unit.empty()) TRY(stop_unit(record_.systemd_unit));
+    TRY(group.remove());
     if (record_.mounts_on_host) TRY(take_mounts_away(record_.rootfs));
     // The record last: what is left after a failure can be deleted again.
     TRY(sys::remove_file(start_socket()));

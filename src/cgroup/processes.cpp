@@ -30,6 +30,8 @@ constexpr auto kill_patience = std::chrono::seconds(2);
 Result<void> collect(const std::string& directory, std::set<pid_t>& pids) {
     auto content = read_control(directory, "cgroup.procs");
     if (!content && content.error().number() == ENOENT) return {};  // removed meanwhile
+    // A group of threads: their processes are listed by the group above that is none.
+    if (!content && content.error().number() == EOPNOTSUPP) content = std::string();
     for (const auto& line : split(TRY(std::move(content)), '\n'))
         if (const auto pid = to_number(line)) pids.insert(static_cast<pid_t>(*pid));
     for (const auto& child : TRY(subgroups(directory))) TRY(collect(child, pids));
