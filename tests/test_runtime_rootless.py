@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support import cgroups
-from support.bundles import RUNTIME, Bundle, Runtime, hiding_unified, message, need
+from support.bundles import RUNTIME, Bundle, Runtime, hiding_unified, message, need, users_bundle
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
@@ -35,15 +35,7 @@ def runtime(home):
 
 @pytest.fixture
 def bundle(home, runtime):
-    """With the configuration that `spec --rootless` writes, but for the terminal."""
-    made = Bundle(home / "bundle")
-    (made.path / "config.json").unlink()
-    for path in (made.path, *made.path.rglob("*")):
-        os.lchown(path, USER, USER)
-    runtime.ok("spec", "--rootless", "--bundle", made.path)
-    made.config = json.loads((made.path / "config.json").read_text())
-    made.config["process"]["terminal"], made.config["root"]["readonly"] = False, False
-    return made
+    return users_bundle(runtime, home / "bundle", USER)
 
 
 def start(runtime, name, bundle):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support import cgroups
-from support.bundles import RUNTIME, Bundle, Runtime
+from support.bundles import RUNTIME, Bundle, Runtime, users_bundle
 from support.host import EXCLUSIVE
 from support.wait import eventually
 
@@ -64,14 +64,7 @@ def runtime(open_folder, prefix):
 
 @pytest.fixture
 def bundle(open_folder, runtime):
-    """With the configuration that `spec --rootless` writes, but for the terminal, and with a group."""
-    made = Bundle(open_folder / "bundle")
-    (made.path / "config.json").unlink()
-    for path in (made.path, *made.path.rglob("*")):
-        os.lchown(path, USER, USER)
-    runtime.ok("spec", "--rootless", "--bundle", made.path)
-    made.config = json.loads((made.path / "config.json").read_text())
-    made.config["process"]["terminal"], made.config["root"]["readonly"] = False, False
+    made = users_bundle(runtime, open_folder / "bundle", USER)
     made.config["linux"]["cgroupsPath"] = ":test:users"
     made.config["linux"]["resources"] = {"memory": {"limit": 64 << 20}, "pids": {"limit": 30}}
     return made.save("sleep", "1000")

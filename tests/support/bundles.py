@@ -121,6 +121,18 @@ class Runtime:
                 self.run("delete", "--force", name)
 
 
+def users_bundle(runtime: Runtime, folder: Path, user: int) -> Bundle:
+    """An ordinary user's, with the configuration that `spec --rootless` writes, but for the terminal."""
+    made = Bundle(folder)
+    (made.path / "config.json").unlink()
+    for path in (made.path, *made.path.rglob("*")):
+        os.lchown(path, user, user)
+    runtime.ok("spec", "--rootless", "--bundle", made.path)
+    made.config = json.loads((made.path / "config.json").read_text())
+    made.config["process"]["terminal"], made.config["root"]["readonly"] = False, False
+    return made
+
+
 @contextlib.contextmanager
 def descriptor_socket(path: Path):
     """A unix socket that a runtime sends a descriptor to: a function that gives what came, (its name, the descriptor)."""
