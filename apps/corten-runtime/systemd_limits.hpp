@@ -19,7 +19,7 @@ struct LimitsHost {
     bool has_bfq = false;    ///< io.bfq.weight is what a weight is written to
 };
 /// The limits that systemd knows on such a host, and that it knows in these units; the rest is for
-/// the group's files alone, and so is what it would refuse: there the error names the field.
+/// the group's files alone, and so is what is no number: there the error names the field.
 BusProperties unit_limits(const oci::LinuxResources& resources, const LimitsHost& host);
 
 /// The rules of the container's devices, of which systemd has its own way on v1. Reads

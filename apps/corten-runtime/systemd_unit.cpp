@@ -93,10 +93,11 @@ Result<bool> knows_idle(SystemdBus& bus) {
     return std::atoi(version.c_str()) >= 252;
 }
 
-/// `group` is the unit's directory, when that is there.
+/// `group` is the unit's directory on v2, "" before that is there.
 Result<BusProperties> limits_for(Systemd& systemd, const oci::LinuxResources& resources,
                                  const std::string& group) {
-    LimitsHost host{.v2 = systemd.v2(), .has_bfq = sys::exists(group + "/io.bfq.weight")};
+    LimitsHost host{.v2 = systemd.v2(),
+                    .has_bfq = !group.empty() && sys::exists(group + "/io.bfq.weight")};
     const bool idle = resources.cpu && resources.cpu->idle.value_or(0) != 0;
     if (idle || resources.unified.contains("cpu.idle"))
         host.knows_idle = TRY(knows_idle(systemd.bus));
