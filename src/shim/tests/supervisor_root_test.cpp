@@ -99,11 +99,11 @@ protected:
 
     void TearDown() override {
         if (!pump_) return;
-        if (client_ && !client_->is_closed()) {
+        if (client_ && !ended_) {
             client_->call(proto::SignalRequest{.number = SIGKILL}).ignore();
             if (started_) wait_for("exited");
             EXPECT_TRUE(client_->call(proto::ReleaseRequest{}));
-            EXPECT_TRUE(supervisor_.wait());
+            expect_end();
             EXPECT_FALSE(sys::exists(directory_ + "/shim.sock"));
         }
         EXPECT_FALSE(sys::exists("/sys/fs/cgroup/memory/corten-shim-test/" + id_));
@@ -129,6 +129,11 @@ protected:
                                   .new_session = true};
         supervisor_ = std::move(sys::spawn(request)).value();
         client_ = pump_->add(std::move(pair.first), handlers()).value();
+    }
+
+    void expect_end() {
+        EXPECT_TRUE(supervisor_.wait());
+        ended_ = true;
     }
 
     std::string cgroup_path() const { return "/corten-shim-test/" + id_; }
@@ -219,6 +224,7 @@ protected:
     sys::OwnedChild supervisor_;
     std::shared_ptr<proto::ShimClient> client_;
     bool started_ = false;
+    bool ended_ = false;
     std::mutex mutex_;
     std::condition_variable arrived_;
     std::deque<proto::Event> events_;
@@ -232,7 +238,7 @@ TEST_F(SupervisorTest, MakesTheGroupBeforeItIsAskedToStart) {
         std::this_thread::sleep_for(1ms);
     EXPECT_TRUE(has_group());
     EXPECT_TRUE(client_->call(proto::ReleaseRequest{}));
-    EXPECT_TRUE(supervisor_.wait());
+    expect_end();
     EXPECT_FALSE(has_group()) << "it was never started";
 }
 
@@ -376,7 +382,7 @@ TEST_F(SupervisorTest, ContainerDiesWithItsSupervisor) {
     ASSERT_TRUE(supervisor_.process().signal(SIGKILL));
     const FdView view = init.fd();
     EXPECT_TRUE(sys::wait_readable({&view, 1}, 5000ms)->has_value());
-    ASSERT_TRUE(supervisor_.wait());
+    expect_end();
     // What a daemon does for a container whose supervisor is gone.
     const auto layout = cgroup::Layout::detect().value();
     ASSERT_TRUE(cgroup::Group::open(layout, cgroup_path())->remove());
