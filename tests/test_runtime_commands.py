@@ -168,12 +168,15 @@ def test_odd_user_database_hangs_nothing_and_wraps_no_id(runtime, bundle, kind):
 
 
 @pytest.mark.parametrize("verb, options, says", [
-    ("checkpoint", ("--status-fd", "3"), "--status-fd: it is for lazy migration"),
+    ("checkpoint", ("--status-fd", "3"), "--status-fd: it is for --lazy-pages, which is not there"),
+    ("checkpoint", ("--lazy-pages", "--status-fd", "77"), "--status-fd: 77 is not open: Bad file descriptor"),
+    ("checkpoint", ("--lazy-pages", "--status-fd", "0"), "--status-fd: 0 is not open for writing"),
     ("checkpoint", ("--page-server", "nowhere"), "--page-server: nowhere is not ADDRESS:PORT"),
     ("checkpoint", ("--page-server", "host:70000"), "--page-server: host:70000 is not ADDRESS:PORT")])
 def test_options_for_criu_are_checked(runtime, bundle, folder, verb, options, says):
     runtime.start("checked", bundle.save("sleep", "1000"))
-    runtime.fails(verb, "--image-path", folder / "images", *options, "checked", says=says)
+    with open(os.devnull) as only_read:
+        runtime.fails(verb, "--image-path", folder / "images", *options, "checked", says=says, stdin=only_read)
     assert runtime.state("checked")["status"] == "running"
 
 

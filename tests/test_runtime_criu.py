@@ -216,6 +216,34 @@ def test_checkpoint_that_fails_says_what_criu_said_and_the_container_runs_on(run
     outside.close()
 
 
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@works
+def test_memory_is_handed_on_while_the_container_goes_on_elsewhere(runtime, counter, folder):
+    """--lazy-pages: the old one ends when its last page was fetched for the new one, by `criu lazy-pages`."""
+    running(runtime, "here", counter)
+    port, (ready, told) = free_port(), os.pipe()
+    saving = subprocess.Popen(runtime.argv("checkpoint", "--lazy-pages", "--page-server", f"127.0.0.1:{port}", "--status-fd", told,
+                                           "--image-path", folder / "images", "here"), pass_fds=[told])
+    os.close(told)
+    assert os.read(ready, 10) == b"\0" and os.read(ready, 10) == b"", "told once, and closed"
+    os.close(ready)
+    assert (folder / "images" / "inventory.img").exists() and saving.poll() is None
+    stopped = number(counter)
+    fetching = subprocess.Popen(["criu", "lazy-pages", "--page-server", "--address", "127.0.0.1", "--port", str(port), "-D", folder / "images"])
+    done = restore(runtime, "there", counter, folder / "images", "--lazy-pages")
+    assert done.code == 0, done
+    assert saving.wait(60 * SLOWNESS) == 0 and fetching.wait(60 * SLOWNESS) == 0
+    runtime.fails("state", "here", says="container does not exist")
+    eventually(lambda: number(counter) > stopped, "the next number")
+    assert number(counter) < stopped + 200, "it began anew or jumped"
+    counts_on(counter)
+
+
 def test_without_criu_the_error_says_so(runtime, counter, folder):
     running(runtime, "none", counter)
     with tempfile.TemporaryDirectory(dir=folder) as empty:
@@ -227,7 +255,6 @@ def test_without_criu_the_error_says_so(runtime, counter, folder):
 
 
 @pytest.mark.parametrize("options,says", [
-    (("--lazy-pages",), "--lazy-pages: lazy migration is not built"),
     (("--manage-cgroups-mode", "loose"), "--manage-cgroups-mode: loose is none of"),
     (("--empty-ns", "ipc"), "--empty-ns: criu can only leave network empty"),
     (("--parent-path", "/etc"), "--parent-path: /etc is absolute"),

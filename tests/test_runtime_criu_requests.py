@@ -1,5 +1,6 @@
 """What corten-runtime asks of CRIU, which a program that stands for it writes down: needs no CRIU, and no kernel that CRIU likes."""
 import os
+import subprocess
 import sys
 
 import pytest
@@ -15,9 +16,14 @@ if request.startswith(b"\\x08\\x0a"):
     peer.send(b"\\x08\\x0a\\x10\\x01" + b"\\x52\\x04\\x08\\x04\\x10\\x00")
 else:
     open({seen!r}, "wb").write(request)
-    peer.send(b"\\x08\\x02\\x10\\x00")
+    if {stage!r}:
+        name = {stage!r}.encode()
+        notify = b"\\x0a" + bytes([len(name)]) + name
+        peer.send(b"\\x08\\x06\\x10\\x01\\x2a" + bytes([len(notify)]) + notify)
+        assert peer.recv(1 << 20) == b"\\x08\\x06\\x18\\x01"
+    peer.send(b"\\x08\\x01\\x10" + bytes([{stage!r} != ""]))
 """
-OPTIONS, EXT_MOUNT = 2, 23
+OPTIONS, EXT_MOUNT, LAZY_PAGES = 2, 23, 48
 
 
 def varint(data, at) -> tuple:
@@ -41,18 +47,26 @@ def fields(data) -> list:
     return found
 
 
-@pytest.fixture
-def criu(runtime, folder):
-    """A function that gives the external mounts of the last request: pairs of what CRIU looks for and what it takes."""
+def put_criu(runtime, folder, stage=""):
+    """One that fails, or tells the stage and then succeeds."""
     (folder / "programs").mkdir()
     program = folder / "programs" / "criu"
-    program.write_text(STAND_IN.format(python=sys.executable, seen=str(folder / "request")))
+    program.write_text(STAND_IN.format(python=sys.executable, seen=str(folder / "request"), stage=stage))
     program.chmod(0o755)
     runtime.environment = {**os.environ, "PATH": f"{folder}/programs:{os.environ['PATH']}"}
 
+
+def options_of_request(folder) -> list:
+    return fields(dict(fields((folder / "request").read_bytes()))[OPTIONS])
+
+
+@pytest.fixture
+def criu(runtime, folder):
+    """A function that gives the external mounts of the last request: pairs of what CRIU looks for and what it takes."""
+    put_criu(runtime, folder)
+
     def external():
-        options = dict(fields((folder / "request").read_bytes()))[OPTIONS]
-        mounts = [dict(fields(value)) for number, value in fields(options) if number == EXT_MOUNT]
+        mounts = [dict(fields(value)) for number, value in options_of_request(folder) if number == EXT_MOUNT]
         return [(mount[1].decode(), mount[2].decode()) for mount in mounts]
     return external
 
@@ -127,3 +141,31 @@ def test_masked_paths_are_looked_for_in_the_containers_root(runtime, bundle, fol
     checkpoint(runtime, folder)
     masked = [place for place, key in criu() if key == "masked"]
     assert "/masked" not in masked and masked == (["/proc/keys"] if os.path.exists("/proc/keys") else [])
+
+
+@pytest.mark.parametrize("reader", ["waits", "is gone"])
+def test_who_waits_for_the_pages_is_told(runtime, bundle, folder, reader):
+    put_criu(runtime, folder, stage="status-ready")
+    runtime.start("box", bundle.save("sleep", "1000"))
+    ready, told = os.pipe()
+    if reader == "is gone":
+        os.close(ready)
+    done = subprocess.run(runtime.argv("checkpoint", "--lazy-pages", "--status-fd", told, "--image-path", folder / "images", "box"),
+                          env=runtime.environment, pass_fds=[told], stderr=subprocess.PIPE, text=True)
+    os.close(told)
+    assert done.returncode == 0, done
+    if reader == "waits":
+        assert os.read(ready, 10) == b"\0"
+        os.close(ready)
+    else:
+        assert "--status-fd" in done.stderr and "Broken pipe" in done.stderr
+    assert (LAZY_PAGES, 1) in options_of_request(folder)
+    runtime.fails("state", "box", says="container does not exist")
+
+
+def test_restored_memory_comes_page_by_page_when_asked_for(runtime, bundle, folder, criu):
+    (folder / "saved").mkdir()
+    (folder / "saved" / "descriptors.json").write_text("[]")
+    runtime.fails("restore", "--detach", "--lazy-pages", "--bundle", bundle.save("true").path, "--image-path", folder / "saved", "again",
+                  says="criu failed", env=runtime.environment)
+    assert (LAZY_PAGES, 1) in options_of_request(folder)

@@ -1,5 +1,6 @@
 #include "commands.hpp"
 #include "criu.hpp"
+#include "log.hpp"
 #include "store.hpp"
 
 #include <base/rollback.hpp>
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -132,6 +134,32 @@ Result<void> check_parent(const CheckpointOptions& options, const std::string& i
     return fail(ErrorKind::invalid, "--parent-path: {} is no directory", parent);
 }
 
+/// Who waits at --status-fd is told by a zero byte that the pages can be had.
+class StatusFd {
+public:
+    /// invalid when it cannot be written to.
+    static Result<StatusFd> take(std::optional<int> number) {
+        StatusFd status;
+        if (!number) return status;
+        const int flags = ::fcntl(*number, F_GETFL);
+        if (flags < 0) return fail_errno("--status-fd: {} is not open", *number);
+        if ((flags & O_ACCMODE) == O_RDONLY)
+            return fail(ErrorKind::invalid, "--status-fd: {} is not open for writing", *number);
+        status.fd_ = Fd(*number);
+        return status;
+    }
+    /// The pages can be had even when nobody waits for the word.
+    void tell_ready() {
+        if (!fd_) return;
+        const auto told = sys::write_all(fd_, std::string_view("", 1));
+        if (!told) log_warning("--status-fd: " + told.error().message());
+        fd_.reset();
+    }
+
+private:
+    Fd fd_;
+};
+
 /// Takes away what appears in the images' directory, but not the log.
 void undo_images(Rollback& undo, const std::string& images) {
     const auto before = sys::list_directory(images).value_or({});
@@ -142,8 +170,16 @@ void undo_images(Rollback& undo, const std::string& images) {
     });
 }
 
+/// criu tells it when its lazy page server listens.
+OnStage tell_when_ready(StatusFd& status) {
+    return [&status](const CriuStage& stage) -> Result<void> {
+        if (stage.name == "status-ready") status.tell_ready();
+        return {};
+    };
+}
+
 Result<void> dump(const CheckpointOptions& options, const Container& container,
-                  const oci::Spec& spec) {
+                  const oci::Spec& spec, StatusFd status) {
     auto request = TRY(begin_request(options.pre_dump ? CriuAction::pre_dump : CriuAction::dump,
                                      options.criu, spec, IfMissing::make, log_file));
     TRY(check_parent(options, request.images));
@@ -162,7 +198,7 @@ Result<void> dump(const CheckpointOptions& options, const Container& container,
         TRY(sys::write_file_atomic(fmt::format("{}/{}", request.images, descriptors_file),
                                    Json(keys).dump(), 0600));
     }
-    TRY(run_criu(std::move(request), [](const CriuStage&) { return Result<void>(); }));
+    TRY(run_criu(std::move(request), tell_when_ready(status)));
     undo.commit();
     return {};
 }
@@ -176,13 +212,14 @@ Result<int> checkpoint(const Global& global, const CheckpointOptions& options) {
         return fail(ErrorKind::conflict, "container cannot be checkpointed: it is {}",
                     to_string(status));
     const auto spec = TRY(container.spec());
-    if (options.status_fd)
-        return fail(ErrorKind::not_built,
-                    "--status-fd: it is for lazy migration, which is not built");
+    if (options.status_fd && !options.criu.lazy_pages)
+        return fail(ErrorKind::invalid, "--status-fd: it is for --lazy-pages, which is not there");
+    auto status_fd = TRY(StatusFd::take(options.status_fd));
+    ::signal(SIGPIPE, SIG_IGN);  // of a status-fd that nobody reads any more
     if (!options.page_server.empty()) TRY(page_server(options.page_server));
-    TRY(check_can_criu(spec, options.criu));
+    TRY(check_can_criu(spec));
     TRY(check_criu());
-    TRY(dump(options, container, spec));
+    TRY(dump(options, container, spec, std::move(status_fd)));
     if (options.leave_running || options.pre_dump) return 0;
     TRY(container.destroy());
     return 0;

@@ -167,7 +167,7 @@ Result<int> restore(const Global& global, const RestoreOptions& options) {
     auto spec = TRY(oci::parse_spec(configuration));
     TRY(oci::validate(spec));
     TRY(runtime::refuse_unbuilt(spec.linux_section));
-    TRY(check_can_criu(spec, options.criu));
+    TRY(check_can_criu(spec));
     TRY(check_terminal(spec, options.console_socket, options.detach));
     spec.linux_section.cgroups_path = TRY(cgroup_path(global, spec, options.criu.id));
     TRY(check_criu());

@@ -270,9 +270,7 @@ Result<void> check_criu() {
                 version.number(1).value_or(0), version.number(2).value_or(0));
 }
 
-Result<void> check_can_criu(const oci::Spec& spec, const CriuOptions& options) {
-    if (options.lazy_pages)
-        return fail(ErrorKind::not_built, "--lazy-pages: lazy migration is not built");
+Result<void> check_can_criu(const oci::Spec& spec) {
     if (oci::find_namespace(spec, "user") != nullptr)
         return fail(ErrorKind::not_built,
                     "checkpoints of containers in a user namespace are not built");
@@ -299,7 +297,7 @@ Result<MessageWriter> common_options(const CriuOptions& options) {
     constexpr int ext_unix_sk = 4, tcp_established = 5, shell_job = 7, file_locks = 8,
                   log_level = 9, notify_scripts = 12, auto_dedup = 16, link_remap = 18,
                   manage_cgroups = 24, manage_cgroups_mode = 34, empty_ns = 38,
-                  tcp_skip_in_flight = 46, orphan_pts_master = 50;
+                  tcp_skip_in_flight = 46, lazy_pages = 48, orphan_pts_master = 50;
     static const std::vector<std::pair<std::string, std::uint64_t>> modes = {
         {"ignore", 0}, {"soft", 3}, {"full", 4}, {"strict", 5}};
     const auto mode =
@@ -326,6 +324,7 @@ Result<MessageWriter> common_options(const CriuOptions& options) {
     out.number(auto_dedup, options.auto_dedup ? 1 : 0);
     out.number(link_remap, options.link_remap ? 1 : 0);
     out.number(tcp_skip_in_flight, options.tcp_skip_in_flight ? 1 : 0);
+    out.number(lazy_pages, options.lazy_pages ? 1 : 0);
     out.number(manage_cgroups, 1);
     out.number(manage_cgroups_mode, mode->second);
     out.number(empty_ns, empty);

@@ -81,8 +81,8 @@ std::vector<std::pair<std::string, std::string>> external_namespaces(const oci::
 /// "net" -> "extRootNetNS".
 std::string namespace_key(std::string_view type);
 
-/// not_built or unsupported, with what it is: user namespaces, --lazy-pages.
-Result<void> check_can_criu(const oci::Spec& spec, const CriuOptions& options);
+/// not_built or unsupported, with what it is: user namespaces.
+Result<void> check_can_criu(const oci::Spec& spec);
 
 enum class IfMissing { fail, make };  ///< a directory
 /// A request with its directories (images are in ./checkpoint unless told otherwise, the log beside

@@ -222,7 +222,8 @@ void add_criu_options(CLI::App* sub, CriuOptions& options) {
     sub->add_flag("--shell-job", options.shell_job, "allow a terminal of the caller");
     sub->add_flag("--file-locks", options.file_locks, "allow locks on files");
     sub->add_flag("--auto-dedup", options.auto_dedup, "free pages that are in newer images");
-    sub->add_flag("--lazy-pages", options.lazy_pages, "not built");
+    sub->add_flag("--lazy-pages", options.lazy_pages,
+                  "hand the memory on page by page, as it is used (see criu lazy-pages)");
     sub->add_flag("--link-remap", options.link_remap, "save files that are unlinked and open");
     sub->add_flag("--tcp-skip-in-flight", options.tcp_skip_in_flight,
                   "leave out TCP connections that are being made");
@@ -240,7 +241,8 @@ void add_criu(Program& program) {
                         [&program, saved] { return checkpoint(program.global, *saved); });
     sub->add_option("--parent-path", saved->parent_path, "the images before, from the image path");
     sub->add_option("--page-server", saved->page_server, "ADDRESS:PORT that gets the memory");
-    sub->add_option("--status-fd", saved->status_fd, "needs --lazy-pages");
+    sub->add_option("--status-fd", saved->status_fd,
+                    "with --lazy-pages: gets a zero byte when the pages can be had");
     sub->add_flag("--leave-running", saved->leave_running, "do not end it");
     sub->add_flag("--pre-dump", saved->pre_dump, "save only the memory, and do not end it");
     add_criu_options(sub, saved->criu);
