@@ -443,6 +443,8 @@ def test_disk_full(small_disk, box_reference, registry, box_tar):
             pytest.fail("200 containers of 60 kB each were recorded on a full disk")
         assert daemon.api.alive() and daemon.process.poll() is None
         client.ok("rm", "-f", "filler")
+        # The files of what was removed are deleted in the background.
+        eventually(lambda: client.run("run", "--rm", BOX, "true").code == 0, "space for a container", 30)
         assert client.ok("run", "--rm", BOX, "echo", "works again") == "works again"
     finally:
         daemon.stop()

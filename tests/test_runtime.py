@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support import cgroups
-from support.bundles import RUNTIME, Bundle, Runtime, descriptor_socket
+from support.bundles import RUNTIME, Bundle, Runtime, descriptor_socket, in_user_namespace
 from support.wait import eventually
 
 pytestmark = pytest.mark.corten_only
@@ -137,13 +137,6 @@ def test_a_variable_that_is_given_twice_has_its_last_value_once(runtime, bundle)
     bundle.config["process"]["env"] += ["COLOUR=green", "SHAPE=round", "COLOUR=", "HOME=", "HOME=/tmp"]
     lines = runtime.output("vars", bundle.save("env")).splitlines()
     assert sorted(lines) == ["COLOUR=", "HOME=/tmp", "PATH=/bin", "SHAPE=round", "TERM=xterm"]
-
-
-def in_user_namespace(bundle):
-    """The bundle's container gets one whose root is user 100000 of the host, and its files are that user's."""
-    bundle.config["linux"]["namespaces"].append({"type": "user"})
-    bundle.config["linux"].update({f"{kind}Mappings": [{"containerID": 0, "hostID": 100000, "size": 65536}] for kind in ("uid", "gid")})
-    subprocess.run(["chown", "-R", "100000:100000", str(bundle.root)], check=True)
 
 
 def test_devices_of_a_user_namespace_are_the_hosts_without_set_id_and_execution(runtime, open_folder):

@@ -6,11 +6,12 @@ import signal
 import socket
 import subprocess
 import tempfile
+from pathlib import Path
 
 import pytest
 
 from support import host
-from support.bundles import complaint_of_criu
+from support.bundles import Bundle, complaint_of_criu, in_user_namespace
 from support.wait import SLOWNESS, eventually
 
 pytestmark = pytest.mark.corten_only
@@ -214,6 +215,28 @@ def test_checkpoint_that_fails_says_what_criu_said_and_the_container_runs_on(run
     assert runtime.state("fails")["status"] == "running"
     counts_on(counter)
     outside.close()
+
+
+@works
+def test_container_in_a_user_namespace_goes_on(runtime, open_folder):
+    """Its root is nobody on the host, and reads the images although only the host's root may."""
+    box = Bundle(open_folder / "bundle")
+    in_user_namespace(box)
+    for stream in ("out", "err"):  # criu opens standard streams that are files anew, as the container's root
+        (runtime.root.parent / stream).touch()
+        (runtime.root.parent / stream).chmod(0o666)
+    running(runtime, "mapped", box.shell(COUNTER))
+    runtime.ok("checkpoint", "--pre-dump", "--image-path", open_folder / "before", "mapped")
+    runtime.ok("checkpoint", "--parent-path", "../before", "--image-path", open_folder / "images", "mapped")
+    assert (open_folder / "images").stat().st_mode & 0o777 == 0o700
+    stopped = number(box)
+    done = restore(runtime, "mapped", box, open_folder / "images")
+    assert done.code == 0, done
+    eventually(lambda: number(box) > stopped, "the next number")
+    pid = runtime.state("mapped")["pid"]
+    assert Path(f"/proc/{pid}/uid_map").read_text().split() == ["0", "100000", "65536"]
+    assert runtime.ok("exec", "mapped", "id", "-u").strip() == "0"
+    counts_on(box)
 
 
 def free_port() -> int:

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from support.bundles import Bundle, in_user_namespace
+
 pytestmark = pytest.mark.corten_only
 
 # A request and its answer are protobuf messages on descriptor 3 (images/rpc.proto): a version, or "it did not work".
@@ -169,3 +171,23 @@ def test_restored_memory_comes_page_by_page_when_asked_for(runtime, bundle, fold
     runtime.fails("restore", "--detach", "--lazy-pages", "--bundle", bundle.save("true").path, "--image-path", folder / "saved", "again",
                   says="criu failed", env=runtime.environment)
     assert (LAZY_PAGES, 1) in options_of_request(folder)
+
+
+def test_devices_of_a_user_namespace_are_the_hosts_again(runtime, open_folder, folder, criu):
+    box = Bundle(open_folder / "bundle")
+    in_user_namespace(box)
+    runtime.start("box", box.save("sleep", "1000"))
+    checkpoint(runtime, folder)
+    assert ("/dev/null", "devices[/dev/null]") in criu()
+    restore(runtime, box, folder)
+    assert ("devices[/dev/null]", "/dev/null") in criu()
+
+
+def test_user_namespace_of_another_cannot_be_checkpointed(runtime, open_folder, folder):
+    first, second = Bundle(open_folder / "one"), Bundle(open_folder / "two")
+    in_user_namespace(first)
+    runtime.start("first", first.save("sleep", "1000"))
+    second.config["linux"]["namespaces"].append({"type": "user", "path": f"/proc/{runtime.state('first')['pid']}/ns/user"})
+    runtime.start("second", second.save("sleep", "1000"))
+    runtime.fails("checkpoint", "--image-path", folder / "images", "second", says="in the user namespace of another")
+    assert runtime.state("second")["status"] == "running" and not (folder / "images").exists()

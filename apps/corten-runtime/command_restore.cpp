@@ -102,6 +102,7 @@ Result<void> restore_process(const RestoreOptions& options, const oci::Spec& spe
     request.group = made.group;
     request.root = root.path;
     request.pass_stdio = true;
+    request.mapped_root = &spec.linux_section;
     TRY(add_restore_options(request, spec, root));
     if (!options.lsm_profile.empty()) request.options.text(lsm_profile_field, options.lsm_profile);
     if (!options.lsm_mount_context.empty())

@@ -137,7 +137,10 @@ Result<Session> Session::start(const CriuRequest& request) {
     Detour detour;
     if (!request.root.empty()) TRY(detour.enter(request.root).context("criu's root"));
     if (!request.images.empty()) {
-        session.images_ = TRY(sys::open(request.images, O_RDONLY | O_DIRECTORY));
+        session.images_ =
+            TRY(request.mapped_root != nullptr
+                    ? runtime::open_as_mapped_root(request.images, *request.mapped_root)
+                    : sys::open(request.images, O_RDONLY | O_DIRECTORY));
         session.work_ = TRY(sys::open(request.work, O_RDONLY | O_DIRECTORY));
     }
     session.child_ = TRY(sys::spawn(spawn).context(spawn.program));
@@ -241,6 +244,13 @@ void add_cgroup_mounts(std::vector<ExternalMount>& all, const ExternalMount& top
     }
 }
 
+/// Where the specification mounts something on a device's place, no node is made.
+void add_host_nodes(std::vector<ExternalMount>& all, const oci::Spec& spec) {
+    for (const auto& path : runtime::device_paths(spec))
+        if (std::ranges::find(all, path, &ExternalMount::inside) == all.end())
+            all.push_back({path, fmt::format("devices[{}]", path), path});
+}
+
 /// CRIU knows a mount by where it is: of two at one place it would take one for the other, and with
 /// that its source and its rights.
 Result<void> refuse_shared_places(const std::vector<ExternalMount>& all) {
@@ -271,9 +281,11 @@ Result<void> check_criu() {
 }
 
 Result<void> check_can_criu(const oci::Spec& spec) {
-    if (oci::find_namespace(spec, "user") != nullptr)
-        return fail(ErrorKind::not_built,
-                    "checkpoints of containers in a user namespace are not built");
+    const auto* user = oci::find_namespace(spec, "user");
+    if (user != nullptr && !user->path.empty())
+        return fail(ErrorKind::unsupported,
+                    "a container in the user namespace of another cannot be checkpointed: criu "
+                    "makes a new one");
     if (oci::find_namespace(spec, "mount") == nullptr)
         return fail(ErrorKind::unsupported,
                     "a container without a mount namespace of its own "
@@ -412,6 +424,7 @@ Result<std::vector<ExternalMount>> external_mounts(const oci::Spec& spec,
             all.push_back(std::move(found));
     }
     TRY(refuse_shared_places(all));
+    if (oci::find_namespace(spec, "user") != nullptr) add_host_nodes(all, spec);
     return all;
 }
 

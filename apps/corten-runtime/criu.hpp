@@ -34,7 +34,9 @@ struct CriuRequest {
     /// criu_opts of rpc.proto, without what the fields below say.
     MessageWriter options;
     std::vector<CriuFd> inherited;
-    std::string images;    ///< absolute paths of directories that exist
+    std::string images;  ///< absolute paths of directories that exist
+    /// The images are opened as the root's of this section's user namespace, when it is given.
+    const oci::Linux* mapped_root = nullptr;
     std::string work;      ///< where the log is
     std::string log_file;  ///< a name
     /// criu and so what it restores is put into this group, when it is valid.
@@ -81,7 +83,7 @@ std::vector<std::pair<std::string, std::string>> external_namespaces(const oci::
 /// "net" -> "extRootNetNS".
 std::string namespace_key(std::string_view type);
 
-/// not_built or unsupported, with what it is: user namespaces.
+/// unsupported when a namespace is one that criu cannot make again.
 Result<void> check_can_criu(const oci::Spec& spec);
 
 enum class IfMissing { fail, make };  ///< a directory

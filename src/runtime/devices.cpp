@@ -3,6 +3,7 @@
 #include "rootfs.hpp"
 
 #include <base/text.hpp>
+#include <runtime/restore_root.hpp>
 #include <sys/file.hpp>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -161,6 +162,13 @@ Result<void> make_devices(FdView root, const LaunchPlan& plan) {
     auto result = make_all();
     ::umask(old_mask);
     return result;
+}
+
+std::vector<std::string> device_paths(const oci::Spec& spec) {
+    std::vector<std::string> paths;
+    for (const auto& node : default_nodes()) paths.push_back(node.path);
+    for (const auto& device : spec.linux_section.devices) paths.push_back(device.path);
+    return paths;
 }
 
 namespace {

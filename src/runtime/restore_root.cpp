@@ -1,7 +1,10 @@
+#include "id_map.hpp"
 #include "root.hpp"
 
 #include <runtime/restore_root.hpp>
 #include <sys/file.hpp>
+#include <sys/mount.h>
+#include <sys/mount.hpp>
 #include <sys/stat.h>
 
 #include <fcntl.h>
@@ -29,7 +32,42 @@ Result<Target> target_of(const oci::Mount& mount, const std::string& bundle) {
     return S_ISDIR(source.st_mode) ? Target::directory : Target::file;
 }
 
+/// The map of one id: root's, to what it is on the host.
+std::vector<oci::IdMapping> only_root(const std::vector<oci::IdMapping>& mappings) {
+    for (const auto& map : mappings)
+        if (map.container_id == 0) return {{.container_id = 0, .host_id = map.host_id, .size = 1}};
+    return {};
+}
+
+Result<Fd> open_in_mapped_mount(const std::string& top, const std::string& name, FdView id_map) {
+    const Fd tree = TRY(sys::clone_mount(FdView(AT_FDCWD), top, sys::Depth::single));
+    TRY(sys::set_mount_attributes(tree, {.set = MOUNT_ATTR_IDMAP, .user_namespace = id_map},
+                                  sys::Depth::single));
+    return sys::open_at(tree, name, O_RDONLY | O_DIRECTORY);
+}
+
+Result<bool> is_same_file(FdView one, FdView other) {
+    struct ::stat a{};
+    struct ::stat b{};
+    if (::fstat(one.raw(), &a) < 0 || ::fstat(other.raw(), &b) < 0) return fail_errno("fstat");
+    return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 }  // namespace
+
+Result<Fd> open_as_mapped_root(const std::string& directory, const oci::Linux& section) {
+    auto plain = TRY(sys::open(directory, O_RDONLY | O_DIRECTORY));
+    const auto uids = only_root(section.uid_mappings);
+    const auto gids = only_root(section.gid_mappings);
+    if (uids.empty() || gids.empty()) return plain;
+    const Fd id_map = TRY(make_user_namespace(uids, gids));
+    const auto at = split_path(directory);
+    auto mapped = open_in_mapped_mount(at.directory, at.name, id_map);
+    // Below it is another mount.
+    if (mapped && !TRY(is_same_file(*mapped, plain)))
+        mapped = open_in_mapped_mount(directory, ".", id_map);
+    return mapped ? std::move(*mapped) : std::move(plain);
+}
 
 bool is_bind(const oci::Mount& mount) {
     const auto has = [&](std::string_view name) {

@@ -121,6 +121,13 @@ class Runtime:
                 self.run("delete", "--force", name)
 
 
+def in_user_namespace(bundle):
+    """The bundle's container gets one whose root is user 100000 of the host, and its files are that user's."""
+    bundle.config["linux"]["namespaces"].append({"type": "user"})
+    bundle.config["linux"].update({f"{kind}Mappings": [{"containerID": 0, "hostID": 100000, "size": 65536}] for kind in ("uid", "gid")})
+    subprocess.run(["chown", "-R", "100000:100000", str(bundle.root)], check=True)
+
+
 def users_bundle(runtime: Runtime, folder: Path, user: int) -> Bundle:
     """An ordinary user's, with the configuration that `spec --rootless` writes, but for the terminal."""
     made = Bundle(folder)

@@ -1,9 +1,11 @@
 #pragma once
-// What CRIU wants of a root directory before it restores a container there.
+// What CRIU wants to find before it restores a container.
+#include <base/fd.hpp>
 #include <base/result.hpp>
 #include <oci/runtime_spec.hpp>
 
 #include <string>
+#include <vector>
 
 namespace corten::runtime {
 
@@ -26,5 +28,15 @@ Result<std::string> resolved_destination(const std::string& root, const std::str
 bool is_bind(const oci::Mount& mount);
 /// Its source's path on the host.
 std::string bind_source(const oci::Mount& mount, const std::string& bundle);
+
+/// A directory of root's as one of the root's of the user namespace that the section describes, who
+/// on the host is somebody that may not look into it: by id-mapped mounts that are nowhere in the
+/// tree. What is beside the directory can be reached from it. As it is where the file system has no
+/// such mounts.
+Result<Fd> open_as_mapped_root(const std::string& directory, const oci::Linux& section);
+
+/// Where device nodes are made: those that every container has and the specification's. In a user
+/// namespace each is a mount of the host's node of the same path.
+std::vector<std::string> device_paths(const oci::Spec& spec);
 
 }  // namespace corten::runtime
