@@ -77,10 +77,10 @@ def checkpoint(runtime, folder, says="criu failed"):
     runtime.fails("checkpoint", "--image-path", folder / "images", "box", says=says, env=runtime.environment)
 
 
-def restore(runtime, bundle, folder, says="criu failed"):
+def restore(runtime, bundle, folder, *options, says="criu failed"):
     (folder / "saved").mkdir()
     (folder / "saved" / "descriptors.json").write_text("[]")
-    runtime.fails("restore", "--detach", "--bundle", bundle.path, "--image-path", folder / "saved", "again", says=says, env=runtime.environment)
+    runtime.fails("restore", "--detach", *options, "--bundle", bundle.path, "--image-path", folder / "saved", "again", says=says, env=runtime.environment)
 
 
 @pytest.fixture
@@ -166,10 +166,7 @@ def test_who_waits_for_the_pages_is_told(runtime, bundle, folder, reader):
 
 
 def test_restored_memory_comes_page_by_page_when_asked_for(runtime, bundle, folder, criu):
-    (folder / "saved").mkdir()
-    (folder / "saved" / "descriptors.json").write_text("[]")
-    runtime.fails("restore", "--detach", "--lazy-pages", "--bundle", bundle.save("true").path, "--image-path", folder / "saved", "again",
-                  says="criu failed", env=runtime.environment)
+    restore(runtime, bundle.save("true"), folder, "--lazy-pages")
     assert (LAZY_PAGES, 1) in options_of_request(folder)
 
 

@@ -34,11 +34,11 @@ struct CriuRequest {
     /// criu_opts of rpc.proto, without what the fields below say.
     MessageWriter options;
     std::vector<CriuFd> inherited;
-    std::string images;  ///< absolute paths of directories that exist
-    /// The images are opened as the root's of this section's user namespace, when it is given.
-    const oci::Linux* mapped_root = nullptr;
+    std::string images;    ///< absolute paths of directories that exist
     std::string work;      ///< where the log is
     std::string log_file;  ///< a name
+    /// For a restore: whose user namespace's root the images are to be for. nullptr for a dump.
+    const oci::Linux* mapped_root = nullptr;
     /// criu and so what it restores is put into this group, when it is valid.
     cgroup::Group group;
     /// The directory that criu takes for the container's root, mounted in a namespace of criu's

@@ -46,6 +46,11 @@ Result<Fd> open_in_mapped_mount(const std::string& top, const std::string& name,
     return sys::open_at(tree, name, O_RDONLY | O_DIRECTORY);
 }
 
+/// The kernel (before 5.12), the file system, or an ordinary user's rights.
+bool lacks_mapped_mounts(const Error& error) {
+    return error.number() == ENOSYS || error.number() == EINVAL || error.number() == EPERM;
+}
+
 Result<bool> is_same_file(FdView one, FdView other) {
     struct ::stat a{};
     struct ::stat b{};
@@ -66,7 +71,8 @@ Result<Fd> open_as_mapped_root(const std::string& directory, const oci::Linux& s
     // Below it is another mount.
     if (mapped && !TRY(is_same_file(*mapped, plain)))
         mapped = open_in_mapped_mount(directory, ".", id_map);
-    return mapped ? std::move(*mapped) : std::move(plain);
+    if (!mapped && lacks_mapped_mounts(mapped.error())) return plain;
+    return mapped;
 }
 
 bool is_bind(const oci::Mount& mount) {

@@ -29,10 +29,10 @@ bool is_bind(const oci::Mount& mount);
 /// Its source's path on the host.
 std::string bind_source(const oci::Mount& mount, const std::string& bundle);
 
-/// A directory of root's as one of the root's of the user namespace that the section describes, who
-/// on the host is somebody that may not look into it: by id-mapped mounts that are nowhere in the
-/// tree. What is beside the directory can be reached from it. As it is where the file system has no
-/// such mounts.
+/// Opens a directory of the host's root for the root of the user namespace that the section makes,
+/// who is somebody else on the host: through an id-mapped mount that is nowhere in the tree, in
+/// which what root owns is that user's, also what is beside the directory. Opens it as it is where
+/// the section has no maps, or the host no such mounts.
 Result<Fd> open_as_mapped_root(const std::string& directory, const oci::Linux& section);
 
 /// Where device nodes are made: those that every container has and the specification's. In a user
