@@ -151,7 +151,7 @@ public:
     /// The pages can be had even when nobody waits for the word.
     void tell_ready() {
         if (!fd_) return;
-        const auto told = sys::write_all(fd_, std::string_view("", 1));
+        const auto told = sys::write_all(fd_, std::string(1, '\0'));
         if (!told) log_warning("--status-fd: " + told.error().message());
         fd_.reset();
     }

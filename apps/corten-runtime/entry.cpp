@@ -27,7 +27,8 @@ long system_call(long number, long a, long b, long c, long d = 0, long e = 0) {
     return result;
 }
 
-long address(const void* pointer) {
+template <class T>
+long address(T* pointer) {
     return reinterpret_cast<long>(pointer);
 }
 
@@ -47,9 +48,11 @@ bool may_enter_container(char* const* argv) {
 }
 
 bool is_read_only(long fd) {
-    struct ::statfs info;
+    struct ::statfs info;          // not set to zero: that may be a call of memset()
     constexpr long read_only = 1;  // ST_RDONLY
-    return system_call(__NR_fstatfs, fd, address(&info), 0) == 0 && (info.f_flags & read_only) != 0;
+    if (system_call(__NR_fstatfs, fd, address(&info), 0) != 0) return false;
+    // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): the kernel has filled it
+    return (info.f_flags & read_only) != 0;
 }
 
 void run_from_read_only_mount(long self, char* const* argv, char* const* environment) {
